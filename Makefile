@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup lint test demo crds docs bench clean lock
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"drplan needs Python 3.11 or newer, found {v[0]}.{v[1]}; set PYTHON=/path/to/python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+setup: $(STAMP) ## make .venv with everything pinned by requirements.lock
+
+lint: $(STAMP) ## ruff, mypy --strict, import layers, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m app.schema --check crds
+
+test: $(STAMP) ## all tests, the real control plane included (built on first use)
+	$(BIN)/python -m devcluster build --profile full
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+demo: $(STAMP) ## a failover and its way back, on a real local control plane
+	$(BIN)/python -m examples.demo
+
+crds: $(STAMP) ## generate crds/ from the models
+	$(BIN)/python -m app.schema --write crds
+
+clean: ## remove .venv and caches of this checkout (not the binaries in the user cache folder)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .drplan build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The admission service: review envelope, rules per kind, defaults, look-ups, certificates."""
