@@ -1,0 +1,40 @@
+"""What one attempt of an action or rollback came to. Executors return it; the engine decides what follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.models.execution import ActionOutputs
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The effect is there."""
+
+    message: str
+    outputs: ActionOutputs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt failed.
+
+    `outputs` names what was made all the same, so that a Revert can take it back (decision R4). `retryable` says that the
+    failure is of a kind worth repeating (decision A1); whether it is repeated is the retry policy's matter. `retry_after`
+    is what the other side asked for, in seconds.
+    """
+
+    message: str
+    outputs: ActionOutputs | None = None
+    retryable: bool = False
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToDo:
+    """There was nothing to take back; the action becomes Skipped."""
+
+    message: str
+
+
+Outcome = Succeeded | Failed | NothingToDo

@@ -1,0 +1,270 @@
+"""Actions of a workflow: one model a type (contract: api, section 3; actions)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from app.models.base import ApiModel
+from app.models.clusternet import GlobalizationSpec, HelmChartSpec, Int32, LocalizationSpec, SubscriptionSpec
+from app.models.common import SecretKeyReference, SecretReference
+
+
+class ActionType(StrEnum):
+    """Types of actions."""
+
+    HTTP = "HTTP"
+    JOB = "Job"
+    LOCALIZATION = "Localization"
+    GLOBALIZATION = "Globalization"
+    HELM_CHART = "HelmChart"
+    SUBSCRIPTION = "Subscription"
+    KUBERNETES_RESOURCE = "KubernetesResource"
+
+
+class ResourceOperation(StrEnum):
+    """What an action does with its object."""
+
+    CREATE = "Create"
+    APPLY = "Apply"
+    PATCH = "Patch"
+    DELETE = "Delete"
+    REPLACE = "Replace"
+
+
+PlainOperation = Literal["Create", "Apply", "Patch", "Delete"]
+SubscriptionOperation = Literal["Create", "Apply", "Patch", "Delete", "Replace"]
+HttpMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+
+class HeaderFromSecret(ApiModel):
+    """A request header whose value is read from a Secret when the action runs (decision A6)."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """Name of the header, such as `Authorization`."""
+    secret_key_ref: SecretKeyReference
+    """Where the value is. It never reaches a status, event or log."""
+    prefix: str = ""
+    """Text in front of the value, such as `Bearer `."""
+
+
+class HttpAction(ApiModel):
+    """One HTTP request."""
+
+    url: str
+    """Target; templated."""
+    method: HttpMethod | None = None
+    """Method; GET when absent."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Headers; values are templated, names are not."""
+    body: str = ""
+    """Body; templated."""
+    success_codes: tuple[int, ...] = ()
+    """Status codes that count as success; empty means 200 to 299."""
+    insecure_skip_verify: bool = False
+    """True: the server's certificate is not checked."""
+    ca_bundle: str = ""
+    """PEM certificates that the server's certificate is checked against, instead of the system's."""
+    client_certificate_secret_ref: SecretReference | None = None
+    """A `kubernetes.io/tls` Secret (`tls.crt`, `tls.key`) in the workflow's namespace, shown to the server."""
+    headers_from: tuple[HeaderFromSecret, ...] = ()
+    """Headers whose values are read from Secrets of the workflow's namespace."""
+    follow_redirects: bool | None = None
+    """False: a 3xx is the answer. True, as when absent: at most ten redirects are followed."""
+
+
+class JobTemplate(ApiModel):
+    """The template of a Job action: a spec, no metadata."""
+
+    spec: dict[str, Any]
+    """A batch/v1 JobSpec. Every text in it is templated (decision A2)."""
+
+
+class JobAction(ApiModel):
+    """Run a Job and wait for it to complete."""
+
+    namespace: str = ""
+    """Namespace of the Job; templated. `default` when empty."""
+    template: JobTemplate
+    """The Job."""
+    ttl_seconds_after_finished: Int32 | None = None
+    """Overrides the member of the same name in the template: seconds a finished Job stays."""
+
+
+class LocalizationAction(ApiModel):
+    """Make, change or delete a Clusternet Localization."""
+
+    operation: PlainOperation | None = None
+    """What to do; Create when absent."""
+    name: str
+    """Name; templated."""
+    namespace: str
+    """Namespace, that of a ManagedCluster; templated."""
+    spec: LocalizationSpec | None = None
+    """Spec of the Localization. Required unless the operation is Delete."""
+
+
+class GlobalizationAction(ApiModel):
+    """Make, change or delete a Clusternet Globalization, which is cluster-scoped."""
+
+    operation: PlainOperation | None = None
+    """What to do; Create when absent."""
+    name: str
+    """Name; templated."""
+    spec: GlobalizationSpec | None = None
+    """Spec of the Globalization. Required unless the operation is Delete."""
+
+
+class HelmChartAction(ApiModel):
+    """Make, change or delete a Clusternet HelmChart."""
+
+    operation: PlainOperation | None = None
+    """What to do; Create when absent."""
+    name: str
+    """Name; templated."""
+    namespace: str
+    """Namespace; templated."""
+    spec: HelmChartSpec | None = None
+    """Spec of the HelmChart; every text in it is templated. Required unless the operation is Delete."""
+
+
+class SubscriptionAction(ApiModel):
+    """Make, change, replace or delete a Clusternet Subscription."""
+
+    operation: SubscriptionOperation | None = None
+    """What to do; Create when absent."""
+    name: str
+    """Name; templated."""
+    namespace: str = ""
+    """Namespace; templated. `default` when empty."""
+    spec: SubscriptionSpec | None = None
+    """Spec of the Subscription. Required unless the operation is Delete."""
+
+
+class ResourceAction(ApiModel):
+    """Make, change or delete any objects of the cluster."""
+
+    operation: PlainOperation | None = None
+    """What to do; Create when absent. Patch is a JSON merge patch of the manifest."""
+    manifest: str
+    """YAML text, one document or several; templated as text before it is parsed."""
+
+
+class RetryPolicy(ApiModel):
+    """How often and when a failed attempt is repeated (decision A1)."""
+
+    limit: Int32 | None = None
+    """Further attempts after the first; 3 when absent, 0 for none."""
+    interval: str | None = None
+    """First back-off as a Go duration; 5s when absent."""
+    backoff_multiplier: str | None = None
+    """Growth of the back-off, a decimal number of at least 1.0; 2.0 when absent. One back-off is at most 5 minutes."""
+
+
+class HookCleanup(ApiModel):
+    """When a hook's Subscription is deleted."""
+
+    before_create: bool = False
+    """Before it is made."""
+    on_success: bool = False
+    """After it succeeded."""
+    on_failure: bool = False
+    """After it failed."""
+
+
+class ActionBody(ApiModel):
+    """What actions and rollbacks have in common: a type and the block that belongs to it."""
+
+    http: HttpAction | None = None
+    """Settings of type HTTP."""
+    job: JobAction | None = None
+    """Settings of type Job."""
+    localization: LocalizationAction | None = None
+    """Settings of type Localization."""
+    globalization: GlobalizationAction | None = None
+    """Settings of type Globalization."""
+    helm_chart: HelmChartAction | None = None
+    """Settings of type HelmChart."""
+    subscription: SubscriptionAction | None = None
+    """Settings of type Subscription."""
+    resource: ResourceAction | None = None
+    """Settings of type KubernetesResource."""
+    timeout: str | None = None
+    """Total time from the first start, retries included, as a Go duration; 5m when absent."""
+    wait_ready: bool = False
+    """KubernetesResource: wait until the objects are ready. Has no say for Job actions, which always wait."""
+    retry_policy: RetryPolicy | None = None
+    """Repetition of failed attempts."""
+
+
+class Rollback(ActionBody):
+    """What takes an action back, instead of the automatic rollback. Of any type (decision A4)."""
+
+    name: str = ""
+    """Name; that of the action when empty."""
+    type: ActionType | None = None
+    """Type; when absent, that of the only block given, else that of the action."""
+
+
+class Action(ActionBody):
+    """One step of a workflow."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """Name, unique within the workflow."""
+    type: ActionType
+    """Selects the block that applies."""
+    rollback: dict[str, Any] | None = None
+    """What takes this action back: an action of any type, without a required name."""
+    depends_on: tuple[str, ...] = ()
+    """Actions that must be done first. When any action of the workflow has one, all run as a graph."""
+    when: str = ""
+    """Run only in these modes: clauses `mode == "install"` joined by `||`."""
+    hook_type: str = ""
+    """Helm hook the action came from."""
+    cluster_execution_mode: Literal["", "Global", "PerCluster"] = ""
+    """PerCluster runs a Subscription on each cluster by itself."""
+    hook_cleanup: HookCleanup | None = None
+    """When a hook's Subscription is deleted."""
+
+    def custom_rollback(self) -> Rollback | None:
+        """Return the decoded `rollback` block, or None. Raises `pydantic.ValidationError` when it is malformed."""
+        return None if self.rollback is None else Rollback.from_wire(self.rollback)
+
+
+BLOCK_OF_TYPE: dict[ActionType, str] = {
+    ActionType.HTTP: "http",
+    ActionType.JOB: "job",
+    ActionType.LOCALIZATION: "localization",
+    ActionType.GLOBALIZATION: "globalization",
+    ActionType.HELM_CHART: "helm_chart",
+    ActionType.SUBSCRIPTION: "subscription",
+    ActionType.KUBERNETES_RESOURCE: "resource",
+}
+"""From a type to the attribute of `ActionBody` that holds its settings."""
+
+
+def block_of(body: ActionBody, type_: ActionType) -> ApiModel | None:
+    """Return the settings block of `body` that belongs to `type_`, or None when it is missing."""
+    return getattr(body, BLOCK_OF_TYPE[type_])  # type: ignore[no-any-return]
+
+
+def rollback_type(rollback: Rollback, action_type: ActionType) -> ActionType:
+    """Return the type a rollback runs as.
+
+    `type` when given (decision A4); else the type of its only block; else the action's type, as in the Go operator.
+    """
+    if rollback.type is not None:
+        return rollback.type
+    given = [type_ for type_ in BLOCK_OF_TYPE if block_of(rollback, type_) is not None]
+    return given[0] if len(given) == 1 else action_type
+
+
+def operation_of(body: ActionBody, type_: ActionType) -> ResourceOperation | None:
+    """Return the operation of an object action, Create when it says none; None for HTTP and Job."""
+    if type_ in (ActionType.HTTP, ActionType.JOB):
+        return None
+    block = block_of(body, type_)
+    written = getattr(block, "operation", None)
+    return ResourceOperation(written) if written else ResourceOperation.CREATE

@@ -1,0 +1,56 @@
+"""The base of every API model: camelCase on the wire, unknown fields ignored, values never mutated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+GROUP = "dr.bkbcs.tencent.com"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return `moment` as Kubernetes writes `metav1.Time`: UTC, whole seconds, `Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="always")]
+"""A point in time. RFC 3339 in whole seconds on the wire, finer in memory (contract: api, section 1)."""
+
+
+class ApiModel(BaseModel):
+    """A part of an API object.
+
+    Python names are snake_case, wire names camelCase by alias; both are accepted as input. Unknown fields are
+    ignored, as the API server prunes them. Instances are frozen: a change is a `model_copy(update=...)`.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+        serialize_by_alias=True,
+    )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON-ready form: aliases, absent values omitted, only what was set or differs from a default."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+
+    def written(self) -> dict[str, Any]:
+        """Return just the members that the user wrote, in wire form, without any default of the model.
+
+        Payloads that are sent on to the API server use this, so that a Patch changes only what it says (decision W8).
+        """
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+
+    @classmethod
+    def from_wire(cls, data: Mapping[str, Any]) -> Self:
+        """Validate a decoded JSON object. Raises `pydantic.ValidationError`."""
+        return cls.model_validate(data)

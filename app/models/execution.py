@@ -1,0 +1,306 @@
+"""DRPlanExecution: one run of a plan, and its record (contract: api, sections 4.3 to 4.6)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema
+
+from app.models.base import API_VERSION, ApiModel, Time
+from app.models.common import CoreReference, ObjectReference, Parameter
+from app.models.meta import Condition, ObjectMeta
+from app.models.phases import EXECUTION_PHASES, NODE_PHASES, Mode, Operation, Phase
+
+
+def _phase_schema(values: tuple[str, ...]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": list(values)})
+
+
+ExecutionPhase = Annotated[Phase, _phase_schema(EXECUTION_PHASES)]
+NodePhase = Annotated[Phase, _phase_schema(NODE_PHASES)]
+
+
+class MissingResources(StrEnum):
+    """What a Revert does about an object that is already gone (decision R5)."""
+
+    FAIL = "Fail"
+    IGNORE = "Ignore"
+
+
+class RevertFailurePolicy(StrEnum):
+    """What a Revert does after a failed action (decision R6)."""
+
+    STOP = "Stop"
+    CONTINUE = "Continue"
+
+
+class RevertOptions(ApiModel):
+    """How a Revert goes about its work."""
+
+    missing_resources: MissingResources = MissingResources.FAIL
+    """For an object that is gone, not by this run's own doing: Fail makes the action Failed, Ignore Succeeded."""
+    failure_policy: RevertFailurePolicy = RevertFailurePolicy.STOP
+    """After the first failed action: Stop skips the rest, Continue goes on. The execution ends Failed either way."""
+
+
+class DRPlanExecutionSpec(ApiModel):
+    """What is run. Immutable."""
+
+    plan_ref: str
+    """Name of a DRPlan in the same namespace."""
+    operation_type: Operation
+    """Execute runs the plan, Revert takes an Execute back."""
+    mode: Mode | None = None
+    """Selects actions by their `when`. Ignored by a Revert, whose mode is always rollback."""
+    revert_execution_ref: str = ""
+    """Name of the Execute execution to take back; required for Revert."""
+    params: tuple[Parameter, ...] = ()
+    """Parameters with the highest priority."""
+    revert_options: RevertOptions | None = None
+    """Settings of a Revert."""
+
+
+class HttpResponse(ApiModel):
+    """What an HTTP action was answered."""
+
+    status_code: int
+    """HTTP status code."""
+    body: str = ""
+    """The first 1000 bytes of the body, cut at a character."""
+
+
+class ActionOutputs(ApiModel):
+    """What an action made or was told."""
+
+    job_ref: CoreReference | None = None
+    """The Job."""
+    localization_ref: CoreReference | None = None
+    """The Localization."""
+    globalization_ref: CoreReference | None = None
+    """The Globalization."""
+    helm_chart_ref: CoreReference | None = None
+    """The HelmChart."""
+    subscription_ref: CoreReference | None = None
+    """The Subscription."""
+    subscription_refs: tuple[CoreReference, ...] = ()
+    """The child Subscriptions of a PerCluster action."""
+    resource_ref: CoreReference | None = None
+    """The first object of the manifest."""
+    resource_refs: tuple[CoreReference, ...] = ()
+    """Every object of a manifest with several documents, in their order."""
+    http_response: HttpResponse | None = None
+    """The last answer."""
+
+
+class ClusterActionStatus(ApiModel):
+    """One cluster's part of a PerCluster action."""
+
+    cluster: str
+    """`namespace/name` of the ManagedCluster."""
+    cluster_id: Annotated[str, Field(alias="clusterID")]
+    """Clusternet's id of the cluster once known, else the same as `cluster`."""
+    phase: NodePhase
+    """How far it got."""
+    start_time: Time | None = None
+    """When it started."""
+    completion_time: Time | None = None
+    """When it ended."""
+    message: str = ""
+    """Details."""
+
+
+class ActionStatus(ApiModel):
+    """One action of a run."""
+
+    name: str
+    """Name of the action."""
+    type: str = ""
+    """Type of the action."""
+    phase: NodePhase
+    """How far it got."""
+    start_time: Time | None = None
+    """When its first attempt started."""
+    completion_time: Time | None = None
+    """When it ended."""
+    duration: str = ""
+    """From start to end, as Go duration text."""
+    attempt: int = 0
+    """Number of the latest attempt, from 1."""
+    retry_count: int = 0
+    """Attempts after the first."""
+    next_attempt_time: Time | None = None
+    """When a failed attempt is repeated."""
+    message: str = ""
+    """Details."""
+    outputs: ActionOutputs | None = None
+    """What it made or was told."""
+    cluster_statuses: tuple[ClusterActionStatus, ...] = ()
+    """PerCluster actions: each cluster."""
+    rolled_back_by: str = ""
+    """The Revert that took this action back."""
+
+
+class ResolvedParam(ApiModel):
+    """A parameter as the run uses it."""
+
+    name: str
+    """Name of the parameter."""
+    value: str = ""
+    """Its value; `***` when it came from a Secret."""
+
+
+class WorkflowExecutionStatus(ApiModel):
+    """One workflow of a stage."""
+
+    workflow_ref: ObjectReference
+    """The workflow."""
+    phase: NodePhase
+    """How far it got."""
+    start_time: Time | None = None
+    """When its first action started."""
+    completion_time: Time | None = None
+    """When it ended."""
+    duration: str = ""
+    """From start to end, as Go duration text."""
+    progress: str = ""
+    """`N/M actions completed`, or `N/M actions rolled back`."""
+    current_action: str = ""
+    """The action that runs now."""
+    message: str = ""
+    """Details."""
+    resolved_params: tuple[ResolvedParam, ...] = ()
+    """Parameters of this use of the workflow that differ from the run's."""
+    action_statuses: tuple[ActionStatus, ...] = ()
+    """Its actions, in definition order; of a Revert, in the order of the work."""
+
+
+class StageStatus(ApiModel):
+    """One stage of a run."""
+
+    name: str
+    """Name of the stage."""
+    phase: NodePhase
+    """How far it got."""
+    parallel: bool = False
+    """Whether its workflows run at the same time."""
+    depends_on: tuple[str, ...] = ()
+    """Stages it waits for."""
+    start_time: Time | None = None
+    """When its first workflow started."""
+    completion_time: Time | None = None
+    """When it ended."""
+    duration: str = ""
+    """From start to end, as Go duration text."""
+    message: str = ""
+    """Details."""
+    workflow_executions: tuple[WorkflowExecutionStatus, ...] = ()
+    """Its workflows, in definition order; of a Revert, in the order of the work."""
+
+
+class ExecutionSummary(ApiModel):
+    """Counts; those of one level add up to its total.
+
+    `completed*` of stages and workflows counts Succeeded ones only, as the Go operator did; `completedActions` counts
+    every action that has ended (decision D2).
+    """
+
+    total_stages: int = 0
+    """All stages."""
+    completed_stages: int = 0
+    """Stages that succeeded."""
+    running_stages: int = 0
+    """Stages that run now."""
+    pending_stages: int = 0
+    """Stages that have not begun."""
+    failed_stages: int = 0
+    """Stages that failed."""
+    succeeded_stages: int = 0
+    """Stages that succeeded."""
+    skipped_stages: int = 0
+    """Stages that were skipped."""
+    cancelled_stages: int = 0
+    """Stages that were cut short."""
+    total_workflows: int = 0
+    """All workflows."""
+    completed_workflows: int = 0
+    """Workflows that succeeded."""
+    running_workflows: int = 0
+    """Workflows that run now."""
+    pending_workflows: int = 0
+    """Workflows that have not begun."""
+    failed_workflows: int = 0
+    """Workflows that failed."""
+    skipped_workflows: int = 0
+    """Workflows that were skipped."""
+    cancelled_workflows: int = 0
+    """Workflows that were cut short."""
+    total_actions: int = 0
+    """All actions."""
+    completed_actions: int = 0
+    """Actions that have ended, however."""
+    succeeded_actions: int = 0
+    """Actions that succeeded."""
+    failed_actions: int = 0
+    """Actions that failed."""
+    skipped_actions: int = 0
+    """Actions that were skipped."""
+    cancelled_actions: int = 0
+    """Actions that were cut short."""
+    running_actions: int = 0
+    """Actions that run now."""
+    pending_actions: int = 0
+    """Actions that have not begun."""
+
+
+class DRPlanExecutionStatus(ApiModel):
+    """The record of a run."""
+
+    phase: Annotated[ExecutionPhase | None, _phase_schema(EXECUTION_PHASES)] = None
+    """Pending, Running, Succeeded, Failed, Cancelled or Unknown; absent means not started."""
+    start_time: Time | None = None
+    """When the run took the plan."""
+    completion_time: Time | None = None
+    """When it ended."""
+    duration: str = ""
+    """From start to end, as Go duration text."""
+    message: str = ""
+    """Details."""
+    progress: str = ""
+    """Actions that have ended of all actions, such as `12/40`."""
+    summary: ExecutionSummary | None = None
+    """Counts."""
+    stage_statuses: tuple[StageStatus, ...] = ()
+    """Every stage; of a Revert, in the order of the work."""
+    conditions: tuple[Condition, ...] = ()
+    """`Started`, `Complete`, `Completed`, `Failed` and `Cancelled`, for `kubectl wait`."""
+    observed_generation: int = 0
+    """The generation that is run."""
+    resolved_params: tuple[ResolvedParam, ...] = ()
+    """The parameters of the run, as resolved at its start."""
+    journal_sequence: Annotated[int, Field(json_schema_extra={"format": "int64"})] = 0
+    """The last journalled event that this status includes."""
+    reverted_by: str = ""
+    """The Revert that took this run back."""
+
+
+class DRPlanExecution(ApiModel):
+    """One run of a plan."""
+
+    api_version: str = API_VERSION
+    kind: str = "DRPlanExecution"
+    metadata: ObjectMeta = ObjectMeta()
+    spec: DRPlanExecutionSpec
+    """What is run."""
+    status: DRPlanExecutionStatus = DRPlanExecutionStatus()
+    """What became of it."""
+
+    @property
+    def phase(self) -> Phase:
+        """The phase; Pending when none is written yet."""
+        return self.status.phase or Phase.PENDING
+
+
+def execution_status_from_wire(data: dict[str, Any] | None) -> DRPlanExecutionStatus:
+    """Decode a stored status; an absent one is empty. Those of the Go operator, with fields missing, decode too."""
+    return DRPlanExecutionStatus.from_wire(data or {})

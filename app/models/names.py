@@ -1,0 +1,21 @@
+"""Keys in the metadata of objects, and other constant strings that users see (contract: api, section 5)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.models.base import GROUP
+
+FINALIZER: Final = f"{GROUP}/execution-finalizer"
+CANCEL_ANNOTATION: Final = f"{GROUP}/cancel"
+RESUME_ANNOTATION: Final = f"{GROUP}/resume"
+START_RESTORED_ANNOTATION: Final = f"{GROUP}/start-restored"
+PLAN_LABEL: Final = f"{GROUP}/plan"
+OPERATION_LABEL: Final = f"{GROUP}/operation"
+EXECUTION_LABEL: Final = f"{GROUP}/execution"
+EXECUTION_UID_LABEL: Final = f"{GROUP}/execution-uid"
+ACTION_LABEL: Final = f"{GROUP}/action"
+IDENTITY_ANNOTATION: Final = f"{GROUP}/identity"
+FIELD_MANAGER: Final = "drplan-controller"
+DEFAULT_NAMESPACE: Final = "default"
+CONDITION_READY: Final = "Ready"

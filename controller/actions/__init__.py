@@ -1,0 +1,1 @@
+"""Executors of actions: one module a type, one protocol, one explicit registry."""

@@ -1,0 +1,73 @@
+"""The protocol of an action's executor, and what it is handed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from app.engine.outcome import Outcome
+from app.engine.templates import Scope
+from app.kube.client import KubeClient
+from app.models.actions import ActionBody
+from app.models.execution import ActionOutputs, MissingResources
+from app.runtime.http_client import HttpSender
+
+
+class PriorStates(Protocol):
+    """What objects were like before this run changed them; kept with the run's snapshot (design: the journal)."""
+
+    async def save(self, key: str, obj: Mapping[str, Any] | None) -> None:
+        """Record `obj`, or its absence, before it is changed. The first record of a key stays."""
+
+    async def load(self, key: str) -> tuple[bool, dict[str, Any] | None]:
+        """Return whether there is a record, and the object (None: it was absent)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionContext:
+    """Everything one attempt of one action may use.
+
+    `identity` is `<execution-uid>/<stage>/<workflow-index>/<action>`, segments percent-encoded: the idempotency key of
+    HTTP requests and the ownership mark of created objects (design: invariant 3). `deadline` is on the event loop's clock.
+    `in_doubt` says that an earlier attempt may have had its effect although nobody saw it end: observe first.
+    """
+
+    kube: KubeClient
+    http: HttpSender
+    execution_name: str
+    execution_namespace: str
+    execution_uid: str
+    plan_name: str
+    stage: str
+    workflow_index: int
+    action: str
+    identity: str
+    workflow_namespace: str
+    scope: Scope
+    attempt: int
+    deadline: float
+    timeout_text: str
+    in_doubt: bool
+    priors: PriorStates
+    missing_resources: MissingResources = MissingResources.FAIL
+    explained_absence: bool = False
+
+    def remaining(self) -> float:
+        """Seconds left until the action's time-out; never negative."""
+        return max(0.0, self.deadline - asyncio.get_running_loop().time())
+
+
+class Executor(Protocol):
+    """Runs and takes back actions of one type.
+
+    Both methods return an outcome for everything that can be foreseen, API errors and time-outs included; what they raise
+    is a defect, or the cancellation at the controller's shutdown, after which the action stays recorded as started.
+    """
+
+    async def execute(self, body: ActionBody, context: ActionContext) -> Outcome:
+        """Bring about what the type's block in `body` says."""
+
+    async def rollback(self, body: ActionBody, outputs: ActionOutputs, context: ActionContext) -> Outcome:
+        """Take back automatically what `outputs` names; `body` is the definition the run was executed with."""
