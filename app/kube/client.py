@@ -1,0 +1,398 @@
+"""The verbs of the API server: plain dicts in and out, one session per process.
+
+Waiting and retrying is the caller's decision: see `app.kube.errors.is_transient`. What the transport repeats
+by itself is said there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from app.kube.config import ConnectionConfig
+from app.kube.discovery import Discovery
+from app.kube.errors import ApiError, ApiUnavailable, Gone, error_from_status
+from app.kube.resources import PODS, Resource
+from app.kube.stream import WatchEvent, pick_watch_timeout, read_events
+from app.kube.transport import Transport
+
+LIST_PAGE = 200
+"""Objects a page of `list_all`: a page is decoded in one go, which must not hold up the event loop."""
+
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+JsonObject = dict[str, Any]
+Items = list[JsonObject]
+PatchBody = Mapping[str, Any] | list[Any]
+"""A merge patch or apply configuration is an object, a JSON patch a list."""
+
+
+class KubeClient:
+    """A connection to one API server. Use as `async with KubeClient(load_connection()) as kube:`.
+
+    Methods raise the errors of `app.kube.errors`: an ApiError of the status the server answered with, or
+    ApiUnavailable when there was no answer. `timeout` is always the whole request, in seconds.
+    """
+
+    def __init__(self, config: ConnectionConfig) -> None:
+        self.config = config
+        self.server = config.server
+        self._transport = Transport(config)
+        self._discovery = Discovery(self.get_raw)
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.__aexit__(kind, error, trace)
+
+    async def get(
+        self, resource: Resource, name: str, *, namespace: str | None = None, timeout: float = 10.0
+    ) -> JsonObject:
+        """Read one object, fresh from etcd."""
+        return await self._object("get", resource, "GET", resource.path(namespace, name), timeout=timeout)
+
+    async def list(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        limit: int | None = None,
+        continue_token: str | None = None,
+        resource_version: str | None = None,
+        timeout: float = 30.0,
+    ) -> JsonObject:
+        """Read a collection as a List object; a quorum read unless `resource_version` is given.
+
+        Every item carries apiVersion and kind, also where the server leaves them out.
+        """
+        query = _query(
+            labelSelector=label_selector,
+            fieldSelector=field_selector,
+            limit=limit,
+            resourceVersion=resource_version,
+        )
+        if continue_token:
+            query["continue"] = continue_token
+        found = await self._object("list", resource, "GET", resource.path(namespace), query=query, timeout=timeout)
+        found["items"] = found.get("items") or []
+        for item in found["items"]:
+            item.setdefault("apiVersion", resource.api_version)
+            item.setdefault("kind", resource.kind)
+        return found
+
+    async def list_all(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        limit: int | None = None,
+        timeout: float = 30.0,
+    ) -> Items:
+        """Read a whole collection in pages (`timeout` is per page); one snapshot, a quorum read.
+
+        When the snapshot expires between two pages, it is read once more without pages.
+        """
+        items: Items = []
+        token: str | None = None
+        while True:
+            try:
+                page = await self.list(
+                    resource,
+                    namespace=namespace,
+                    label_selector=label_selector,
+                    field_selector=field_selector,
+                    limit=limit or LIST_PAGE,
+                    continue_token=token,
+                    timeout=timeout,
+                )
+            except Gone:
+                if token is None:
+                    raise
+                whole = await self.list(
+                    resource,
+                    namespace=namespace,
+                    label_selector=label_selector,
+                    field_selector=field_selector,
+                    timeout=timeout,
+                )
+                return list(whole["items"])
+            items += page["items"]
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                return items
+
+    async def create(
+        self,
+        resource: Resource,
+        body: Mapping[str, Any],
+        *,
+        namespace: str | None = None,
+        field_manager: str = "drplan-controller",
+        timeout: float = 10.0,
+    ) -> JsonObject:
+        """Create an object (in `namespace`, else in that of the body); AlreadyExists when the name is taken."""
+        namespace = _namespace_for(resource, namespace, body)
+        return await self._object(
+            "create",
+            resource,
+            "POST",
+            resource.path(namespace),
+            query={"fieldManager": field_manager},
+            body=body,
+            timeout=timeout,
+        )
+
+    async def replace(
+        self,
+        resource: Resource,
+        body: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        namespace: str | None = None,
+        subresource: str | None = None,
+        field_manager: str = "drplan-controller",
+        timeout: float = 10.0,
+    ) -> JsonObject:
+        """Write a whole object (PUT); the resourceVersion in the body is the precondition, else Conflict."""
+        path = resource.path(_namespace_for(resource, namespace, body), name or _name_of(body), subresource)
+        return await self._object(
+            "update",
+            resource,
+            "PUT",
+            path,
+            subresource=subresource,
+            query={"fieldManager": field_manager},
+            body=body,
+            timeout=timeout,
+        )
+
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        patch: PatchBody,
+        *,
+        namespace: str | None = None,
+        subresource: str | None = None,
+        content_type: str = MERGE_PATCH,
+        field_manager: str = "drplan-controller",
+        timeout: float = 10.0,
+    ) -> JsonObject:
+        """Patch an object, by default with a JSON merge patch. A resourceVersion in it is a precondition."""
+        return await self._object(
+            "patch",
+            resource,
+            "PATCH",
+            resource.path(namespace, name, subresource),
+            subresource=subresource,
+            query={"fieldManager": field_manager},
+            body=patch,
+            content_type=content_type,
+            timeout=timeout,
+        )
+
+    async def apply(
+        self,
+        resource: Resource,
+        body: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        namespace: str | None = None,
+        field_manager: str = "drplan-controller",
+        force: bool = True,
+        timeout: float = 10.0,
+    ) -> tuple[JsonObject, bool]:
+        """Server-side apply; returns the object and whether it was created by this call."""
+        path = resource.path(_namespace_for(resource, namespace, body), name or _name_of(body))
+        status, content = await self._transport.request(
+            "apply",
+            str(resource.plural),
+            "PATCH",
+            path,
+            query={"fieldManager": field_manager, "force": "true" if force else "false"},
+            data=orjson.dumps(body),
+            headers={"Content-Type": APPLY_PATCH},
+            timeout=timeout,
+        )
+        return _parse_object(content, self.server), status == HTTPStatus.CREATED
+
+    async def delete(
+        self,
+        resource: Resource,
+        name: str,
+        *,
+        namespace: str | None = None,
+        uid: str | None = None,
+        resource_version: str | None = None,
+        propagation: str | None = "Background",
+        timeout: float = 10.0,
+    ) -> JsonObject:
+        """Delete an object, if it still has that uid and resourceVersion (else Conflict).
+
+        Returns the Status of the deletion, or the object when finalizers hold it.
+        """
+        preconditions = _query(uid=uid, resourceVersion=resource_version)
+        options: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if preconditions:
+            options["preconditions"] = preconditions
+        if propagation:
+            options["propagationPolicy"] = propagation
+        return await self._object(
+            "delete",
+            resource,
+            "DELETE",
+            resource.path(namespace, name),
+            body=options,
+            status_allowed=True,
+            timeout=timeout,
+        )
+
+    async def watch(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        resource_version: str,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        timeout_seconds: int | None = None,
+        inactivity: float = 75.0,
+    ) -> AsyncGenerator[WatchEvent]:
+        """One watch, from `resource_version` on, until the server ends it; wrap it in `contextlib.aclosing`.
+
+        `timeout_seconds` (random 5 to 10 minutes when None) is when the server ends it; `inactivity` is how
+        long no line may come (bookmarks come each minute). Raises Gone for both forms of 410, another ApiError for
+        other ERROR events, ApiUnavailable when the stream goes silent or breaks, WatchLineTooLong for an
+        event beyond the read buffer. Bookmarks are yielded like other events.
+        """
+        query = _query(
+            watch="true",
+            allowWatchBookmarks="true",
+            resourceVersion=resource_version,
+            timeoutSeconds=timeout_seconds or pick_watch_timeout(),
+            labelSelector=label_selector,
+            fieldSelector=field_selector,
+        )
+        response = await self._transport.open_stream(
+            resource.plural, resource.path(namespace), query, timeout=inactivity
+        )
+        try:
+            async for event in read_events(response.content, inactivity=inactivity, server=self.server):
+                if event.type == "ERROR":
+                    raise error_from_status(event.object)
+                yield event
+        finally:
+            response.close()
+
+    async def resource_for(self, api_version: str, kind: str) -> Resource:
+        """The resource type that serves `apiVersion` and `kind`; UnknownKind with a hint when none does."""
+        return await self._discovery.resource_for(api_version, kind)
+
+    async def pod_log(
+        self,
+        name: str,
+        namespace: str,
+        *,
+        tail_lines: int = 20,
+        container: str | None = None,
+        timeout: float = 10.0,
+    ) -> str:
+        """The last lines of a pod's log, at most 16 KiB."""
+        query = _query(tailLines=tail_lines, container=container, limitBytes=16 * 1024)
+        _, content = await self._transport.request(
+            "get",
+            "pods/log",
+            "GET",
+            PODS.path(namespace, name, "log"),
+            query=query,
+            headers={"Accept": "text/plain, */*"},
+            timeout=timeout,
+        )
+        return content.decode("utf-8", "replace")
+
+    async def version(self, *, timeout: float = 10.0) -> JsonObject:
+        """The server's version document."""
+        return _parse_object(await self.get_raw("/version", timeout=timeout), self.server)
+
+    async def get_raw(self, path: str, *, accept: str = "application/json", timeout: float = 10.0) -> bytes:
+        """GET any path of the server (`/readyz`, discovery documents)."""
+        _, content = await self._transport.request(
+            "get", "raw", "GET", path, headers={"Accept": accept}, timeout=timeout
+        )
+        return content
+
+    async def _object(
+        self,
+        verb: str,
+        resource: Resource,
+        method: str,
+        path: str,
+        *,
+        timeout: float,
+        query: dict[str, str] | None = None,
+        body: PatchBody | None = None,
+        content_type: str = "application/json",
+        subresource: str | None = None,
+        status_allowed: bool = False,
+    ) -> JsonObject:
+        label = f"{resource.plural}/{subresource}" if subresource else resource.plural
+        _, content = await self._transport.request(
+            verb,
+            label,
+            method,
+            path,
+            query=query,
+            data=None if body is None else orjson.dumps(body),
+            headers={"Content-Type": content_type} if body is not None else {},
+            timeout=timeout,
+        )
+        found = _parse_object(content, self.server)
+        if found.get("kind") == "Status" and not status_allowed:
+            raise error_from_status(found)
+        return found
+
+
+def _query(**values: str | int | None) -> dict[str, str]:
+    return {key: str(value) for key, value in values.items() if value is not None}
+
+
+def _name_of(body: Mapping[str, Any]) -> str:
+    name = (body.get("metadata") or {}).get("name")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"metadata.name of a {body.get('kind', 'object')} is missing")
+    return name
+
+
+def _namespace_for(resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> str | None:
+    found = namespace or (body.get("metadata") or {}).get("namespace")
+    if resource.namespaced and not found:
+        raise ValueError(f"metadata.namespace of a {resource.kind} is missing")
+    return found
+
+
+def _parse_object(content: bytes, server: str) -> JsonObject:
+    try:
+        parsed = orjson.loads(content)
+    except orjson.JSONDecodeError as e:
+        raise ApiUnavailable(
+            f"the API server {server} answered with something that is no JSON; check what listens there",
+            server=server,
+            in_doubt=True,
+        ) from e
+    if not isinstance(parsed, dict):
+        raise ApiError(502, "BadGateway", f"the API server {server} answered with JSON that is no object")
+    return parsed

@@ -1,0 +1,198 @@
+"""The transport to the API server: session, credentials, deadlines, counting, and the errors of both sides.
+
+Every request has a deadline. Nothing is sent twice behind the caller's back, except a GET whose pooled
+connection turned out to be dead and any request that got a 401 while the token file holds a newer token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import urllib.request
+from http import HTTPStatus
+from importlib.metadata import version as package_version
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import aiohttp
+from multidict import CIMultiDict
+
+from app.kube.config import ConnectionConfig
+from app.kube.credentials import Credentials
+from app.kube.errors import ApiUnavailable, error_from_response
+from app.runtime import metrics
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to open a connection, name resolution and TLS included."""
+
+READ_BUFFER = 2 * 1024 * 1024
+"""Bytes of read buffer. A watch event is one line and aiohttp takes lines up to twice this;
+etcd caps objects at about 1.5 MiB."""
+
+
+class Transport:
+    """One aiohttp session to one API server."""
+
+    def __init__(self, config: ConnectionConfig) -> None:
+        self.config = config
+        self._credentials = Credentials(config)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._credentials.open()
+        context = self._credentials.ssl_context
+        connector = aiohttp.TCPConnector(
+            ssl=context if context is not None else True, limit=0, keepalive_timeout=60.0, ttl_dns_cache=30
+        )
+        headers = CIMultiDict({"User-Agent": f"drplan/{package_version('drplan')}", "Accept": "application/json"})
+        if self.config.impersonate_user:
+            headers["Impersonate-User"] = self.config.impersonate_user
+            for group in self.config.impersonate_groups:
+                headers.add("Impersonate-Group", group)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            headers=headers,
+            read_bufsize=READ_BUFFER,
+            auto_decompress=True,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=_proxy_for(self.config),
+            trust_env=False,
+        )
+        # aiohttp repeats PUT and DELETE on a dead pooled connection; a repeated write would report the
+        # outcome of the second try (409, 404) for what the first one did.
+        self._session._retry_connection = False
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def request(
+        self,
+        verb: str,
+        label: str,
+        method: str,
+        path: str,
+        *,
+        timeout: float,
+        query: dict[str, str] | None = None,
+        data: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        """Send, read the whole answer, count it; raises the error of a failure status."""
+        timeouts = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_TIMEOUT, timeout))
+        started = time.perf_counter()
+        code = "unavailable"
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._send(method, path, query or {}, data, headers or {}, timeouts)
+                code = str(response.status)
+                async with response:
+                    if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+                        await self._refuse(response)
+                    return response.status, await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as e:
+            code = "unavailable"
+            raise self._unavailable(e, method, path, timeout) from e
+        finally:
+            metrics.kube_requests_total.labels(verb, label, code).inc()
+            metrics.kube_request_seconds.labels(verb).observe(time.perf_counter() - started)
+
+    async def open_stream(
+        self, label: str, path: str, query: dict[str, str], *, timeout: float
+    ) -> aiohttp.ClientResponse:
+        """Start a watch and return its response; the caller closes it. `timeout` is until the head is there."""
+        timeouts = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_TIMEOUT, timeout))
+        code = "unavailable"
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._send("GET", path, query, None, {}, timeouts)
+                code = str(response.status)
+                if response.status != HTTPStatus.OK:
+                    async with response:
+                        await self._refuse(response)
+                return response
+        except (aiohttp.ClientError, OSError, TimeoutError) as e:
+            code = "unavailable"
+            raise self._unavailable(e, "GET", path, timeout) from e
+        finally:
+            metrics.kube_requests_total.labels("watch", label, code).inc()
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        data: bytes | None,
+        headers: dict[str, str],
+        timeouts: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        """Get the head of an answer; at a 401 once more with a fresh token, a GET once more on a dead connection."""
+        session = self._session
+        if session is None:
+            raise RuntimeError("KubeClient is used outside its `async with` block")
+        retry_dead = method == "GET"
+        retry_unauthorized = True
+        while True:
+            identity = await self._credentials.headers()
+            try:
+                response = await session.request(
+                    method,
+                    self.config.server + path,
+                    params=query,
+                    data=data,
+                    headers={**headers, **identity},
+                    timeout=timeouts,
+                    allow_redirects=False,
+                    server_hostname=self.config.tls_server_name,
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as e:
+                if not retry_dead or isinstance(e, aiohttp.ClientConnectorError):
+                    raise
+                retry_dead = False
+                continue
+            if response.status == HTTPStatus.UNAUTHORIZED and retry_unauthorized:
+                retry_unauthorized = False
+                if await self._credentials.refresh(rejected=identity.get("Authorization", "")):
+                    response.release()
+                    continue
+            return response
+
+    async def _refuse(self, response: aiohttp.ClientResponse) -> None:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            body = await response.read()
+        raise error_from_response(response.status, body, response.headers, now=time.time())
+
+    def _unavailable(self, error: Exception, method: str, path: str, timeout: float) -> ApiUnavailable:
+        head = f"no answer from the API server {self.config.server} to {method} {path}"
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            text = (
+                f"{head}: its certificate is not trusted ({error.certificate_error}); check the CA of "
+                f"{self.config.origin}"
+            )
+        elif isinstance(error, aiohttp.ClientConnectorError):
+            text = f"{head}: {error.strerror or error}; check that it runs and the address is right"
+        elif isinstance(error, aiohttp.ConnectionTimeoutError):
+            text = f"{head}: connecting took too long; check the address and the network"
+        elif isinstance(error, TimeoutError):
+            text = f"{head} within {timeout:g} s; check the load and health of the server"
+        else:
+            text = f"{head}: the connection broke ({type(error).__name__}: {error})"
+        not_sent = isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
+        return ApiUnavailable(text, server=self.config.server, in_doubt=not not_sent)
+
+
+def _proxy_for(config: ConnectionConfig) -> str | None:
+    """The proxy of the kubeconfig, else that of the environment, decided once (per request it is dear)."""
+    if config.proxy:
+        return config.proxy
+    target = urlsplit(config.server)
+    proxies = urllib.request.getproxies()
+    found = proxies.get(target.scheme) or proxies.get("all")
+    if not found or urllib.request.proxy_bypass(target.hostname or ""):
+        return None
+    return found if "://" in found else f"http://{found}"
