@@ -1,0 +1,177 @@
+"""Placeholders in the texts of actions: ``$(params.x)`` and the older ``{{ .params.x }}``.
+
+Known placeholders are
+
+- ``$(params.NAME)``, ``$(params.mode)``, ``$(planName)``, ``$(executionName)``, ``$(mode)``,
+- ``$(outputs.ACTION.FIELD)``, where FIELD may have dots,
+- ``{{ .params.NAME }}``, ``{{ .planName }}``, ``{{ .outputs.ACTION.FIELD }}``.
+
+Both notations are replaced in one pass, so a value is never expanded again. ``$$(params.x)`` stands for the text
+``$(params.x)``. Whatever else looks similar (``$(HOSTNAME)``, ``$(date +%s)``, ``$$(HOSTNAME)``,
+``{{ .Values.x }}``) belongs to somebody else and is left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+from app.engine.gotext import quote
+
+PARAM_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
+"""What a parameter may be called; use `fullmatch`."""
+
+_Json = TypeVar("_Json")
+
+_PARAMS = r"params(?:\.[a-zA-Z][a-zA-Z0-9_-]*)+"
+_OUTPUTS = r"outputs(?:\.[a-zA-Z0-9_-]+)+"
+_PLACEHOLDER = re.compile(
+    rf"(?P<escape>\$?)\$\((?P<path>planName|executionName|mode|{_PARAMS}|{_OUTPUTS})\)"
+    rf"|\{{\{{\s*\.(?P<legacy>planName|{_PARAMS}|{_OUTPUTS})\s*\}}\}}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The values that placeholders of one workflow run stand for."""
+
+    params: Mapping[str, str]
+    plan_name: str = ""
+    execution_name: str = ""
+    mode: str = ""
+    """The run's mode in lower case; it also is ``params.mode``, whatever ``params`` says."""
+    outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Fields of finished actions of the same workflow run, by action name."""
+    secrets: frozenset[str] = frozenset()
+    """Names of parameters whose values must not be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """One placeholder as found in a text."""
+
+    text: str
+    """As written, for example ``$(params.x)``."""
+    root: str
+    """``params``, ``outputs``, ``planName``, ``executionName`` or ``mode``."""
+    path: tuple[str, ...]
+    """The names after the root."""
+
+
+class UnresolvedPlaceholders(ValueError):  # noqa: N818 - says what it is about
+    """Some placeholders have no value; the message lists each once, in text order."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        """``problems`` maps the text of each placeholder to what is wrong with it."""
+        self.names = tuple(problems)
+        """The placeholders as written."""
+        self.problems = dict(problems)
+        super().__init__("; ".join(f"failed to resolve {quote(text)}: {why}" for text, why in problems.items()))
+
+
+class _Unresolved(Exception):  # noqa: N818 - not an error of its own, a step of collecting them
+    """Why a single placeholder has no value."""
+
+
+def placeholders(text: str) -> tuple[Placeholder, ...]:
+    """Every placeholder of ours in ``text``, in order, escaped ones left out."""
+    return tuple(_placeholder(match) for match in _PLACEHOLDER.finditer(text) if not match["escape"])
+
+
+def render(text: str, scope: Scope) -> str:
+    """``text`` with its placeholders replaced; raises `UnresolvedPlaceholders` naming all that have no value."""
+    problems: dict[str, str] = {}
+    rendered = _render(text, scope, problems)
+    if problems:
+        raise UnresolvedPlaceholders(problems)
+    return rendered
+
+
+def render_leaves(value: _Json, scope: Scope) -> _Json:
+    """A copy of a JSON-like value with every string in it rendered; keys and other values stay as they are.
+
+    Raises `UnresolvedPlaceholders` for all of them together.
+    """
+    problems: dict[str, str] = {}
+    rendered = _render_leaves(value, scope, problems)
+    if problems:
+        raise UnresolvedPlaceholders(problems)
+    return cast(_Json, rendered)
+
+
+def secret_values(scope: Scope) -> frozenset[str]:
+    """The values that must not be shown, for `app.engine.text.redact`."""
+    return frozenset(value for name in scope.secrets if (value := scope.params.get(name)))
+
+
+def _placeholder(match: re.Match[str]) -> Placeholder:
+    root, *path = (match["path"] or match["legacy"]).split(".")
+    return Placeholder(match[0], root, tuple(path))
+
+
+def _render(text: str, scope: Scope, problems: dict[str, str]) -> str:
+    def replacement(match: re.Match[str]) -> str:
+        if match["escape"]:
+            return match[0][1:]
+        found = _placeholder(match)
+        try:
+            return _resolve(found, scope)
+        except _Unresolved as why:
+            problems.setdefault(found.text, str(why))
+            return ""
+
+    return _PLACEHOLDER.sub(replacement, text)
+
+
+def _render_leaves(value: object, scope: Scope, problems: dict[str, str]) -> object:
+    if isinstance(value, str):
+        return _render(value, scope, problems)
+    if isinstance(value, dict):
+        return {key: _render_leaves(member, scope, problems) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_render_leaves(item, scope, problems) for item in value]
+    return value
+
+
+def _resolve(placeholder: Placeholder, scope: Scope) -> str:
+    match placeholder.root:
+        case "planName":
+            return scope.plan_name
+        case "executionName":
+            return scope.execution_name
+        case "mode":
+            return scope.mode
+        case "params":
+            return _parameter(placeholder.path, scope)
+        case _:
+            return _output(placeholder.path, scope.outputs)
+
+
+def _parameter(path: tuple[str, ...], scope: Scope) -> str:
+    name, *rest = path
+    if name != "mode" and name not in scope.params:
+        raise _not_found(name)
+    if rest:
+        raise _Unresolved(f"key {quote(name)} is not a map, cannot resolve {quote('.'.join(rest))}")
+    return scope.mode if name == "mode" else scope.params[name]
+
+
+def _output(path: tuple[str, ...], outputs: Mapping[str, Mapping[str, str]]) -> str:
+    """The field of an action; an action name may itself have dots, the shortest that fits is taken."""
+    actions = [(".".join(path[:n]), ".".join(path[n:])) for n in range(1, len(path) + 1)]
+    known = [(action, name) for action, name in actions if action in outputs]
+    for action, name in known:
+        if name in outputs[action]:
+            return outputs[action][name]
+    if not known:
+        raise _not_found(path[0])
+    action, name = known[0]
+    if not name:
+        raise _Unresolved(f"key {quote(action)} is an action, one of its fields must follow")
+    raise _not_found(name)
+
+
+def _not_found(name: str) -> _Unresolved:
+    return _Unresolved(f"key {quote(name)} not found")

@@ -1,0 +1,82 @@
+"""Message texts made fit for a status: short, on one line, without secrets.
+
+Order matters: `redact` before `single_line` before `cut`, because the later steps can break a secret into a form that
+is no longer recognised.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, quote_plus
+
+MESSAGE_LIMIT = 1024
+"""Bytes of UTF-8 that a stored message may have."""
+MASK = "***"
+"""What stands in the place of a secret value."""
+
+_ELLIPSIS = "…"
+
+
+def cut(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """``text`` in at most ``limit`` bytes of UTF-8, cut between characters; an ellipsis shows that it was cut."""
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= limit:
+        return encoded.decode("utf-8")
+    mark = _ELLIPSIS if limit >= len(_ELLIPSIS.encode("utf-8")) else ""
+    kept = encoded[: max(limit, 0) - len(mark.encode("utf-8"))]
+    return kept.decode("utf-8", "ignore") + mark
+
+
+def single_line(text: str) -> str:
+    """``text`` on one line: each run of blanks, line ends and control characters becomes one blank."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """``text`` with every secret value replaced by ``***``.
+
+    Also found are the forms a value takes on its way through an action: trimmed, percent-encoded in a URL, escaped in
+    JSON, base64 in a header. Overlapping occurrences are covered as a whole, so no part of one stays.
+    """
+    result, position = [], 0
+    for start, end in _merged(_occurrences(text, secrets)):
+        result += [text[position:start], MASK]
+        position = end
+    return "".join(result) + text[position:]
+
+
+def _occurrences(text: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
+    for form in {form for secret in secrets for form in _forms(secret)}:
+        start = text.find(form)
+        while start >= 0:
+            yield start, start + len(form)
+            start = text.find(form, start + 1)
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """``spans`` in text order with overlapping ones joined; spans that only touch stay apart."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _forms(secret: str) -> set[str]:
+    forms: set[str] = set()
+    for value in (secret, secret.strip()):
+        encoded = value.encode("utf-8", "replace")
+        forms |= {
+            value,
+            quote(encoded, safe=""),
+            quote(encoded),
+            quote_plus(encoded),
+            json.dumps(value)[1:-1],
+            json.dumps(value, ensure_ascii=False)[1:-1],
+            base64.b64encode(encoded).decode("ascii"),
+        }
+    return forms - {""}
