@@ -1,0 +1,94 @@
+"""Is this process alive, and can it do its job: the facts behind `/healthz` and `/readyz`.
+
+Alive means that the event loop turns: a heartbeat stamps the time, and liveness is the age of the stamp. It says
+nothing about the API server, because restarting this process does not heal that one. Ready is a list of named
+checks, all of which must hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from app.runtime import metrics
+
+HEARTBEAT_SECONDS = 0.5
+"""How often the heartbeat stamps the time."""
+
+ALIVE_SECONDS = 15.0
+"""Age of the last heartbeat up to which the process counts as alive."""
+
+CHECK_SECONDS = 2.0
+"""How long one readiness check may take before it counts as failed."""
+
+Check = Callable[[], Awaitable[str | None]]
+"""A readiness check: None when all is well, else one line that says what is missing."""
+
+
+class Heartbeat:
+    """Stamps the monotonic clock from inside the event loop, and measures how late the loop serves timers."""
+
+    def __init__(self) -> None:
+        self._stamp = time.monotonic()
+
+    def age(self) -> float:
+        """Seconds since the last beat."""
+        return time.monotonic() - self._stamp
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        loop = asyncio.get_running_loop()
+        iterations = metrics.loop_iterations_total.labels("heartbeat")
+        while True:
+            self._stamp = time.monotonic()
+            iterations.inc()
+            due = loop.time() + HEARTBEAT_SECONDS
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            metrics.event_loop_lag_seconds.observe(max(0.0, loop.time() - due))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The outcome of one check; `problem` is None when it holds."""
+
+    name: str
+    problem: str | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the check holds."""
+        return self.problem is None
+
+
+@dataclass(slots=True)
+class Health:
+    """Heartbeat and readiness checks of one process."""
+
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
+    checks: dict[str, Check] = field(default_factory=dict)
+
+    def add_check(self, name: str, check: Check) -> None:
+        """Add a readiness check; a name is used once."""
+        if name in self.checks:
+            raise ValueError(f"readiness check {name!r} exists already")
+        self.checks[name] = check
+
+    def live(self) -> CheckResult:
+        """Whether the event loop turns."""
+        age = self.heartbeat.age()
+        problem = f"the event loop last turned {age:.1f} s ago" if age > ALIVE_SECONDS else None
+        return CheckResult("event-loop", problem)
+
+    async def ready(self) -> list[CheckResult]:
+        """The results of all readiness checks, asked at the same time, in the order they were added."""
+        return list(await asyncio.gather(*(_ask(name, check) for name, check in self.checks.items())))
+
+
+async def _ask(name: str, check: Check) -> CheckResult:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return CheckResult(name, await check())
+    except TimeoutError:
+        return CheckResult(name, f"no answer within {CHECK_SECONDS:g} s")

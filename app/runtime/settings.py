@@ -1,0 +1,213 @@
+"""Settings of the processes: every one is a flag and an environment variable, checked once at the start.
+
+A setting `health_port` is the flag `--health-port` and the variable `DRPLAN_HEALTH_PORT`; the flag wins. A wrong
+value ends the process with one line that names the flag or variable, the value and what is accepted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+import uuid
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_PREFIX = "DRPLAN_"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+class CommonSettings(BaseSettings):
+    """What both processes share."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    kubeconfig: str | None = Field(
+        None, description="kubeconfig file; without it KUBECONFIG, the pod's service account, ~/.kube/config"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
+    log_format: Literal["json", "console"] = Field("json", description="json lines, or console for people")
+    bind_address: str = Field("0.0.0.0", description="address that all ports listen on")  # noqa: S104
+    health_port: Port = Field(8081, description="port of /healthz and /readyz; 0 takes a free one")
+    metrics_port: Port = Field(8080, description="port of /metrics; 0 turns it off")
+
+
+class WebhookSettings(CommonSettings):
+    """Settings of the admission service."""
+
+    webhook_port: Port = Field(9443, description="port of the HTTPS admission paths; 0 takes a free one")
+    cert_dir: str | None = Field(
+        None, description="folder with tls.crt, tls.key (and ca.crt); without it certificates are self-signed"
+    )
+    service_name: str = Field("drplan-webhook", min_length=1, description="Service that the API server calls")
+    namespace: str = Field("drplan-system", min_length=1, description="namespace of that Service")
+    max_request_bytes: int = Field(
+        8 * 1024 * 1024, ge=1024, description="largest admission review that is read, in bytes"
+    )
+    review_timeout: Seconds = Field(8.0, description="seconds after which a review is refused instead of left open")
+    max_concurrent_reviews: int = Field(
+        64, ge=1, description="reviews answered at once; beyond that the answer is 429 with Retry-After"
+    )
+    check_references: bool = Field(
+        True, description="refuse references to workflows that the user may not read (SubjectAccessReview)"
+    )
+    controller_username: str = Field(
+        "system:serviceaccount:drplan-system:drplan-controller",
+        description="user name of the controller, whose own metadata writes are not reviewed",
+    )
+    drain_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
+        5.0, description="seconds that reviews are still answered after SIGTERM"
+    )
+
+
+class ControllerSettings(CommonSettings):
+    """Settings of the controller."""
+
+    namespace: str = Field(
+        "drplan-system", min_length=1, description="namespace of the lease, the journal and the snapshots"
+    )
+    leader_elect: bool = Field(True, description="take the leader lease before working; needed with replicas")
+    lease_name: str = Field(
+        "65498215.bkbcs.tencent.com", min_length=1, description="name of the leader lease (the Go operator's)"
+    )
+    identity: str = Field(
+        default_factory=lambda: f"{socket.gethostname()}_{uuid.uuid4().hex[:12]}",
+        min_length=1,
+        description="name of this process in the lease, unique among all that run; default host name and a random part",
+    )
+    lease_duration: Seconds = Field(15.0, description="seconds a lease holds without renewal")
+    renew_deadline: Seconds = Field(10.0, description="seconds without renewal after which the leader gives up")
+    retry_period: Seconds = Field(2.0, description="seconds between attempts to take or renew the lease")
+    status_interval: Seconds = Field(0.5, description="least seconds between two status writes of one run")
+    shutdown_grace: Annotated[float, Field(ge=0, le=60)] = Field(
+        7.0, description="seconds that running actions get after SIGTERM"
+    )
+    unknown_after: Seconds = Field(
+        120.0, description="seconds a write may be in doubt before its run is shown as Unknown"
+    )
+
+    @model_validator(mode="after")
+    def _lease_times_fit(self) -> Self:
+        """The rule of client-go: duration > renew deadline > retry period with its jitter."""
+        if not self.lease_duration > self.renew_deadline:
+            raise ValueError(
+                f"lease_duration ({self.lease_duration:g} s) must be greater than renew_deadline "
+                f"({self.renew_deadline:g} s)"
+            )
+        if not self.renew_deadline > 1.2 * self.retry_period:
+            raise ValueError(
+                f"renew_deadline ({self.renew_deadline:g} s) must be greater than 1.2 times retry_period "
+                f"({self.retry_period:g} s)"
+            )
+        return self
+
+
+def parse_settings(cls: type[S], argv: Sequence[str], *, prog: str | None = None) -> S:
+    """Settings from flags and environment; ends the process with one line and status 2 when they are wrong."""
+    parser = settings_parser(cls, prog=prog)
+    return settings_from(cls, parser.parse_args(argv), parser)
+
+
+def settings_parser(cls: type[BaseSettings], *, prog: str | None = None) -> argparse.ArgumentParser:
+    """A parser with one flag for every field of `cls`."""
+    parser = _OneLineParser(prog=prog, description=_first_line(cls), allow_abbrev=False)
+    add_settings_flags(parser, cls)
+    return parser
+
+
+def add_settings_flags(parser: argparse.ArgumentParser, cls: type[BaseSettings]) -> None:
+    """Add one flag for every field of `cls` to a parser, a subcommand's for instance.
+
+    Booleans are `--flag`, `--flag=false` and `--no-flag`.
+    """
+    for name, field in cls.model_fields.items():
+        help_text = f"{field.description} (env {ENV_PREFIX}{name.upper()}{_default_text(field)})".replace("%", "%%")
+        if field.annotation is bool:
+            parser.add_argument(
+                _flag(name),
+                dest=name,
+                nargs="?",
+                const="true",
+                default=argparse.SUPPRESS,
+                metavar="true|false",
+                help=help_text,
+            )
+            parser.add_argument(
+                f"--no-{_kebab(name)}",
+                dest=name,
+                action="store_const",
+                const="false",
+                default=argparse.SUPPRESS,
+                help=argparse.SUPPRESS,
+            )
+        else:
+            parser.add_argument(
+                _flag(name), dest=name, default=argparse.SUPPRESS, metavar=_metavar(field), help=help_text
+            )
+
+
+def settings_from(cls: type[S], namespace: argparse.Namespace, parser: argparse.ArgumentParser) -> S:
+    """Build the settings from parsed flags (other attributes are ignored); a wrong value is a parser error."""
+    flags = {name: value for name, value in vars(namespace).items() if name in cls.model_fields}
+    try:
+        return cls(**flags)
+    except ValidationError as e:
+        parser.exit(2, f"{parser.prog}: {'; '.join(_problem(error, flags) for error in e.errors())}\n")
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """argparse without the usage text in front of an error."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see --help\n")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        if message:
+            sys.stderr.write(message)
+        sys.exit(status)
+
+
+def _problem(error: Any, flags: dict[str, str]) -> str:  # noqa: ANN401  (pydantic's ErrorDetails)
+    text = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return text
+    name = str(error["loc"][0])
+    source = _flag(name) if name in flags else f"{ENV_PREFIX}{name.upper()}"
+    given = flags.get(name, os.environ.get(f"{ENV_PREFIX}{name.upper()}", error["input"]))
+    return f"{source}: found {given!r}: {text[:1].lower()}{text[1:]}"
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _flag(name: str) -> str:
+    return f"--{_kebab(name)}"
+
+
+def _default_text(field: FieldInfo) -> str:
+    if field.default_factory is not None or field.default is None:
+        return ""
+    return f", default {str(field.default).lower() if isinstance(field.default, bool) else field.default}"
+
+
+def _metavar(field: FieldInfo) -> str:
+    choices = getattr(field.annotation, "__args__", ())
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return "|".join(choices)
+    if field.annotation is int:
+        return "N"
+    return "SECONDS" if field.annotation is float else "TEXT"
+
+
+def _first_line(cls: type[BaseSettings]) -> str:
+    return (cls.__doc__ or "").strip().splitlines()[0]
