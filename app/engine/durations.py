@@ -1,7 +1,7 @@
 """Durations in Go's notation, the form the API uses for every time span.
 
-Texts such as ``1h30m`` come from users (time-outs, retry intervals) and go into statuses. The grammar and the
-error texts are those of Go's ``time.ParseDuration``, the printed form is that of ``Duration.String`` after rounding
+Texts such as `1h30m` come from users (time-outs, retry intervals) and go into statuses. The grammar and the
+error texts are those of Go's `time.ParseDuration`, the printed form is that of `Duration.String` after rounding
 to milliseconds.
 """
 
@@ -27,10 +27,10 @@ _UNIT = re.compile(r"[^.0-9]+")
 
 
 def parse_duration(text: str) -> timedelta:
-    """The time span that ``text`` names; ``0`` needs no unit, everything else does.
+    """The time span that `text` names; `0` needs no unit, everything else does.
 
-    Nanoseconds are rounded to whole microseconds, the resolution of ``timedelta``.
-    Raises ValueError with Go's own text, for example ``time: missing unit in duration "5"``.
+    Nanoseconds are rounded to whole microseconds, the resolution of `timedelta`.
+    Raises ValueError with Go's own text, for example `time: missing unit in duration "5"`.
     """
     nanoseconds = parse_nanoseconds(text)
     rounded = (abs(nanoseconds) + 500) // 1_000
@@ -59,7 +59,7 @@ def parse_nanoseconds(text: str) -> int:
 
 
 def _leading_amount(rest: str, text: str) -> tuple[int, str]:
-    """The first number and unit of ``rest`` in nanoseconds, and what follows them."""
+    """The first number and unit of `rest` in nanoseconds, and what follows them."""
     term = _TERM.match(rest)
     whole, fraction = (term[1].lstrip("0"), term[2] or "") if term else ("", "")
     if term is None or not (term[1] or fraction) or len(whole) > _MOST_DIGITS:
@@ -90,7 +90,7 @@ def _bounded_fraction(fraction: str) -> tuple[int, float]:
 
 
 def format_duration(duration: timedelta | float) -> str:
-    """``duration`` (a float counts seconds) as Go prints it after rounding to ms: ``1m30s``, ``850ms``, ``0s``."""
+    """`duration` (a float counts seconds) as Go prints it after rounding to ms: `1m30s`, `850ms`, `0s`."""
     span = duration if isinstance(duration, timedelta) else timedelta(seconds=duration)
     microseconds = span // timedelta(microseconds=1)
     milliseconds = (abs(microseconds) + 500) // 1_000

@@ -1,6 +1,6 @@
 """Values printed the way Go prints them.
 
-Message texts and jsonPath results of the API were defined by a Go program (``%q``, ``fmt.Fprint``, ``json.Marshal``).
+Message texts and jsonPath results of the API were defined by a Go program (`%q`, `fmt.Fprint`, `json.Marshal`).
 Users and scripts compare them, so these functions reproduce that output to the byte.
 """
 
@@ -27,7 +27,7 @@ _HTML_ESCAPES = str.maketrans(
 
 
 def quote(text: str) -> str:
-    """``text`` as ``%q`` prints it: double quotes, escapes for what cannot be printed."""
+    """`text` as `%q` prints it: double quotes, escapes for what cannot be printed."""
     return '"' + "".join(map(_quoted_character, text)) + '"'
 
 
@@ -43,7 +43,7 @@ def _quoted_character(character: str) -> str:
 
 
 def scalar(value: object) -> str:
-    """A JSON value that is no object and no list, as ``fmt.Fprint`` prints it (``null`` for None)."""
+    """A JSON value that is no object and no list, as `fmt.Fprint` prints it (`null` for None)."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -54,7 +54,7 @@ def scalar(value: object) -> str:
 
 
 def number(value: int | float) -> str:
-    """A JSON number as ``fmt.Fprint`` prints it: whole numbers plain, others shortest, ``1e+06`` from 10^6 on.
+    """A JSON number as `fmt.Fprint` prints it: whole numbers plain, others shortest, `1e+06` from 10^6 on.
 
     A whole number outside 64 bits is a float, as in the JSON decoder of Kubernetes.
     """
@@ -68,7 +68,7 @@ def number(value: int | float) -> str:
 
 
 def compact_json(value: object) -> str:
-    """``value`` as ``json.Marshal`` prints it: no blanks, sorted keys, HTML characters escaped."""
+    """`value` as `json.Marshal` prints it: no blanks, sorted keys, HTML characters escaped."""
     if isinstance(value, dict):
         members = (f"{compact_json(str(key))}:{compact_json(value[key])}" for key in sorted(value))
         return "{" + ",".join(members) + "}"

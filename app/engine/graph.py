@@ -40,7 +40,7 @@ class GraphProblem:
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:
-    """The one of ``names`` that ``name`` is probably a misspelling of."""
+    """The one of `names` that `name` is probably a misspelling of."""
     matches = difflib.get_close_matches(name, [known for known in names if known != name], n=1)
     return matches[0] if matches else None
 
@@ -54,7 +54,7 @@ def dependencies(names: Sequence[str], depends_on: Sequence[Sequence[str]]) -> d
 
 
 def check_graph(names: Sequence[str], depends_on: Sequence[Sequence[str]]) -> list[GraphProblem]:
-    """Everything wrong with the ``dependsOn`` of a workflow's actions; empty when it can run."""
+    """Everything wrong with the `dependsOn` of a workflow's actions; empty when it can run."""
     trimmed = [name.strip() for name in names]
     first = {name: index for index, name in reversed(list(enumerate(trimmed)))}
     problems = [
@@ -77,9 +77,9 @@ def check_graph(names: Sequence[str], depends_on: Sequence[Sequence[str]]) -> li
 
 
 def check_stage_graph(names: Sequence[str], depends_on: Sequence[Sequence[str]]) -> list[GraphProblem]:
-    """Everything wrong with the ``dependsOn`` of a plan's stages, repeated stage names aside.
+    """Everything wrong with the `dependsOn` of a plan's stages, repeated stage names aside.
 
-    Messages lack the ``stage[i] 'name': `` that belongs in front of them, except that of a cycle, which stands alone.
+    Messages lack the `stage[i] 'name': ` that belongs in front of them, except that of a cycle, which stands alone.
     Only the first cycle is reported, in the words of the API (see `_walked_cycle`).
     """
     problems = []
@@ -100,7 +100,7 @@ def check_stage_graph(names: Sequence[str], depends_on: Sequence[Sequence[str]])
 
 
 def topological_order(graph: Mapping[str, Sequence[str]]) -> list[str]:
-    """All nodes, each after what it depends on, else in the order of ``graph``; raises ValueError on a cycle."""
+    """All nodes, each after what it depends on, else in the order of `graph`; raises ValueError on a cycle."""
     names = list(graph)
     position = {name: index for index, name in enumerate(names)}
     missing = {name: len(set(deps)) for name, deps in graph.items()}
@@ -123,7 +123,7 @@ def topological_order(graph: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def ancestors(graph: Mapping[str, Sequence[str]], name: str) -> frozenset[str]:
-    """Everything that ``name`` depends on, directly or through others; itself only if it is on a cycle."""
+    """Everything that `name` depends on, directly or through others; itself only if it is on a cycle."""
     return frozenset(_reachable(graph, name))
 
 
@@ -191,7 +191,7 @@ def _finishing_order(graph: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _reachable(graph: Mapping[str, Sequence[str]], start: str, without: Set[str] = frozenset()) -> dict[str, str]:
-    """The nodes that can be reached from ``start``, each with the one before it on a shortest way."""
+    """The nodes that can be reached from `start`, each with the one before it on a shortest way."""
     parents: dict[str, str] = {}
     queue = deque([start])
     while queue:
@@ -206,7 +206,7 @@ def _reachable(graph: Mapping[str, Sequence[str]], start: str, without: Set[str]
 def _walked_cycle(graph: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """The walk of a depth-first search in list order up to the first name met twice; empty without a cycle.
 
-    The walk includes the nodes that lead into the cycle (``x a b a``), as the API's text always did.
+    The walk includes the nodes that lead into the cycle (`x a b a`), as the API's text always did.
     """
     finished: set[str] = set()
     for start in graph:

@@ -23,8 +23,8 @@ _INDEX = re.compile(r"0|[1-9][0-9]*")
 def object_name_for(action_name: str, *identity: str, limit: int = LABEL_LIMIT) -> str:
     """A DNS-1123 label for an object that belongs to an action: the readable part of its name, then a hash.
 
-    ``identity`` is what else must make the name different (execution uid, stage, workflow index). The same input
-    always gives the same name. ``limit`` leaves room for suffixes that others append.
+    `identity` is what else must make the name different (execution uid, stage, workflow index). The same input
+    always gives the same name. `limit` leaves room for suffixes that others append.
     """
     readable = re.sub(r"[^a-z0-9]+", "-", action_name.lower()).strip("-")
     head = readable[: limit - _HASH_LENGTH - 1].strip("-") or "action"
@@ -32,7 +32,7 @@ def object_name_for(action_name: str, *identity: str, limit: int = LABEL_LIMIT) 
 
 
 def label_value(text: str) -> str:
-    """``text`` as a label value: unchanged where it is one, else its first 54 characters and a hash."""
+    """`text` as a label value: unchanged where it is one, else its first 54 characters and a hash."""
     if len(text) <= LABEL_LIMIT and _LABEL_VALUE.fullmatch(text):
         return text
     readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", text)
@@ -41,7 +41,7 @@ def label_value(text: str) -> str:
 
 
 def _hash(*parts: str) -> str:
-    """The first 8 hexadecimal digits of a SHA-256 over ``parts``, whose borders count."""
+    """The first 8 hexadecimal digits of a SHA-256 over `parts`, whose borders count."""
     digest = hashlib.sha256()
     for part in parts:
         encoded = part.encode("utf-8", "replace")
@@ -60,7 +60,7 @@ class ActionIdentity:
     action: str
 
     def __str__(self) -> str:
-        """``<uid>/<stage>/<workflow-index>/<action>``, each segment percent-encoded."""
+        """`<uid>/<stage>/<workflow-index>/<action>`, each segment percent-encoded."""
         segments = (self.execution_uid, self.stage, str(self.workflow_index), self.action)
         return "/".join(quote(segment, safe="") for segment in segments)
 

@@ -1,7 +1,7 @@
 """When an object counts as ready, and how a Job ended.
 
-The rules for workloads are those of ``kubectl rollout status``; other built-in kinds have the one sign that people
-look for; any other kind is judged by its ``Ready`` and ``Available`` conditions, and by its existence when it has
+The rules for workloads are those of `kubectl rollout status`; other built-in kinds have the one sign that people
+look for; any other kind is judged by its `Ready` and `Available` conditions, and by its existence when it has
 none. Objects come straight from the API server, so members may be absent; a controller that has not yet looked at the
 newest generation makes an object not ready, whatever its status says.
 """
@@ -31,7 +31,7 @@ class JobOutcome:
     finished: bool
     succeeded: bool = False
     reason: str = ""
-    """The machine-readable reason of a failure, for example ``BackoffLimitExceeded``."""
+    """The machine-readable reason of a failure, for example `BackoffLimitExceeded`."""
     message: str = ""
     """The Job controller's own words, or how many pods are done while it runs."""
 
@@ -40,7 +40,7 @@ _READY = Readiness(ready=True)
 
 
 def is_ready(obj: Mapping[str, Any]) -> Readiness:
-    """Whether ``obj`` is ready by the rules of its kind."""
+    """Whether `obj` is ready by the rules of its kind."""
     if _map(obj, "metadata").get("deletionTimestamp"):
         return _waiting("the object is being deleted")
     group = str(obj.get("apiVersion", "")).rpartition("/")[0]
@@ -209,7 +209,7 @@ def _condition_true(obj: Mapping[str, Any], name: str) -> Readiness:
 
 
 def _condition(obj: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The condition called ``name``; empty when there is none."""
+    """The condition called `name`; empty when there is none."""
     conditions = _map(obj, "status").get("conditions")
     for condition in conditions if isinstance(conditions, list) else ():
         if isinstance(condition, dict) and condition.get("type") == name:

@@ -1,4 +1,4 @@
-"""When a failed action is tried again: the rules of ``retryPolicy``, without the waiting itself."""
+"""When a failed action is tried again: the rules of `retryPolicy`, without the waiting itself."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class RetryPolicy:
 
     @classmethod
     def parse(cls, block: actions.RetryPolicy | None) -> RetryPolicy:
-        """The policy that a ``retryPolicy`` block spells out; absent or empty members take their defaults.
+        """The policy that a `retryPolicy` block spells out; absent or empty members take their defaults.
 
         A negative limit counts as absent. Raises ValueError with the API's text, to be prefixed
-        ``invalid retry policy: ``.
+        `invalid retry policy: `.
         """
         if block is None:
             return cls()
@@ -50,13 +50,13 @@ class RetryPolicy:
         )
 
     def allows(self, retries: int) -> bool:
-        """Whether one more retry may follow after ``retries`` of them."""
+        """Whether one more retry may follow after `retries` of them."""
         return retries < self.limit
 
     def delay(self, retry: int, jitter: float, retry_after: float | None = None) -> timedelta:
-        """How long to wait before retry number ``retry``, counted from 0.
+        """How long to wait before retry number `retry`, counted from 0.
 
-        ``jitter`` is a random number in [0, 1) from the caller; 0.5 leaves the delay as it is. ``retry_after`` is
+        `jitter` is a random number in [0, 1) from the caller; 0.5 leaves the delay as it is. `retry_after` is
         what the server asked for, in seconds: the delay is never shorter.
         """
         nominal = min(self._nominal_seconds(retry), MAX_DELAY.total_seconds())

@@ -1,14 +1,14 @@
-"""Placeholders in the texts of actions: ``$(params.x)`` and the older ``{{ .params.x }}``.
+"""Placeholders in the texts of actions: `$(params.x)` and the older `{{ .params.x }}`.
 
 Known placeholders are
 
-- ``$(params.NAME)``, ``$(params.mode)``, ``$(planName)``, ``$(executionName)``, ``$(mode)``,
-- ``$(outputs.ACTION.FIELD)``, where FIELD may have dots,
-- ``{{ .params.NAME }}``, ``{{ .planName }}``, ``{{ .outputs.ACTION.FIELD }}``.
+- `$(params.NAME)`, `$(params.mode)`, `$(planName)`, `$(executionName)`, `$(mode)`,
+- `$(outputs.ACTION.FIELD)`, where FIELD may have dots,
+- `{{ .params.NAME }}`, `{{ .planName }}`, `{{ .outputs.ACTION.FIELD }}`.
 
-Both notations are replaced in one pass, so a value is never expanded again. ``$$(params.x)`` stands for the text
-``$(params.x)``. Whatever else looks similar (``$(HOSTNAME)``, ``$(date +%s)``, ``$$(HOSTNAME)``,
-``{{ .Values.x }}``) belongs to somebody else and is left alone.
+Both notations are replaced in one pass, so a value is never expanded again. `$$(params.x)` stands for the text
+`$(params.x)`. Whatever else looks similar (`$(HOSTNAME)`, `$(date +%s)`, `$$(HOSTNAME)`,
+`{{ .Values.x }}`) belongs to somebody else and is left alone.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Scope:
     plan_name: str = ""
     execution_name: str = ""
     mode: str = ""
-    """The run's mode in lower case; it also is ``params.mode``, whatever ``params`` says."""
+    """The run's mode in lower case; it also is `params.mode`, whatever `params` says."""
     outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Fields of finished actions of the same workflow run, by action name."""
     secrets: frozenset[str] = frozenset()
@@ -53,9 +53,9 @@ class Placeholder:
     """One placeholder as found in a text."""
 
     text: str
-    """As written, for example ``$(params.x)``."""
+    """As written, for example `$(params.x)`."""
     root: str
-    """``params``, ``outputs``, ``planName``, ``executionName`` or ``mode``."""
+    """`params`, `outputs`, `planName`, `executionName` or `mode`."""
     path: tuple[str, ...]
     """The names after the root."""
 
@@ -64,7 +64,7 @@ class UnresolvedPlaceholders(ValueError):  # noqa: N818 - says what it is about
     """Some placeholders have no value; the message lists each once, in text order."""
 
     def __init__(self, problems: Mapping[str, str]) -> None:
-        """``problems`` maps the text of each placeholder to what is wrong with it."""
+        """`problems` maps the text of each placeholder to what is wrong with it."""
         self.names = tuple(problems)
         """The placeholders as written."""
         self.problems = dict(problems)
@@ -76,12 +76,12 @@ class _Unresolved(Exception):  # noqa: N818 - not an error of its own, a step of
 
 
 def placeholders(text: str) -> tuple[Placeholder, ...]:
-    """Every placeholder of ours in ``text``, in order, escaped ones left out."""
+    """Every placeholder of ours in `text`, in order, escaped ones left out."""
     return tuple(_placeholder(match) for match in _PLACEHOLDER.finditer(text) if not match["escape"])
 
 
 def render(text: str, scope: Scope) -> str:
-    """``text`` with its placeholders replaced; raises `UnresolvedPlaceholders` naming all that have no value."""
+    """`text` with its placeholders replaced; raises `UnresolvedPlaceholders` naming all that have no value."""
     problems: dict[str, str] = {}
     rendered = _render(text, scope, problems)
     if problems:

@@ -20,7 +20,7 @@ _ELLIPSIS = "…"
 
 
 def cut(text: str, limit: int = MESSAGE_LIMIT) -> str:
-    """``text`` in at most ``limit`` bytes of UTF-8, cut between characters; an ellipsis shows that it was cut."""
+    """`text` in at most `limit` bytes of UTF-8, cut between characters; an ellipsis shows that it was cut."""
     encoded = text.encode("utf-8", "replace")
     if len(encoded) <= limit:
         return encoded.decode("utf-8")
@@ -30,12 +30,12 @@ def cut(text: str, limit: int = MESSAGE_LIMIT) -> str:
 
 
 def single_line(text: str) -> str:
-    """``text`` on one line: each run of blanks, line ends and control characters becomes one blank."""
+    """`text` on one line: each run of blanks, line ends and control characters becomes one blank."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """``text`` with every secret value replaced by ``***``.
+    """`text` with every secret value replaced by `***`.
 
     Also found are the forms a value takes on its way through an action: trimmed, percent-encoded in a URL, escaped in
     JSON, base64 in a header. Overlapping occurrences are covered as a whole, so no part of one stays.
@@ -56,7 +56,7 @@ def _occurrences(text: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """``spans`` in text order with overlapping ones joined; spans that only touch stay apart."""
+    """`spans` in text order with overlapping ones joined; spans that only touch stay apart."""
     merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
         if merged and start < merged[-1][1]:

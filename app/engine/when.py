@@ -1,6 +1,6 @@
 """The condition of an action: in which modes of a run it takes part.
 
-Grammar: clauses ``mode == "install"`` joined by ``||``. The left word may also be ``operation`` (it means the same),
+Grammar: clauses `mode == "install"` joined by `||`. The left word may also be `operation` (it means the same),
 the value is one of install, upgrade, delete and rollback in any case, quotes are optional and need not match. A blank
 condition always holds. The whole expression is checked, also behind a clause that matches.
 """
@@ -45,7 +45,7 @@ class WhenResult:
 
 
 def parse_when(text: str) -> WhenExpression:
-    """The condition that ``text`` spells out; raises `WhenError`."""
+    """The condition that `text` spells out; raises `WhenError`."""
     if not text.strip():
         return WhenExpression(text, ())
     modes = dict.fromkeys(_mode(clause, text) for clause in text.split("||"))
@@ -63,7 +63,7 @@ def _mode(clause: str, expression: str) -> str:
 
 
 def evaluate(expression: WhenExpression, mode: str) -> WhenResult:
-    """Whether an action with this condition runs in ``mode``; a run without a mode counts as ``install``."""
+    """Whether an action with this condition runs in `mode`; a run without a mode counts as `install`."""
     current = mode.strip().lower()
     if not expression.modes or current in expression.modes:
         return WhenResult(run=True)

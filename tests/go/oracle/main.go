@@ -1,0 +1,92 @@
+// Command oracle answers, one JSON line per JSON line, what Go and client-go make of an input.
+// The tests of app/engine compare their own results with these answers.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/client-go/util/jsonpath"
+)
+
+type request struct {
+	Kind     string          `json:"kind"`
+	Text     string          `json:"text"`
+	Document json.RawMessage `json:"document"`
+}
+
+type reply struct {
+	Result string `json:"result"`
+	// Stage is empty on success, else the step that failed: parse, execute or panic.
+	Stage string `json:"stage"`
+	Error string `json:"error"`
+}
+
+func evaluate(expression string, document json.RawMessage) (answer reply) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			answer = reply{Stage: "panic", Error: fmt.Sprint(cause)}
+		}
+	}()
+	var data any
+	// The decoder of unstructured objects: whole numbers become int64, others float64.
+	if err := utiljson.Unmarshal(document, &data); err != nil {
+		return reply{Stage: "document", Error: err.Error()}
+	}
+	path := jsonpath.New("oracle")
+	if err := path.Parse(expression); err != nil {
+		return reply{Stage: "parse", Error: err.Error()}
+	}
+	var out bytes.Buffer
+	if err := path.Execute(&out, data); err != nil {
+		return reply{Stage: "execute", Error: err.Error()}
+	}
+	return reply{Result: out.String()}
+}
+
+func duration(text string) reply {
+	parsed, err := time.ParseDuration(text)
+	if err != nil {
+		return reply{Stage: "parse", Error: err.Error()}
+	}
+	return reply{Result: fmt.Sprintf("%d %s", parsed.Nanoseconds(), parsed.Round(time.Millisecond))}
+}
+
+func answer(input request) reply {
+	switch input.Kind {
+	case "jsonpath":
+		return evaluate(input.Text, input.Document)
+	case "duration":
+		return duration(input.Text)
+	case "quote":
+		return reply{Result: strconv.Quote(input.Text)}
+	default:
+		return reply{Stage: "request", Error: "unknown kind " + input.Kind}
+	}
+}
+
+func main() {
+	lines := bufio.NewReader(os.Stdin)
+	out := json.NewEncoder(os.Stdout)
+	out.SetEscapeHTML(false)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return
+		}
+		var input request
+		if err := json.Unmarshal(line, &input); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		if err := out.Encode(answer(input)); err != nil {
+			return
+		}
+	}
+}
