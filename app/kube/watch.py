@@ -1,0 +1,255 @@
+r"""Following a collection: list it, watch it from there, list again when the thread is lost.
+
+What to do next is a pure step machine (`step`); `Reflector` is the thin loop round it that does the requests. The
+state is only ever replaced by `step`, so a failure never loses it:
+
+    MustList --listed(rv)--> MustWatch(rv) --line(rv)--> MustWatch(rv')
+       ^  \--failed: wait--> MustList          |--ended, broken, silent--> MustWatch(rv)
+       |                                       |--gone (410 as HTTP status or ERROR event),
+       +---------------------------------------+  refused, line too long
+
+A resourceVersion that the server called too old is never used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from app.kube.client import LIST_PAGE, KubeClient
+from app.kube.errors import ApiError, ApiUnavailable, Gone, KubeError, is_transient
+from app.kube.resources import Resource
+from app.kube.stream import EventType
+from app.runtime import metrics
+from app.runtime.logging import get_logger
+from app.runtime.tasks import Backoff
+
+log = get_logger(__name__)
+
+GOOD_WATCH_SECONDS = 5.0
+"""A watch that lived this long is followed by the next one at once; a shorter one by a delay."""
+
+YIELD_EVERY = 25
+"""Objects handed over before other tasks get a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class MustList:
+    """Nothing is known that a watch could start from."""
+
+
+@dataclass(frozen=True, slots=True)
+class MustWatch:
+    """Everything up to `resource_version` is known."""
+
+    resource_version: str
+
+
+State = MustList | MustWatch
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A list is complete."""
+
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A watch event, or a bookmark, has been taken over."""
+
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A watch ended without error after `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A list failed, or a watch after `seconds`."""
+
+    error: KubeError
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The state to go on from; whether to wait (growing delays) before, and at least how many seconds then."""
+
+    state: State
+    wait: bool = False
+    at_least: float = 0.0
+
+
+def step(state: State, happened: Listed | Line | Ended | Failed) -> Next:
+    """What follows from what happened."""
+    match happened:
+        case Listed(resource_version) | Line(resource_version):
+            return Next(MustWatch(resource_version))
+        case Ended(seconds):
+            return Next(state, wait=seconds < GOOD_WATCH_SECONDS)
+        case Failed(Gone(), seconds):
+            return Next(MustList(), wait=seconds < GOOD_WATCH_SECONDS)
+        case Failed(error, seconds) if is_transient(error):
+            asked = error.retry_after if isinstance(error, ApiError) else None
+            return Next(state, wait=seconds < GOOD_WATCH_SECONDS or asked is not None, at_least=asked or 0.0)
+        case Failed():
+            return Next(MustList(), wait=True)
+
+
+class Sink(Protocol):
+    """Where a reflector puts what it learns. Calls come from one task, in order."""
+
+    def begin(self) -> None:
+        """A new list starts; forget the pages of one that failed."""
+
+    def page(self, items: list[dict[str, Any]]) -> None:
+        """Some objects of the list."""
+
+    def complete(self, resource_version: str) -> None:
+        """The list is complete: what was not in it does not exist (any more)."""
+
+    def event(self, type_: EventType, obj: dict[str, Any]) -> None:
+        """One object changed."""
+
+    def bookmark(self, resource_version: str) -> None:
+        """Everything up to this version has been delivered."""
+
+
+class Reflector:
+    """Keeps a sink up to date with one collection until cancelled.
+
+    Refusals (a missing permission, a CRD not installed) and failures are logged and tried again with growing
+    delays (0.8 s to 30 s, jittered, from the start again after 2 good minutes).
+    """
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        resource: Resource,
+        sink: Sink,
+        *,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        inactivity: float = 75.0,
+    ) -> None:
+        self._kube = kube
+        self._resource = resource
+        self._sink = sink
+        self._namespace = namespace
+        self._label_selector = label_selector
+        self._field_selector = field_selector
+        self._inactivity = inactivity
+        self._last_line: float | None = None
+        self.last_error: KubeError | None = None
+
+    @property
+    def seconds_since_last_line(self) -> float:
+        """Age of the last sign of life of the list or watch, in seconds; infinite before the first."""
+        if self._last_line is None:
+            return float("inf")
+        return asyncio.get_running_loop().time() - self._last_line
+
+    async def run(self) -> None:
+        """List and watch for ever."""
+        iterations = metrics.loop_iterations_total.labels(f"watch/{self._resource.plural}")
+        delays = Backoff()
+        state: State = MustList()
+        while True:
+            iterations.inc()
+            then = await self._advance(state)
+            state = then.state
+            if then.wait:
+                await asyncio.sleep(max(delays.next(), then.at_least))
+
+    async def _advance(self, state: State) -> Next:
+        """Do what the state asks for, up to its end or failure."""
+        if isinstance(state, MustList):
+            try:
+                version = await self._list()
+            except KubeError as e:
+                self._report("list", e)
+                return step(state, Failed(e))
+            return step(state, Listed(version))
+        return await self._watch(state)
+
+    async def _list(self) -> str:
+        """Read the whole collection in pages into the sink; returns its resourceVersion."""
+        self._sink.begin()
+        token: str | None = None
+        limit: int | None = LIST_PAGE
+        while True:
+            try:
+                page = await self._kube.list(
+                    self._resource,
+                    namespace=self._namespace,
+                    label_selector=self._label_selector,
+                    field_selector=self._field_selector,
+                    limit=limit,
+                    continue_token=token,
+                )
+            except Gone:
+                if token is None:
+                    raise
+                self._sink.begin()
+                token = limit = None
+                continue
+            self._alive()
+            items = page["items"]
+            for start in range(0, len(items), YIELD_EVERY):
+                self._sink.page(items[start : start + YIELD_EVERY])
+                await asyncio.sleep(0)
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                version = str(page["metadata"]["resourceVersion"])
+                self._sink.complete(version)
+                return version
+
+    async def _watch(self, state: MustWatch) -> Next:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        then = Next(state)
+        events = self._kube.watch(
+            self._resource,
+            namespace=self._namespace,
+            resource_version=state.resource_version,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
+            inactivity=self._inactivity,
+        )
+        try:
+            async with contextlib.aclosing(events):
+                async for event in events:
+                    self._alive()
+                    version = str(event.object["metadata"]["resourceVersion"])
+                    if event.type == "BOOKMARK":
+                        self._sink.bookmark(version)
+                    elif event.type != "ERROR":
+                        self._sink.event(event.type, event.object)
+                    then = step(then.state, Line(version))
+        except KubeError as e:
+            self._report("watch", e)
+            return step(then.state, Failed(e, loop.time() - started))
+        return step(then.state, Ended(loop.time() - started))
+
+    def _alive(self) -> None:
+        self._last_line = asyncio.get_running_loop().time()
+        self.last_error = None
+
+    def _report(self, verb: str, error: KubeError) -> None:
+        self.last_error = error
+        level = "info" if isinstance(error, (Gone, ApiUnavailable)) else "warning"
+        getattr(log, level)(
+            f"{verb} failed, trying again",
+            resource=str(self._resource),
+            namespace=self._namespace,
+            error=f"{type(error).__name__}: {error}",
+        )
