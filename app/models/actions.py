@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.models.base import ApiModel
-from app.models.clusternet import GlobalizationSpec, HelmChartSpec, Int32, LocalizationSpec, SubscriptionSpec
+from app.models.base import ApiModel, Int32
+from app.models.clusternet import GlobalizationSpec, HelmChartSpec, LocalizationSpec, SubscriptionSpec
 from app.models.common import SecretKeyReference, SecretReference
 
 

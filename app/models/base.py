@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 GROUP = "dr.bkbcs.tencent.com"
@@ -21,6 +21,12 @@ def rfc3339(moment: datetime) -> str:
 
 Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="always")]
 """A point in time. RFC 3339 in whole seconds on the wire, finer in memory (contract: api, section 1)."""
+
+Int32 = Annotated[int, Field(json_schema_extra={"format": "int32"})]
+"""An integer whose schema has the format int32."""
+
+Int64 = Annotated[int, Field(json_schema_extra={"format": "int64"})]
+"""An integer whose schema has the format int64."""
 
 
 class ApiModel(BaseModel):

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from app.models.base import ApiModel
-from app.models.common import LabelSelector
+from app.models.base import ApiModel, Int32, Int64
+from app.models.common import LabelSelector, LabelSelectorRequirement
 
 HELM_REPO_PATTERN = r"^(http|https|oci)?://(?:[a-zA-Z]|[0-9]|[$-_@.&+]|[!*\(\),]|(?:%[0-9a-fA-F][0-9a-fA-F]))+$"
 Count = Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})]
-Int32 = Annotated[int, Field(json_schema_extra={"format": "int32"})]
 
 
 class Feed(ApiModel):
@@ -63,9 +62,7 @@ class LocalizationSpec(ApiModel):
 class GlobalizationSpec(LocalizationSpec):
     """Overrides for the feeds of many clusters."""
 
-    cluster_affinity: Annotated[LabelSelector | None, Field(json_schema_extra={"x-kubernetes-map-type": "atomic"})] = (
-        None
-    )
+    cluster_affinity: LabelSelector | None = None
     """Clusters the overrides apply to; none means all."""
 
 
@@ -127,7 +124,7 @@ class SubGroupStrategy(ApiModel):
 class Subscriber(ApiModel):
     """A set of clusters."""
 
-    cluster_affinity: Annotated[LabelSelector, Field(json_schema_extra={"x-kubernetes-map-type": "atomic"})]
+    cluster_affinity: LabelSelector
     """Clusters, by label. Not templated."""
     weight: Count | None = None
     """Weight for static dividing."""
@@ -135,31 +132,52 @@ class Subscriber(ApiModel):
     """Spreading within this sub group."""
 
 
+class ClusterSelectorTerm(ApiModel):
+    """A core/v1 NodeSelectorTerm, for clusters."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
+    match_expressions: tuple[LabelSelectorRequirement, ...] | None = None
+    """Requirements on labels."""
+    match_fields: tuple[LabelSelectorRequirement, ...] | None = None
+    """Requirements on fields."""
+
+
 class PreferredCluster(ApiModel):
-    """A preference of the dynamic scheduler."""
+    """A core/v1 PreferredSchedulingTerm, for clusters."""
 
     weight: Int32
-    """Weight of the preference."""
-    preference: Annotated[LabelSelector | None, Field(json_schema_extra={"x-kubernetes-map-type": "atomic"})] = None
+    """Weight of the preference, 1 to 100."""
+    preference: ClusterSelectorTerm
     """Clusters that are preferred."""
 
 
 class TopologySpreadConstraint(ApiModel):
-    """A spreading rule of the dynamic scheduler."""
+    """A core/v1 TopologySpreadConstraint, for clusters."""
 
     max_skew: Int32
     """Greatest difference between two domains."""
     topology_key: str
     """Label that names a domain."""
     when_unsatisfiable: str
-    """What happens when the rule cannot be met."""
+    """What happens when the rule cannot be met: `DoNotSchedule` or `ScheduleAnyway`."""
+    label_selector: LabelSelector | None = None
+    """Which replicas are counted."""
+    min_domains: Int32 | None = None
+    """Least number of domains."""
+    node_affinity_policy: str | None = None
+    """`Honor` or `Ignore`."""
+    node_taints_policy: str | None = None
+    """`Honor` or `Ignore`."""
+    match_label_keys: tuple[str, ...] | None = None
+    """Labels whose values are taken from the replicas."""
 
 
 class DynamicDividing(ApiModel):
     """Dividing by the free capacity of clusters."""
 
-    strategy: Literal["Spread", "Binpack"]
-    """How replicas are laid out."""
+    strategy: Literal["Spread", "Binpack"] | None = None
+    """How replicas are laid out. Clusternet's default: Spread."""
     min_clusters: Int32 | None = None
     """Least number of clusters."""
     max_clusters: Int32 | None = None
@@ -173,8 +191,8 @@ class DynamicDividing(ApiModel):
 class DividingScheduling(ApiModel):
     """How replicas are divided among clusters."""
 
-    type: Literal["Static", "Dynamic"]
-    """Static by weight, or Dynamic by capacity."""
+    type: Literal["Static", "Dynamic"] | None = None
+    """Static by weight, or Dynamic by capacity. Clusternet's default: Static."""
     dynamic_dividing: DynamicDividing | None = None
     """Settings of Dynamic."""
 
@@ -190,7 +208,7 @@ class ClusterToleration(ApiModel):
     """Taint value."""
     effect: str | None = None
     """Taint effect; empty means all."""
-    toleration_seconds: Annotated[int | None, Field(json_schema_extra={"format": "int64"})] = None
+    toleration_seconds: Int64 | None = None
     """How long a NoExecute taint is tolerated, in seconds."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from app.models.base import ApiModel
 
@@ -93,6 +93,8 @@ class ObjectReference(ApiModel):
 class CoreReference(ApiModel):
     """A core/v1 ObjectReference: which object an action made or touched."""
 
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
     api_version: str = ""
     """apiVersion of the object."""
     kind: str = ""
@@ -122,6 +124,8 @@ class LabelSelectorRequirement(ApiModel):
 
 class LabelSelector(ApiModel):
     """A label selector; an empty one matches everything."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
 
     match_labels: dict[str, str] = Field(default_factory=dict)
     """Labels that must be there with these values."""

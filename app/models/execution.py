@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from app.models.base import API_VERSION, ApiModel, Time
+from app.models.base import API_VERSION, ApiModel, Int32, Int64, Time
 from app.models.common import CoreReference, ObjectReference, Parameter
 from app.models.meta import Condition, ObjectMeta
 from app.models.phases import EXECUTION_PHASES, NODE_PHASES, Mode, Operation, Phase
@@ -125,9 +125,9 @@ class ActionStatus(ApiModel):
     """When it ended."""
     duration: str = ""
     """From start to end, as Go duration text."""
-    attempt: int = 0
+    attempt: Int32 = 0
     """Number of the latest attempt, from 1."""
-    retry_count: int = 0
+    retry_count: Int32 = 0
     """Attempts after the first."""
     next_attempt_time: Time | None = None
     """When a failed attempt is repeated."""
@@ -274,11 +274,11 @@ class DRPlanExecutionStatus(ApiModel):
     """Every stage; of a Revert, in the order of the work."""
     conditions: tuple[Condition, ...] = ()
     """`Started`, `Complete`, `Completed`, `Failed` and `Cancelled`, for `kubectl wait`."""
-    observed_generation: int = 0
+    observed_generation: Int64 = 0
     """The generation that is run."""
     resolved_params: tuple[ResolvedParam, ...] = ()
     """The parameters of the run, as resolved at its start."""
-    journal_sequence: Annotated[int, Field(json_schema_extra={"format": "int64"})] = 0
+    journal_sequence: Int64 = 0
     """The last journalled event that this status includes."""
     reverted_by: str = ""
     """The Revert that took this run back."""

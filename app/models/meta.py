@@ -9,6 +9,10 @@ from pydantic import Field
 from app.models.base import ApiModel, Time
 
 ConditionStatus = Literal["True", "False", "Unknown"]
+CONDITION_TYPE_PATTERN = (
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$"
+)
+"""CamelCase, or `foo.example.com/CamelCase`, as metav1 has it."""
 
 
 class ObjectMeta(ApiModel):
@@ -35,11 +39,11 @@ class ObjectMeta(ApiModel):
 class Condition(ApiModel):
     """One condition, as `metav1.Condition`."""
 
-    type: Annotated[str, Field(max_length=316)]
+    type: Annotated[str, Field(max_length=316, pattern=CONDITION_TYPE_PATTERN)]
     """Type of the condition in CamelCase."""
     status: ConditionStatus
     """True, False or Unknown."""
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    observed_generation: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] | None = None
     """The `metadata.generation` the condition was computed from."""
     last_transition_time: Time
     """When the status of the condition last changed."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.models.base import API_VERSION, ApiModel, Time
+from app.models.base import API_VERSION, ApiModel, Int64, Time
 from app.models.common import ObjectReference, Parameter
 from app.models.meta import Condition, ObjectMeta
 from app.models.phases import PlanPhase, PlanPolicy, StagePolicy
@@ -109,7 +109,7 @@ class DRPlanStatus(ApiModel):
     """Unused; kept for stored objects."""
     execution_history: Annotated[tuple[ExecutionRecord, ...], Field(max_length=HISTORY_LIMIT)] = ()
     """The last ten runs, newest first."""
-    observed_generation: int = 0
+    observed_generation: Int64 = 0
     """The generation that was validated."""
 
 

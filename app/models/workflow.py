@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.models.actions import Action
-from app.models.base import API_VERSION, ApiModel
-from app.models.clusternet import Int32
+from app.models.base import API_VERSION, ApiModel, Int32, Int64
 from app.models.common import Parameter
 from app.models.meta import Condition, ObjectMeta
 from app.models.phases import WorkflowPhase, WorkflowPolicy
@@ -65,9 +64,9 @@ class DRWorkflowStatus(ApiModel):
     """Ready or Invalid; absent until the controller has looked at it."""
     conditions: tuple[Condition, ...] = ()
     """The condition `Ready` says why."""
-    observed_generation: int = 0
+    observed_generation: Int64 = 0
     """The generation that was validated."""
-    action_count: int = 0
+    action_count: Int32 = 0
     """Number of actions."""
 
 

@@ -1,0 +1,1 @@
+"""Structural CRDs and an API reference, generated from the models."""
