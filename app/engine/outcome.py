@@ -19,9 +19,9 @@ class Succeeded:
 class Failed:
     """The attempt failed.
 
-    `outputs` names what was made all the same, so that a Revert can take it back (decision R4). `retryable` says that the
-    failure is of a kind worth repeating (decision A1); whether it is repeated is the retry policy's matter. `retry_after`
-    is what the other side asked for, in seconds.
+    `outputs` names what was made all the same, so that a Revert can take it back (decision R4). `retryable` says that
+    the failure is of a kind worth repeating (decision A1); whether it is repeated is the retry policy's matter.
+    `retry_after` is what the other side asked for, in seconds.
     """
 
     message: str

@@ -1,0 +1,132 @@
+"""From the snapshot of an Execute to its definition."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from app.engine.definition import (
+    DEFAULT_TIMEOUT,
+    ActionDefinition,
+    Forward,
+    RunDefinition,
+    StageDefinition,
+    WorkflowDefinition,
+)
+from app.engine.durations import parse_duration
+from app.engine.retry import RetryPolicy
+from app.models.actions import Action, ActionBody
+from app.models.phases import PlanPolicy, StagePolicy
+from app.models.plan import DRPlanSpec, Stage
+from app.models.snapshot import Snapshot, StageRun
+from app.models.workflow import DRWorkflowSpec
+
+
+def execute_definition(snapshot: Snapshot) -> RunDefinition:
+    """Return what an Execute does, from its snapshot."""
+    spec = snapshot.plan_spec
+    positions = {stage.name: index for index, stage in enumerate(spec.stages)}
+    return RunDefinition(
+        operation=snapshot.operation,
+        plan_name=snapshot.plan_name,
+        mode=snapshot.mode,
+        policy=spec.failure_policy,
+        max_parallel_stages=spec.max_parallel_stages or 1,
+        stages=tuple(
+            _stage(index, stage, snapshot.stages[index], spec, snapshot.workflows, positions)
+            for index, stage in enumerate(spec.stages)
+        ),
+        note="No spec.mode given: mode install was assumed" if snapshot.mode_assumed and _uses_when(snapshot) else "",
+    )
+
+
+def stage_policy(stage: Stage, plan: PlanPolicy) -> StagePolicy:
+    """Return the policy that counts for a stage: its own, else the plan's (decision P4)."""
+    return stage.failure_policy or StagePolicy(plan.value)
+
+
+def timeout_of(body: ActionBody) -> timedelta:
+    """Return an action's time-out; what cannot be parsed or is not positive counts as the default of 5 minutes.
+
+    Admission refuses such a value; stored objects of the Go operator may have one, and there it had no effect.
+    """
+    if not body.timeout:
+        return DEFAULT_TIMEOUT
+    try:
+        timeout = parse_duration(body.timeout)
+    except ValueError:
+        return DEFAULT_TIMEOUT
+    return timeout if timeout > timedelta(0) else DEFAULT_TIMEOUT
+
+
+def retry_of(body: ActionBody) -> RetryPolicy:
+    """Return an action's retry policy; numbers that cannot be parsed count as the defaults, as with `timeout_of`."""
+    try:
+        return RetryPolicy.parse(body.retry_policy)
+    except ValueError:
+        return RetryPolicy()
+
+
+def action_order(actions: tuple[Action, ...]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Return for each action the indexes of those it waits for, and of those that must not have failed.
+
+    Without any `dependsOn` the actions run one after another, each waiting for the one before; else each waits for and
+    needs its own dependencies only (decision P5). Names that do not exist are admission's matter and are left out.
+    """
+    if not any(action.depends_on for action in actions):
+        return [(((index - 1,) if index else ()), ()) for index in range(len(actions))]
+    positions = {action.name.strip(): index for index, action in enumerate(actions)}
+    ordered = []
+    for action in actions:
+        names = dict.fromkeys(name.strip() for name in action.depends_on)
+        needs = tuple(positions[name] for name in names if name in positions)
+        ordered.append((needs, needs))
+    return ordered
+
+
+def _stage(
+    index: int,
+    stage: Stage,
+    run: StageRun,
+    plan: DRPlanSpec,
+    workflows: dict[str, DRWorkflowSpec],
+    positions: dict[str, int],
+) -> StageDefinition:
+    return StageDefinition(
+        name=stage.name,
+        parallel=stage.parallel,
+        depends_on=stage.depends_on,
+        needs=tuple(positions[name] for name in stage.depends_on if name in positions),
+        policy=stage_policy(stage, plan.failure_policy),
+        run=index,
+        workflows=tuple(
+            _workflow(position, used.namespace, used.name, workflows[used.key])
+            for position, used in enumerate(run.workflows)
+        ),
+    )
+
+
+def _workflow(run: int, namespace: str, name: str, spec: DRWorkflowSpec) -> WorkflowDefinition:
+    order = action_order(spec.actions)
+    return WorkflowDefinition(
+        namespace=namespace,
+        name=name,
+        policy=spec.failure_policy,
+        run=run,
+        actions=tuple(
+            ActionDefinition(
+                name=action.name,
+                type=action.type.value,
+                step=Forward(action.type, action),
+                after=after,
+                needs=needs,
+                when=action.when,
+                retry=retry_of(action),
+                timeout=timeout_of(action),
+            )
+            for action, (after, needs) in zip(spec.actions, order, strict=True)
+        ),
+    )
+
+
+def _uses_when(snapshot: Snapshot) -> bool:
+    return any(action.when.strip() for spec in snapshot.workflows.values() for action in spec.actions)

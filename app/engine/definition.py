@@ -1,0 +1,141 @@
+"""The shape of a run: what there is to do, in which order and under which policies.
+
+Computed from the snapshot, never stored. Execute and Revert have the same shape, so that one fold and one decision
+serve both; only what an action does differs (`Forward` or `RollBack`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import NamedTuple
+
+from app.engine.retry import RetryPolicy
+from app.models.actions import ActionBody, ActionType
+from app.models.common import CoreReference
+from app.models.execution import ActionOutputs
+from app.models.phases import Operation, PlanPolicy, StagePolicy, WorkflowPolicy
+
+DEFAULT_TIMEOUT = timedelta(minutes=5)
+
+
+class Address(NamedTuple):
+    """Where an action is: indexes of stage, workflow and action in the run's definition."""
+
+    stage: int
+    workflow: int
+    action: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Do what the action says."""
+
+    type: ActionType
+    body: ActionBody
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Take an action of the target run back.
+
+    With `custom`, that block is executed as `type`; without, the executor of `type` undoes what `outputs` names.
+    `stage`, `workflow_index` and `action` are those of the target run. `explained` says that the target's own record
+    explains why its object may be gone (decision R5).
+    """
+
+    type: ActionType
+    body: ActionBody
+    custom: bool
+    outputs: ActionOutputs
+    stage: str
+    workflow_index: int
+    target_address: Address
+    explained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ActionDefinition:
+    """One action of the run.
+
+    `after` are the actions that must have ended, `needs` those that must not have failed. `skip` is the reason why
+    there is nothing to do and `fail` why it cannot be done, both known beforehand; `step` is None only then.
+    """
+
+    name: str
+    type: str
+    step: Forward | RollBack | None
+    after: tuple[int, ...] = ()
+    needs: tuple[int, ...] = ()
+    when: str = ""
+    skip: str = ""
+    fail: str = ""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    timeout: timedelta = DEFAULT_TIMEOUT
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowDefinition:
+    """One workflow of a stage. `run` is its index among the workflows of the snapshot's stage."""
+
+    namespace: str
+    name: str
+    actions: tuple[ActionDefinition, ...]
+    policy: WorkflowPolicy = WorkflowPolicy.FAIL_FAST
+    skip: str = ""
+    run: int = 0
+
+    @property
+    def key(self) -> str:
+        """`namespace/name` of the workflow."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class StageDefinition:
+    """One stage. `policy` is the effective one; `run` is the index of the snapshot's stage."""
+
+    name: str
+    workflows: tuple[WorkflowDefinition, ...]
+    policy: StagePolicy
+    parallel: bool = False
+    depends_on: tuple[str, ...] = ()
+    needs: tuple[int, ...] = ()
+    skip: str = ""
+    run: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunDefinition:
+    """A whole run."""
+
+    operation: Operation
+    plan_name: str
+    mode: str
+    stages: tuple[StageDefinition, ...]
+    policy: PlanPolicy = PlanPolicy.STOP
+    max_parallel_stages: int = 1
+    note: str = ""
+
+    def action(self, address: Address) -> ActionDefinition:
+        """Return the action at `address`."""
+        return self.stages[address.stage].workflows[address.workflow].actions[address.action]
+
+    def workflow(self, address: Address) -> WorkflowDefinition:
+        """Return the workflow that `address` is in."""
+        return self.stages[address.stage].workflows[address.workflow]
+
+
+def references(outputs: ActionOutputs | None) -> tuple[CoreReference, ...]:
+    """Return every object that `outputs` names, in the order they were made."""
+    if outputs is None:
+        return ()
+    single = (
+        outputs.job_ref,
+        outputs.localization_ref,
+        outputs.globalization_ref,
+        outputs.helm_chart_ref,
+        outputs.subscription_ref,
+    )
+    resources = outputs.resource_refs or ((outputs.resource_ref,) if outputs.resource_ref else ())
+    return tuple(ref for ref in single if ref) + outputs.subscription_refs + tuple(resources)

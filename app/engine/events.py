@@ -1,0 +1,131 @@
+"""Events of a run: what the journal holds, and what `fold` turns into a status (design: the journal).
+
+An event is stored as one JSON object: `e` its name, `t` its time in microseconds since the epoch, `at` the address of
+an action as three indexes, and the event's own members.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.engine.definition import Address
+from app.models.execution import ActionOutputs
+from app.models.phases import Phase
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionStarted:
+    """An attempt begins. Committed before its first side effect (invariant 2)."""
+
+    at: datetime
+    address: Address
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """An attempt failed and is repeated not before `not_before`."""
+
+    at: datetime
+    address: Address
+    message: str
+    not_before: datetime
+    outputs: ActionOutputs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFinished:
+    """An action has ended, in a terminal phase."""
+
+    at: datetime
+    address: Address
+    phase: Phase
+    message: str
+    outputs: ActionOutputs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """The run is to be cancelled; never taken back (invariant 8)."""
+
+    at: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunSuspended:
+    """The run stands still because the outcome of something is unknown: phase Unknown."""
+
+    at: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumed:
+    """A suspended run goes on."""
+
+    at: datetime
+
+
+Event = ActionStarted | AttemptFailed | ActionFinished | CancelRequested | RunSuspended | RunResumed
+_BY_NAME: dict[str, type[Event]] = {
+    cls.__name__: cls
+    for cls in (ActionStarted, AttemptFailed, ActionFinished, CancelRequested, RunSuspended, RunResumed)
+}
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Return `moment` as microseconds since the epoch."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_microseconds(value: int) -> datetime:
+    """Return the point in time that is `value` microseconds after the epoch."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def encode(event: Event) -> dict[str, Any]:
+    """Return the stored form of an event."""
+    data: dict[str, Any] = {"e": type(event).__name__, "t": to_microseconds(event.at)}
+    if isinstance(event, ActionStarted | AttemptFailed | ActionFinished):
+        data["at"] = list(event.address)
+    if isinstance(event, ActionStarted):
+        data["attempt"] = event.attempt
+    if isinstance(event, AttemptFailed):
+        data["notBefore"] = to_microseconds(event.not_before)
+    if isinstance(event, ActionFinished):
+        data["phase"] = event.phase.value
+    if isinstance(event, AttemptFailed | ActionFinished | CancelRequested | RunSuspended):
+        data["message"] = event.message
+    if isinstance(event, AttemptFailed | ActionFinished) and event.outputs is not None:
+        data["outputs"] = event.outputs.to_wire()
+    return data
+
+
+def decode(data: dict[str, Any]) -> Event:
+    """Read the stored form. Raises ValueError on an event this version does not know."""
+    name = data.get("e", "")
+    if name not in _BY_NAME:
+        raise ValueError(
+            f"journal holds an event {name!r} that this version does not know; run the version that wrote it"
+        )
+    at = from_microseconds(data["t"])
+    address = Address(*data["at"]) if "at" in data else Address(-1, -1, -1)
+    outputs = ActionOutputs.from_wire(data["outputs"]) if "outputs" in data else None
+    match name:
+        case "ActionStarted":
+            return ActionStarted(at, address, data["attempt"])
+        case "AttemptFailed":
+            return AttemptFailed(at, address, data["message"], from_microseconds(data["notBefore"]), outputs)
+        case "ActionFinished":
+            return ActionFinished(at, address, Phase(data["phase"]), data["message"], outputs)
+        case "CancelRequested":
+            return CancelRequested(at, data["message"])
+        case "RunSuspended":
+            return RunSuspended(at, data["message"])
+        case _:
+            return RunResumed(at)

@@ -1,0 +1,183 @@
+"""From a status and an event to the next status.
+
+Only attempts are journalled. Everything else that a status says follows from them and from the definition: what is
+skipped, when a workflow, stage or run is over and how it ended. `fold` derives it in the same step, so that status plus
+later events always gives the same picture, whoever computes it (design: the journal; invariants 1 and 9).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from app.engine import texts
+from app.engine.conditions import cancel_requested, with_cancel_requested, with_ended, with_started
+from app.engine.definition import RunDefinition
+from app.engine.durations import format_duration
+from app.engine.events import (
+    ActionFinished,
+    ActionStarted,
+    AttemptFailed,
+    CancelRequested,
+    Event,
+    RunResumed,
+    RunSuspended,
+)
+from app.engine.rollup import run_ending
+from app.engine.settle import settle
+from app.engine.text import cut
+from app.engine.tree import action_at, begun, ended, running_actions, with_action, with_stage, with_workflow
+from app.models.common import ObjectReference
+from app.models.execution import (
+    ActionStatus,
+    DRPlanExecutionStatus,
+    ResolvedParam,
+    StageStatus,
+    WorkflowExecutionStatus,
+)
+from app.models.phases import Phase, may_follow
+
+
+class IllegalEventError(ValueError):
+    """An event that cannot follow the status it is applied to; the message names the action and both phases."""
+
+
+def initial_status(
+    definition: RunDefinition,
+    started_at: datetime,
+    *,
+    generation: int = 1,
+    resolved_params: tuple[ResolvedParam, ...] = (),
+) -> DRPlanExecutionStatus:
+    """Return the status of a run that has just taken its plan: Running, with everything in it Pending.
+
+    What can be skipped at once already is, down to a run that has nothing to do at all and is over.
+    """
+    status = DRPlanExecutionStatus(
+        phase=Phase.RUNNING,
+        start_time=started_at,
+        observed_generation=generation,
+        resolved_params=resolved_params,
+        message=definition.note,
+        stage_statuses=tuple(
+            StageStatus(
+                name=stage.name,
+                phase=Phase.PENDING,
+                parallel=stage.parallel,
+                depends_on=stage.depends_on,
+                workflow_executions=tuple(
+                    WorkflowExecutionStatus(
+                        workflow_ref=ObjectReference(name=workflow.name, namespace=workflow.namespace),
+                        phase=Phase.PENDING,
+                        message=texts.PENDING,
+                        action_statuses=tuple(
+                            ActionStatus(name=action.name, type=action.type, phase=Phase.PENDING, message=texts.PENDING)
+                            for action in workflow.actions
+                        ),
+                    )
+                    for workflow in stage.workflows
+                ),
+            )
+            for stage in definition.stages
+        ),
+    )
+    return _end_if_done(definition, settle(definition, with_started(status, started_at), started_at), started_at)
+
+
+def fold(definition: RunDefinition, status: DRPlanExecutionStatus, event: Event) -> DRPlanExecutionStatus:
+    """Return the status after `event`. Raises `IllegalEventError` when the event cannot follow `status`."""
+    if status.phase is not None and status.phase.is_final:
+        raise IllegalEventError(f"{type(event).__name__} after the run ended {status.phase}")
+    return _end_if_done(definition, settle(definition, _apply(definition, status, event), event.at), event.at)
+
+
+def end_run(status: DRPlanExecutionStatus, phase: Phase, message: str, at: datetime) -> DRPlanExecutionStatus:
+    """Return `status` as ended at `at`, conditions included. The one place that ends a run."""
+    update: dict[str, Any] = {"phase": phase, "completion_time": at, "message": cut(message)}
+    if status.start_time is not None:
+        update["duration"] = format_duration(at - status.start_time)
+    return with_ended(status.model_copy(update=update), at)
+
+
+def _end_if_done(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
+    if not all(stage.phase.is_final for stage in status.stage_statuses):
+        return status
+    ending = run_ending(definition, status, cancelled=cancel_requested(status))
+    return end_run(status, ending.phase, ending.message, at)
+
+
+def _apply(definition: RunDefinition, status: DRPlanExecutionStatus, event: Event) -> DRPlanExecutionStatus:
+    match event:
+        case ActionStarted():
+            return _action_started(status, event)
+        case AttemptFailed():
+            return with_action(status, event.address, _attempt_failed(_action(status, event, Phase.RUNNING), event))
+        case ActionFinished():
+            return with_action(status, event.address, _action_finished(_action(status, event, event.phase), event))
+        case CancelRequested():
+            return _cancel(status, event)
+        case RunSuspended():
+            return status.model_copy(update={"phase": Phase.UNKNOWN, "message": cut(event.message)})
+        case RunResumed():
+            return status.model_copy(update={"phase": Phase.RUNNING, "message": definition.note})
+
+
+def _action(
+    status: DRPlanExecutionStatus, event: ActionStarted | AttemptFailed | ActionFinished, next_phase: Phase
+) -> ActionStatus:
+    try:
+        action = action_at(status, event.address)
+    except IndexError:
+        raise IllegalEventError(f"{type(event).__name__}: no action at {tuple(event.address)} in this run") from None
+    if not may_follow(action.phase, next_phase) or action.phase.is_final:
+        raise IllegalEventError(f"action {action.name!r} is {action.phase} and cannot become {next_phase}")
+    return action
+
+
+def _action_started(status: DRPlanExecutionStatus, event: ActionStarted) -> DRPlanExecutionStatus:
+    action = _action(status, event, Phase.RUNNING)
+    started = action.model_copy(
+        update={
+            "phase": Phase.RUNNING,
+            "start_time": action.start_time or event.at,
+            "attempt": event.attempt,
+            "retry_count": event.attempt - 1,
+            "next_attempt_time": None,
+            "message": texts.running(action.name),
+        }
+    )
+    status = with_action(status, event.address, started)
+    stage = status.stage_statuses[event.address.stage]
+    workflow = stage.workflow_executions[event.address.workflow]
+    if stage.phase is Phase.RUNNING and workflow.phase is Phase.RUNNING:
+        return status
+    stage = with_workflow(stage, event.address.workflow, begun(workflow, event.at))
+    return with_stage(status, event.address.stage, begun(stage, event.at))
+
+
+def _attempt_failed(action: ActionStatus, event: AttemptFailed) -> ActionStatus:
+    return action.model_copy(
+        update={
+            "next_attempt_time": event.not_before,
+            "message": cut(texts.waiting_for_retry(event.message)),
+            "outputs": event.outputs or action.outputs,
+        }
+    )
+
+
+def _action_finished(action: ActionStatus, event: ActionFinished) -> ActionStatus:
+    finished = ended(action, event.phase, event.message, event.at)
+    return finished.model_copy(update={"outputs": event.outputs or action.outputs})
+
+
+def _cancel(status: DRPlanExecutionStatus, event: CancelRequested) -> DRPlanExecutionStatus:
+    if cancel_requested(status):
+        return status
+    status = with_cancel_requested(status, event.message, event.at)
+    if status.phase is Phase.UNKNOWN:
+        status = status.model_copy(update={"phase": Phase.RUNNING})
+    for address, action in running_actions(status):
+        if action.next_attempt_time is not None:
+            message = texts.canceled_waiting(action.message.removeprefix(texts.waiting_for_retry("")))
+            status = with_action(status, address, ended(action, Phase.CANCELLED, message, event.at))
+    return status

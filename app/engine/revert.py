@@ -1,0 +1,268 @@
+"""From the snapshot of a Revert to its definition: the target's work in reverse (contract: lifecycle, section 12).
+
+Stages, workflows and actions are listed in the order of the work, every one of the target (decision R2). What there
+is to do follows from the target's record and the definitions in the snapshot (decisions R4 to R7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.engine.build import retry_of, timeout_of
+from app.engine.definition import (
+    ActionDefinition,
+    Address,
+    RollBack,
+    RunDefinition,
+    StageDefinition,
+    WorkflowDefinition,
+    references,
+)
+from app.models.actions import Action, ActionBody, ActionType, ResourceOperation, operation_of, rollback_type
+from app.models.common import CoreReference
+from app.models.execution import (
+    ActionOutputs,
+    ActionStatus,
+    DRPlanExecutionStatus,
+    RevertFailurePolicy,
+    RevertOptions,
+    StageStatus,
+    WorkflowExecutionStatus,
+)
+from app.models.phases import Phase, PlanPolicy, StagePolicy, WorkflowPolicy
+from app.models.snapshot import Snapshot
+
+_ALWAYS_MADE = frozenset({ActionType.JOB, ActionType.SUBSCRIPTION})
+"""Types whose recorded object an action of the Go operator always made itself."""
+WITHOUT_SNAPSHOT = "reverted from recorded outputs and the live definitions, because {target} left no snapshot"
+
+
+def revert_definition(snapshot: Snapshot) -> RunDefinition:
+    """Return what a Revert does, from its snapshot. Raises ValueError when the snapshot has no target."""
+    target = snapshot.target
+    if target is None:
+        raise ValueError(f"snapshot of Revert {snapshot.execution_name} has no target")
+    options = snapshot.revert_options or RevertOptions()
+    goes_on = options.failure_policy is RevertFailurePolicy.CONTINUE
+    builder = _Builder(snapshot, target.status, goes_on=goes_on)
+    return RunDefinition(
+        operation=snapshot.operation,
+        plan_name=snapshot.plan_name,
+        mode=snapshot.mode,
+        policy=PlanPolicy.CONTINUE if goes_on else PlanPolicy.STOP,
+        stages=tuple(
+            builder.stage(index, stage) for index, stage in reversed(list(enumerate(target.status.stage_statuses)))
+        ),
+        note="" if target.has_snapshot else WITHOUT_SNAPSHOT.format(target=target.name),
+    )
+
+
+class _Builder:
+    def __init__(self, snapshot: Snapshot, status: DRPlanExecutionStatus, *, goes_on: bool) -> None:
+        self._snapshot = snapshot
+        self._deleted = deleted_by_run(snapshot, status)
+        self._stage_policy = StagePolicy.CONTINUE if goes_on else StagePolicy.STOP
+        self._workflow_policy = WorkflowPolicy.CONTINUE if goes_on else WorkflowPolicy.FAIL_FAST
+
+    def stage(self, index: int, stage: StageStatus) -> StageDefinition:
+        workflows = tuple(
+            self._workflow(index, position, stage.name, workflow)
+            for position, workflow in reversed(list(enumerate(stage.workflow_executions)))
+        )
+        entered = stage.phase in (Phase.SUCCEEDED, Phase.FAILED) or any(not workflow.skip for workflow in workflows)
+        return StageDefinition(
+            name=stage.name,
+            workflows=workflows,
+            policy=self._stage_policy,
+            skip="" if entered else f"Original stage phase was {stage.phase}, skipped rollback",
+            run=index,
+        )
+
+    def _workflow(
+        self, stage: int, index: int, stage_name: str, workflow: WorkflowExecutionStatus
+    ) -> WorkflowDefinition:
+        namespace = workflow.workflow_ref.namespace or self._snapshot.execution_namespace
+        spec = self._snapshot.workflows.get(f"{namespace}/{workflow.workflow_ref.name}")
+        by_name = {action.name: action for action in spec.actions} if spec else {}
+        actions = [
+            self._action(Address(stage, index, position), stage_name, action, by_name.get(action.name))
+            for position, action in reversed(list(enumerate(workflow.action_statuses)))
+        ]
+        entered = workflow.phase in (Phase.SUCCEEDED, Phase.FAILED) or any(not action.skip for action in actions)
+        return WorkflowDefinition(
+            namespace=namespace,
+            name=workflow.workflow_ref.name,
+            actions=tuple(_in_sequence(actions)),
+            policy=self._workflow_policy,
+            skip="" if entered else f"Original workflow phase was {workflow.phase}, skipped rollback",
+            run=index,
+        )
+
+    def _action(
+        self, address: Address, stage_name: str, status: ActionStatus, definition: Action | None
+    ) -> ActionDefinition:
+        type_ = _type_of(status, definition)
+        skip = _nothing_to_do(status, definition, type_)
+        if skip or type_ is None:
+            return ActionDefinition(name=status.name, type=type_ or "", step=None, skip=skip)
+        if definition is None and type_ not in _ALWAYS_MADE:
+            return ActionDefinition(name=status.name, type=type_, step=None, fail=_cannot_tell(status))
+        rollback = definition.custom_rollback() if definition and status.phase is Phase.SUCCEEDED else None
+        body: ActionBody = rollback or definition or ActionBody()
+        step = RollBack(
+            type=rollback_type(rollback, type_) if rollback else type_,
+            body=body,
+            custom=rollback is not None,
+            outputs=status.outputs or ActionOutputs(),
+            stage=stage_name,
+            workflow_index=address.workflow,
+            target_address=address,
+            explained=_is_explained(status, definition, self._deleted),
+        )
+        timed = body if body.timeout else definition or body
+        retried = body if body.retry_policy else definition or body
+        return ActionDefinition(
+            name=status.name, type=type_, step=step, retry=retry_of(retried), timeout=timeout_of(timed)
+        )
+
+
+def _in_sequence(actions: list[ActionDefinition]) -> list[ActionDefinition]:
+    return [replace(action, after=(index - 1,) if index else ()) for index, action in enumerate(actions)]
+
+
+def _type_of(status: ActionStatus, definition: Action | None) -> ActionType | None:
+    """Return an action's type: as defined, as recorded, or as its outputs tell (records of the Go operator)."""
+    if definition is not None:
+        return definition.type
+    if status.type:
+        return ActionType(status.type)
+    outputs = status.outputs
+    if outputs is None:
+        return None
+    made = {
+        ActionType.JOB: outputs.job_ref,
+        ActionType.LOCALIZATION: outputs.localization_ref,
+        ActionType.GLOBALIZATION: outputs.globalization_ref,
+        ActionType.HELM_CHART: outputs.helm_chart_ref,
+        ActionType.SUBSCRIPTION: outputs.subscription_ref or outputs.subscription_refs,
+        ActionType.KUBERNETES_RESOURCE: outputs.resource_ref or outputs.resource_refs,
+        ActionType.HTTP: outputs.http_response,
+    }
+    return next((type_ for type_, output in made.items() if output), None)
+
+
+def _nothing_to_do(status: ActionStatus, definition: Action | None, type_: ActionType | None) -> str:
+    """Return why an action needs no rollback; empty when it does."""
+    if status.rolled_back_by:
+        return f"already rolled back by {status.rolled_back_by}"
+    if status.phase is not Phase.SUCCEEDED:
+        made = references(status.outputs) if _creates(definition, type_) else ()
+        return "" if made else f"Original action phase was {status.phase}, skipped rollback"
+    if definition is None:
+        return "" if references(status.outputs) else "Action not found in workflow definition"
+    if type_ is ActionType.HTTP and definition.rollback is None:
+        return "No rollback defined for HTTP action"
+    return ""
+
+
+def _creates(definition: Action | None, type_: ActionType | None) -> bool:
+    """Tell whether objects that an unfinished action recorded may be of its own making."""
+    if definition is None or type_ is None:
+        return type_ is ActionType.JOB
+    return operation_of(definition, type_) not in (ResourceOperation.PATCH, ResourceOperation.DELETE)
+
+
+def deleted_by_run(snapshot: Snapshot, status: DRPlanExecutionStatus) -> frozenset[tuple[str, str, str]]:
+    """Return kind, namespace and name of what Delete actions of the run removed (decision R5)."""
+    deleted: set[tuple[str, str, str]] = set()
+    for stage in status.stage_statuses:
+        for workflow in stage.workflow_executions:
+            namespace = workflow.workflow_ref.namespace or snapshot.execution_namespace
+            spec = snapshot.workflows.get(f"{namespace}/{workflow.workflow_ref.name}")
+            by_name = {action.name: action for action in spec.actions} if spec else {}
+            for action in workflow.action_statuses:
+                definition = by_name.get(action.name)
+                if definition is None or action.phase is not Phase.SUCCEEDED:
+                    continue
+                if operation_of(definition, definition.type) is ResourceOperation.DELETE:
+                    deleted.update(_identity(ref) for ref in references(action.outputs))
+    return frozenset(deleted)
+
+
+def _cannot_tell(status: ActionStatus) -> str:
+    """Return what to say when neither snapshot nor definition tells whether the run made an object or changed it."""
+    named = ", ".join(f"{ref.kind} {ref.namespace}/{ref.name}" for ref in references(status.outputs))
+    return (
+        f"Action not found in workflow definition, so nothing says whether this run made {named} or changed it; "
+        "undo it by hand, then revert the rest with spec.revertOptions.failurePolicy: Continue"
+    )
+
+
+def _is_explained(status: ActionStatus, definition: Action | None, deleted: frozenset[tuple[str, str, str]]) -> bool:
+    if any(_identity(ref) in deleted for ref in references(status.outputs)):
+        return True
+    job = definition.job if definition and definition.type is ActionType.JOB else None
+    if job is None:
+        return False
+    return job.ttl_seconds_after_finished is not None or "ttlSecondsAfterFinished" in job.template.spec
+
+
+def _identity(ref: CoreReference) -> tuple[str, str, str]:
+    return ref.kind, ref.namespace, ref.name
+
+
+def mark_reverted(
+    target: DRPlanExecutionStatus, definition: RunDefinition, revert: DRPlanExecutionStatus, revert_name: str
+) -> DRPlanExecutionStatus:
+    """Return the target's status with what a Revert took back marked (decision R2a).
+
+    `rolledBackBy` goes to every action that this Revert rolled back, `revertedBy` to the target if it succeeded.
+    """
+    done = {
+        action.step.target_address
+        for s, stage in enumerate(definition.stages)
+        for w, workflow in enumerate(stage.workflows)
+        for a, action in enumerate(workflow.actions)
+        if isinstance(action.step, RollBack)
+        and revert.stage_statuses[s].workflow_executions[w].action_statuses[a].phase is Phase.SUCCEEDED
+    }
+    stages = tuple(
+        stage.model_copy(
+            update={
+                "workflow_executions": tuple(
+                    workflow.model_copy(
+                        update={
+                            "action_statuses": tuple(
+                                action.model_copy(update={"rolled_back_by": revert_name})
+                                if Address(s, w, a) in done and not action.rolled_back_by
+                                else action
+                                for a, action in enumerate(workflow.action_statuses)
+                            )
+                        }
+                    )
+                    for w, workflow in enumerate(stage.workflow_executions)
+                )
+            }
+        )
+        for s, stage in enumerate(target.stage_statuses)
+    )
+    update: dict[str, object] = {"stage_statuses": stages}
+    if revert.phase is Phase.SUCCEEDED:
+        update["reverted_by"] = revert_name
+    return target.model_copy(update=update)
+
+
+def target_problem(target_operation: str, status: DRPlanExecutionStatus, *, same_plan: bool, target: str) -> str:
+    """Return why an execution cannot be reverted, in the words of the contract; empty when it can (decision R1)."""
+    if target_operation != "Execute":
+        return f"Cannot revert non-Execute operation (target is {target_operation})"
+    phase = status.phase or Phase.PENDING
+    if phase not in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED):
+        return f"Cannot revert execution in phase {phase} (must be Succeeded, Failed or Cancelled)"
+    if not same_plan:
+        return f"Cannot revert execution {target}: it belongs to another plan"
+    if status.reverted_by:
+        return f"execution {target} was already reverted by {status.reverted_by}"
+    if not status.stage_statuses:
+        return "Target execution has no stage statuses to revert"
+    return ""

@@ -1,0 +1,163 @@
+"""How a workflow, a stage and a run end, from how their parts ended (contract: lifecycle, sections 6.2, 6.3, 12.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from app.engine import texts
+from app.engine.definition import RunDefinition, StageDefinition, WorkflowDefinition
+from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
+from app.models.phases import Operation, Phase, PlanPolicy, StagePolicy, WorkflowPolicy
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A terminal phase and its message."""
+
+    phase: Phase
+    message: str
+
+
+def workflow_ending(operation: Operation, definition: WorkflowDefinition, actions: tuple[ActionStatus, ...]) -> Ending:
+    """Return how a workflow ended whose actions have all ended."""
+    failed = first_failure(actions)
+    if failed is not None:
+        return Ending(Phase.FAILED, _workflow_failure(operation, definition, failed))
+    if any(action.phase is Phase.CANCELLED for action in actions):
+        return Ending(Phase.CANCELLED, _cut_short(actions))
+    if any(texts.was_kept_back(action.message) for action in actions if action.phase is Phase.SKIPPED):
+        begun = any(action.phase is not Phase.SKIPPED for action in actions)
+        return Ending(Phase.CANCELLED, _cut_short(actions)) if begun else Ending(Phase.SKIPPED, actions[0].message)
+    if operation is Operation.REVERT:
+        rolled_back = any(action.phase is Phase.SUCCEEDED for action in actions)
+        return Ending(Phase.SUCCEEDED, texts.WORKFLOW_REVERTED if rolled_back else texts.WORKFLOW_NOTHING_REVERTED)
+    if all(action.phase is Phase.SKIPPED for action in actions):
+        return Ending(Phase.SKIPPED, texts.ALL_ACTIONS_SKIPPED)
+    return Ending(Phase.SUCCEEDED, texts.ALL_ACTIONS_COMPLETED)
+
+
+def stage_ending(
+    operation: Operation, definition: StageDefinition, workflows: tuple[WorkflowExecutionStatus, ...]
+) -> Ending:
+    """Return how a stage ended whose workflows have all ended."""
+    failed = [
+        (node, workflow)
+        for node, workflow in zip(definition.workflows, workflows, strict=True)
+        if workflow.phase is Phase.FAILED
+    ]
+    if failed:
+        return Ending(Phase.FAILED, _stage_failure(operation, definition, failed))
+    if any(workflow.phase is Phase.CANCELLED for workflow in workflows):
+        return Ending(Phase.CANCELLED, _first_message(workflows, Phase.CANCELLED))
+    kept_back = [w for w in workflows if w.phase is Phase.SKIPPED and texts.was_kept_back(w.message)]
+    if kept_back:
+        if len(kept_back) == len(workflows):
+            return Ending(Phase.SKIPPED, kept_back[0].message)
+        return Ending(Phase.CANCELLED, kept_back[0].message)
+    if operation is Operation.REVERT:
+        rolled_back = sum(workflow.phase is Phase.SUCCEEDED for workflow in workflows)
+        return Ending(Phase.SUCCEEDED, f"Stage reverted successfully: {rolled_back} workflow(s) rolled back")
+    if all(workflow.phase is Phase.SKIPPED for workflow in workflows):
+        return Ending(Phase.SUCCEEDED, texts.ALL_WORKFLOWS_SKIPPED)
+    return Ending(Phase.SUCCEEDED, "")
+
+
+def run_ending(definition: RunDefinition, status: DRPlanExecutionStatus, *, cancelled: bool) -> Ending:
+    """Return how a run ended whose stages have all ended."""
+    if cancelled:
+        return Ending(Phase.CANCELLED, texts.EXECUTION_CANCELED)
+    failed = [
+        (node, stage)
+        for node, stage in zip(definition.stages, status.stage_statuses, strict=True)
+        if stage.phase is Phase.FAILED
+    ]
+    if failed:
+        return Ending(Phase.FAILED, _run_failure(definition, failed))
+    note = f" ({definition.note})" if definition.note else ""
+    if definition.operation is Operation.REVERT:
+        return Ending(Phase.SUCCEEDED, _plan_reverted(status) + note)
+    return Ending(Phase.SUCCEEDED, texts.ALL_STAGES_COMPLETED + note)
+
+
+def first_failure(actions: Iterable[ActionStatus]) -> ActionStatus | None:
+    """Return the action that failed first, the root cause when several did."""
+    failed = [action for action in actions if action.phase is Phase.FAILED]
+    return min(failed, key=lambda action: action.completion_time or _NEVER, default=None)
+
+
+def _workflow_failure(operation: Operation, definition: WorkflowDefinition, failed: ActionStatus) -> str:
+    if operation is Operation.REVERT:
+        return f"Failed to rollback action {failed.name}"
+    if definition.policy is WorkflowPolicy.CONTINUE:
+        return texts.ONE_OR_MORE_ACTIONS_FAILED
+    return texts.action_failed(failed.name, failed.message)
+
+
+def _stage_failure(
+    operation: Operation,
+    definition: StageDefinition,
+    failed: list[tuple[WorkflowDefinition, WorkflowExecutionStatus]],
+) -> str:
+    node, workflow = min(failed, key=lambda pair: pair[1].completion_time or _NEVER)
+    if operation is Operation.REVERT:
+        return f"Failed to revert workflow {node.key}"
+    if definition.parallel:
+        aborted = [w for n, w in failed if n.policy is WorkflowPolicy.FAIL_FAST]
+        return aborted[0].message if aborted else texts.ONE_OR_MORE_WORKFLOWS_FAILED
+    return texts.workflow_failed(node.key, workflow.message if node.policy is WorkflowPolicy.FAIL_FAST else "")
+
+
+def _run_failure(definition: RunDefinition, failed: list[tuple[StageDefinition, StageStatus]]) -> str:
+    node, stage = min(failed, key=lambda pair: pair[1].completion_time or _NEVER)
+    if definition.operation is Operation.REVERT:
+        return _revert_failure(node, stage)
+    if stops_plan(definition, node):
+        return texts.stage_failed(node.name, stage.message)
+    return texts.ONE_OR_MORE_STAGES_FAILED
+
+
+def stops_plan(definition: RunDefinition, stage: StageDefinition) -> bool:
+    """Tell whether a failure of `stage` keeps the rest of the plan from starting (decision P4)."""
+    if stage.policy is StagePolicy.FAIL_FAST:
+        return definition.policy is PlanPolicy.STOP
+    return stage.policy is StagePolicy.STOP
+
+
+def _revert_failure(node: StageDefinition, stage: StageStatus) -> str:
+    for position, workflow in enumerate(stage.workflow_executions):
+        failed = first_failure(workflow.action_statuses)
+        if failed is not None:
+            return (
+                f"Failed to revert stage {node.name}: failed to revert workflow {node.workflows[position].key}: "
+                f"failed to rollback action {failed.name}: {failed.message}"
+            )
+    return f"Stage {node.name} rollback failed"
+
+
+def _plan_reverted(status: DRPlanExecutionStatus) -> str:
+    succeeded = [stage for stage in status.stage_statuses if stage.phase is Phase.SUCCEEDED]
+    skipped = sum(stage.phase is Phase.SKIPPED for stage in status.stage_statuses)
+    actions = sum(
+        action.phase is Phase.SUCCEEDED
+        for stage in succeeded
+        for workflow in stage.workflow_executions
+        for action in workflow.action_statuses
+    )
+    return (
+        f"Plan reverted successfully: {len(succeeded)} stage(s) rolled back, {actions} action(s) rolled back, "
+        f"{skipped} stage(s) skipped"
+    )
+
+
+def _cut_short(actions: tuple[ActionStatus, ...]) -> str:
+    done = sum(action.phase in (Phase.SUCCEEDED, Phase.FAILED) for action in actions)
+    reason = next((a.message for a in actions if texts.was_kept_back(a.message)), texts.CANCELED_BY_USER)
+    return f"{texts.cut_short(done, len(actions))}: {reason.removeprefix(texts.NOT_STARTED)}"
+
+
+def _first_message(workflows: tuple[WorkflowExecutionStatus, ...], phase: Phase) -> str:
+    return next(workflow.message for workflow in workflows if workflow.phase is phase)

@@ -1,0 +1,75 @@
+"""Messages of runs (contract: lifecycle, sections 6 and 12.2; decisions P4, R1 to R7)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PENDING: Final = "pending"
+CANCELED_BY_USER: Final = "Canceled by user"
+EXECUTION_CANCELED: Final = "Execution canceled by user"
+NOT_STARTED: Final = "Not started: "
+"""How the message of everything begins that a failure or a cancel kept from starting."""
+ALL_ACTIONS_COMPLETED: Final = "All actions completed successfully"
+ALL_ACTIONS_SKIPPED: Final = "All actions were skipped"
+ONE_OR_MORE_ACTIONS_FAILED: Final = "One or more actions failed"
+ALL_WORKFLOWS_SKIPPED: Final = "All workflows skipped"
+ONE_OR_MORE_WORKFLOWS_FAILED: Final = "One or more workflows failed"
+ALL_STAGES_COMPLETED: Final = "All stages completed successfully"
+ONE_OR_MORE_STAGES_FAILED: Final = "One or more stages failed"
+WORKFLOW_REVERTED: Final = "Workflow reverted successfully"
+WORKFLOW_NOTHING_REVERTED: Final = "No action had anything to roll back"
+
+
+def running(action: str) -> str:
+    """Message of an action while an attempt of it runs."""
+    return f"action {action} running"
+
+
+def waiting_for_retry(message: str) -> str:
+    """Message of an action between two attempts."""
+    return f"attempt failed, will be repeated: {message}"
+
+
+def canceled_waiting(message: str) -> str:
+    """Message of an action that a cancel met between two attempts."""
+    return f"{CANCELED_BY_USER} while waiting for a retry: {message}"
+
+
+def exhausted(retries: int, message: str) -> str:
+    """Message of an action whose last permitted attempt failed."""
+    return f"action failed after {retries} retries: {message}" if retries else message
+
+
+def dependency_failed(kind: str, name: str) -> str:
+    """Message of a stage or action that depends on one that failed or never ran."""
+    return f'{NOT_STARTED}{kind} "{name}" it depends on did not succeed'
+
+
+def action_failed(name: str, message: str) -> str:
+    """What a workflow says about the action that failed it."""
+    return f"action {name} failed: {message}"
+
+
+def workflow_failed(key: str, message: str) -> str:
+    """What a sequential stage says about the workflow that failed it."""
+    return f"workflow {key} failed: {message}" if message else f"workflow {key} failed"
+
+
+def stage_failed(name: str, message: str) -> str:
+    """What the execution says about the stage that stopped it."""
+    return f"Stage {name} failed: {message}" if message else f"Stage {name} failed"
+
+
+def kept_back(cause: str) -> str:
+    """Message of what a failure elsewhere kept from starting."""
+    return f"{NOT_STARTED}{cause}"
+
+
+def cut_short(done: int, total: int) -> str:
+    """Message of a workflow that began and was not allowed to go on."""
+    return f"stopped after {done} of {total} actions"
+
+
+def was_kept_back(message: str) -> bool:
+    """Tell whether a skipped node's message says that it was kept from starting, rather than having nothing to do."""
+    return message.startswith((NOT_STARTED, CANCELED_BY_USER))

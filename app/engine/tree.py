@@ -1,0 +1,82 @@
+"""Reading and replacing nodes of a status, which is a tree of frozen models shared between versions."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from app.engine.definition import Address
+from app.engine.durations import format_duration
+from app.engine.text import cut
+from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
+from app.models.phases import Phase
+
+T = TypeVar("T")
+Node = TypeVar("Node", ActionStatus, WorkflowExecutionStatus, StageStatus)
+
+
+def replaced(items: tuple[T, ...], index: int, item: T) -> tuple[T, ...]:
+    """Return `items` with the one at `index` replaced."""
+    return (*items[:index], item, *items[index + 1 :])
+
+
+def action_at(status: DRPlanExecutionStatus, address: Address) -> ActionStatus:
+    """Return the action at `address`. Raises IndexError when the run has none there."""
+    return status.stage_statuses[address.stage].workflow_executions[address.workflow].action_statuses[address.action]
+
+
+def with_action(status: DRPlanExecutionStatus, address: Address, action: ActionStatus) -> DRPlanExecutionStatus:
+    """Return `status` with the action at `address` replaced."""
+    stage = status.stage_statuses[address.stage]
+    workflow = stage.workflow_executions[address.workflow]
+    workflow = workflow.model_copy(
+        update={"action_statuses": replaced(workflow.action_statuses, address.action, action)}
+    )
+    return with_stage(status, address.stage, with_workflow(stage, address.workflow, workflow))
+
+
+def with_workflow(stage: StageStatus, index: int, workflow: WorkflowExecutionStatus) -> StageStatus:
+    """Return `stage` with one workflow replaced."""
+    return stage.model_copy(update={"workflow_executions": replaced(stage.workflow_executions, index, workflow)})
+
+
+def with_stage(status: DRPlanExecutionStatus, index: int, stage: StageStatus) -> DRPlanExecutionStatus:
+    """Return `status` with one stage replaced."""
+    return status.model_copy(update={"stage_statuses": replaced(status.stage_statuses, index, stage)})
+
+
+def ended(node: Node, phase: Phase, message: str, at: datetime) -> Node:
+    """Return `node` as ended at `at`: terminal phase, both times, duration, message."""
+    start = node.start_time or at
+    update: dict[str, Any] = {
+        "phase": phase,
+        "start_time": start,
+        "completion_time": at,
+        "duration": format_duration(max(at - start, timedelta(0))),
+        "message": cut(message),
+    }
+    if isinstance(node, ActionStatus):
+        update["next_attempt_time"] = None
+    if isinstance(node, WorkflowExecutionStatus):
+        update["current_action"] = ""
+    return node.model_copy(update=update)
+
+
+def begun(node: Node, at: datetime) -> Node:
+    """Return `node` as running since `at`; one that runs already is returned as it is."""
+    if node.phase is Phase.RUNNING:
+        return node
+    return node.model_copy(update={"phase": Phase.RUNNING, "start_time": at, "message": ""})
+
+
+def running_actions(status: DRPlanExecutionStatus) -> list[tuple[Address, ActionStatus]]:
+    """Return the actions whose phase is Running, in order."""
+    return [
+        (Address(s, w, a), action)
+        for s, stage in enumerate(status.stage_statuses)
+        if stage.phase is Phase.RUNNING
+        for w, workflow in enumerate(stage.workflow_executions)
+        if workflow.phase is Phase.RUNNING
+        for a, action in enumerate(workflow.action_statuses)
+        if action.phase is Phase.RUNNING
+    ]

@@ -1,0 +1,87 @@
+"""What a run is made of, as stored with it: definitions and resolved parameters as of its start (design: invariant 6).
+
+This is a format of our own, not of the API: it lives in the controller's namespace only. A value that came from a
+Secret is never in it; where it is read from is (invariant 11).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field
+
+from app.models.base import ApiModel
+from app.models.common import ManifestRef
+from app.models.execution import DRPlanExecutionStatus, ResolvedParam, RevertOptions
+from app.models.phases import Operation
+from app.models.plan import DRPlanSpec
+from app.models.workflow import DRWorkflowSpec
+
+FORMAT = 1
+
+
+class WorkflowRun(ApiModel):
+    """One use of a workflow within a stage."""
+
+    namespace: str
+    name: str
+    params: dict[str, str] = Field(default_factory=dict)
+    """Resolved parameters by name, without secret ones."""
+    secret_params: dict[str, ManifestRef] = Field(default_factory=dict)
+    """Parameters whose value is in a Secret, with the place to read it from."""
+
+    @property
+    def key(self) -> str:
+        """`namespace/name` of the workflow."""
+        return f"{self.namespace}/{self.name}"
+
+
+class StageRun(ApiModel):
+    """The workflows of one stage, in the plan's order."""
+
+    name: str
+    workflows: tuple[WorkflowRun, ...] = ()
+
+
+class Target(ApiModel):
+    """The Execute that a Revert takes back, as it stood when the Revert started (decision R2a)."""
+
+    name: str
+    uid: str
+    status: DRPlanExecutionStatus
+    has_snapshot: bool = True
+    """False when the target left no snapshot: definitions and parameters are then the live ones."""
+
+
+class Snapshot(ApiModel):
+    """Everything a run needs besides its own status and journal."""
+
+    format: int = FORMAT
+    execution_name: str
+    execution_namespace: str
+    execution_uid: str
+    execution_generation: int = 1
+    operation: Operation
+    mode: str
+    """Lower-case mode of the run."""
+    mode_assumed: bool = False
+    """True when the execution names no mode and install was taken (decision P7)."""
+    plan_name: str
+    plan_uid: str = ""
+    plan_spec: DRPlanSpec
+    workflows: dict[str, DRWorkflowSpec] = Field(default_factory=dict)
+    """Specs by `namespace/name`."""
+    stages: tuple[StageRun, ...] = ()
+    resolved_params: tuple[ResolvedParam, ...] = ()
+    """The run's own parameters as its status shows them."""
+    target: Target | None = None
+    revert_options: RevertOptions | None = None
+
+    def dump(self) -> dict[str, Any]:
+        """Return the stored form: what users wrote stays distinguishable from what they did not."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+
+    @classmethod
+    def load(cls, data: dict[str, Any]) -> Self:
+        """Read the stored form. Raises `pydantic.ValidationError`."""
+        return cls.model_validate(data)
