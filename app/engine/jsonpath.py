@@ -1,10 +1,9 @@
 """jsonPath as kubectl understands it, for parameters that are read from objects.
 
-The dialect, the printed form of results and the error texts are those of client-go `util/jsonpath`; the tests compare
-with it. Four things differ on purpose: members are visited in the order of their names (there it is random), an index
-that does not exist makes an existence filter false (there it makes it true), a filter on something that is no list
-names its type instead of its whole content (which may be secret), and an expression may not multiply its results
-without bound.
+The dialect, its oddities, the printed form of results and the error texts are those of client-go `util/jsonpath`,
+because users try their expressions with kubectl; the tests compare with it. Three things differ on purpose: members
+are visited in the order of their names (there it is random), a filter on something that is no list names its type
+instead of its whole content (which may be secret), and the work one expression may cause is bounded.
 """
 
 from __future__ import annotations
@@ -30,8 +29,10 @@ from app.engine.jsonpath_parser import (
     parse_template,
 )
 
-MAX_RESULTS = 100_000
-"""How many values one step of an expression may yield."""
+MAX_VALUES = 1_000_000
+"""How many values all steps of an expression may yield together."""
+MAX_RANGES = 32
+"""How deep `{range}` blocks may be nested."""
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
@@ -56,8 +57,12 @@ class JsonPathError(ValueError):
     """An expression that cannot be parsed, finds nothing or cannot be applied to the document."""
 
 
-class _NotFoundInList(JsonPathError):
-    """An index beyond the ends of a list."""
+class _FieldNotFoundError(JsonPathError):
+    """No value has the member asked for."""
+
+
+class _TooMuchError(JsonPathError):
+    """The expression causes more work than is allowed."""
 
 
 def check_syntax(expression: str) -> None:
@@ -76,6 +81,10 @@ def evaluate(expression: str, document: object) -> str:
         text = "".join(_print(results) for results in _Evaluation(template).results([document]))
     except JsonPathError as error:
         raise JsonPathError(f"jsonPath execution failed for {quote(expression)}: {error}") from error
+    except RecursionError as error:
+        raise JsonPathError(
+            f"jsonPath execution failed for {quote(expression)}: the result is nested too deeply"
+        ) from error
     if not text.strip():
         raise JsonPathError(f"jsonPath {quote(expression)} returned empty value")
     return text.strip()
@@ -101,7 +110,7 @@ class _Evaluation:
         self._inside = 0
         self._ended = 0
         self._last_end = -1
-        self._printed = 0
+        self._yielded = 0
 
     def results(self, current: list[object], first: int = 0) -> list[list[object]]:
         """What each part from number `first` on yields for `current`, up to the end of the enclosing range."""
@@ -118,8 +127,6 @@ class _Evaluation:
                 position = max(position, self._last_end)
             else:
                 found.append(values)
-                self._printed += 1
-                _check_bound(self._printed)
             position += 1
         return found
 
@@ -131,9 +138,11 @@ class _Evaluation:
         """
         self._begun -= 1
         self._inside += 1
+        if self._inside > MAX_RANGES:
+            raise _TooMuchError(f"more than {MAX_RANGES} ranges inside each other")
         found: list[list[object]] = []
         for value in values:
-            found += self.results([value], body)
+            found += self.results([_NOTHING if value is None else value], body)
         if not values:
             self.results([_NOTHING], body)
         self._inside -= 1
@@ -143,10 +152,16 @@ class _Evaluation:
         return [part.value] if isinstance(part, Literal) else self._action(current, part)
 
     def _action(self, values: list[object], action: Action) -> list[object]:
+        self._spend(1)
         for node in action.nodes:
             values = self._node(values, node)
-            _check_bound(len(values))
+            self._spend(len(values))
         return values
+
+    def _spend(self, count: int) -> None:
+        self._yielded += count
+        if self._yielded > MAX_VALUES:
+            raise _TooMuchError(f"more than {MAX_VALUES} values to look at, use a narrower expression")
 
     def _node(self, values: list[object], node: Node) -> list[object]:
         match node:
@@ -157,15 +172,39 @@ class _Evaluation:
             case Keyword(name):
                 return self._keyword(values, name)
             case Slice():
-                return [item for value in values if value is not None for item in _slice(value, node)]
+                return self._slices(values, node)
             case Wildcard():
-                return [child for value in values for child in _children(value)]
+                return self._of_each(values, _children)
             case Recursive():
-                return [found for value in values for found in _descend(value)]
-            case Union(alternatives):
-                return [found for one in alternatives for found in self._action(values, one)]
+                return self._of_each(values, _descend)
+            case Union():
+                return self._union(values, node)
             case Filter():
-                return [item for value in values for item in _items(value) if self._holds(item, node)]
+                return self._of_each(values, lambda value: [i for i in _items(value) if self._holds(i, node)])
+
+    def _of_each(self, values: list[object], find: Callable[[object], Sequence[object]]) -> list[object]:
+        found: list[object] = []
+        for value in values:
+            part = find(value)
+            self._spend(len(part))
+            found += part
+        return found
+
+    def _slices(self, values: list[object], node: Slice) -> list[object]:
+        """The slice of each list; the first empty one ends the search, as in client-go."""
+        found: list[object] = []
+        for value in values:
+            part = None if value is None else _slice(value, node)
+            if part is not None and not part:
+                break
+            found += part or ()
+        return found
+
+    def _union(self, values: list[object], node: Union) -> list[object]:
+        try:
+            return [found for one in node.alternatives for found in self._action(values, one)]
+        except _FieldNotFoundError as error:
+            raise JsonPathError(str(error)) from error
 
     def _keyword(self, values: list[object], name: str) -> list[object]:
         if name == "range":
@@ -180,10 +219,7 @@ class _Evaluation:
 
     def _holds(self, item: object, node: Filter) -> bool:
         if node.operator == "exists":
-            try:
-                return bool(self._action([item], node.left))
-            except JsonPathError:
-                return False
+            return self._exists(item, node.left)
         left, right = self._action([item], node.left), self._action([item], node.right)
         if not left or not right:
             return False
@@ -191,23 +227,32 @@ class _Evaluation:
             raise JsonPathError("can only compare one element at a time")
         return _compare(left[0], node.operator, right[0])
 
+    def _exists(self, item: object, path: Action) -> bool:
+        """Whether `path` finds something; in client-go whatever fails otherwise than by a missing field counts too."""
+        try:
+            return bool(self._action([item], path))
+        except _FieldNotFoundError:
+            return False
+        except _TooMuchError:
+            raise
+        except JsonPathError:
+            return True
+
 
 class _Nothing:
-    """Stands for the absent value that the body of an empty range works on."""
+    """Stands for what the body of a range works on when the range is empty, or its value null."""
+
+    def __str__(self) -> str:
+        return "<no value>"
 
 
 _NOTHING = _Nothing()
 
 
-def _check_bound(count: int) -> None:
-    if count > MAX_RESULTS:
-        raise JsonPathError(f"more than {MAX_RESULTS} results, use a narrower expression")
-
-
 def _field(values: list[object], name: str) -> list[object]:
     found = [value[name] for value in values if isinstance(value, dict) and name in value]
     if values and not found:
-        raise JsonPathError(f"{name} is not found")
+        raise _FieldNotFoundError(f"{name} is not found")
     return found
 
 
@@ -229,7 +274,6 @@ def _descend(value: object) -> list[object]:
         children = _children(one)
         if children:
             found.append(one)
-            _check_bound(len(found))
         if not isinstance(one, str):
             pending.extend(reversed(children))
     return found
@@ -253,7 +297,7 @@ def _slice(value: object, node: Slice) -> list[object]:
         return []
     for index, beyond in ((start, not 0 <= start < length), (end - 1, not 0 <= end <= length)):
         if beyond:
-            raise _NotFoundInList(f"array index out of bounds: index {index}, length {length}")
+            raise JsonPathError(f"array index out of bounds: index {index}, length {length}")
     if start > end:
         raise JsonPathError(f"starting index {start} is greater than ending index {end}")
     if node.step is not None and node.step <= 0:

@@ -187,13 +187,15 @@ class _ActionParser:
 
     def _number(self) -> None:
         start = self.position
-        self.position += self.text[start] in "+-"
+        if self.text[start] in "+-":
+            self.position += 1
         while (character := self._next()) == "." or character.isdecimal():
             pass
         self.position -= len(character)
         text = self.text[start : self.position]
-        if _INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**63:
-            self.nodes.append(Literal(int(text)))
+        whole = _int64(text)
+        if whole is not None:
+            self.nodes.append(Literal(whole))
         elif _FLOAT.fullmatch(text):
             self.nodes.append(Literal(float(text)))
         else:
@@ -263,13 +265,22 @@ def _slice(text: str) -> Slice:
 def _index(text: str | None) -> int | None:
     if not text:
         return None
-    if not _INTEGER.fullmatch(text):
+    index = _int64(text)
+    if index is None:
         raise JsonPathSyntaxError(f"array index {text} is not a number")
-    return int(text)
+    return index
+
+
+def _int64(text: str) -> int | None:
+    """The 64-bit number that `text` is; None for any other text."""
+    if not _INTEGER.fullmatch(text) or len(text.lstrip("+-0")) > len(str(2**63)):
+        return None
+    number = int(text)
+    return number if -(2**63) <= number < 2**63 else None
 
 
 def _unquoted(text: str, mark: str) -> str:
-    """The content of a quoted text with its escapes resolved; a `\\x` or octal escape is one byte."""
+    """The content of a quoted text with its escapes resolved; a hexadecimal or octal escape is one byte."""
     if "\\" not in text:
         return text
     content = bytearray()
