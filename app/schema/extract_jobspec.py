@@ -1,9 +1,9 @@
-"""Extracts the schema of batch/v1 JobSpec from Kubernetes' own OpenAPI document into ``jobspec.json``.
+r"""Extracts the schema of batch/v1 JobSpec from Kubernetes' own OpenAPI document into ``jobspec.json``.
 
 Run it again for a newer Kubernetes:
 
     go mod download k8s.io/kubernetes@v1.36.3
-    python -m app.schema.extract_jobspec \\
+    python -m app.schema.extract_jobspec \
         "$(go env GOMODCACHE)/k8s.io/kubernetes@v1.36.3/api/openapi-spec/swagger.json" v1.36.3
     make crds
 
