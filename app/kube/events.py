@@ -1,0 +1,225 @@
+"""Kubernetes Events (events.k8s.io/v1), written off the critical path.
+
+`emit` never waits and never fails: it puts the event into a bounded queue, and one task writes. A repeat of the
+same event (same object, reason and note) within six minutes becomes a series of the first one, by a patch, and
+repeats that pile up meanwhile travel in one patch. What cannot be written is counted in
+`drplan_events_dropped_total{reason}`: events are for people, and a run never waits for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.kube.client import KubeClient
+from app.kube.errors import ApiError, Forbidden, KubeError, NotFound, cut_message, is_transient
+from app.kube.resources import EVENTS
+from app.kube.times import micro_time
+from app.runtime import metrics
+from app.runtime.logging import get_logger
+from app.runtime.tasks import backoff
+
+log = get_logger(__name__)
+
+SERIES_SECONDS = 360.0
+"""How long after the last occurrence a repeat still belongs to the series (client-go's value)."""
+
+KEPT_SERIES = 2000
+"""Events remembered for their repeats."""
+
+ATTEMPTS = 6
+"""Tries to write one event while the API server is away or overloaded; about 25 seconds."""
+
+_NOTE_LIMIT = 1024
+_NAME_LIMIT = 253
+
+EventKind = Literal["Normal", "Warning"]
+_Key = tuple[str, str, str]
+
+
+@dataclass(slots=True)
+class _Series:
+    """One event and its repeats, as far as this process knows."""
+
+    namespace: str
+    body: dict[str, Any]
+    count: int
+    last_at: float
+    last_stamp: str
+    written: bool = False
+    queued: bool = False
+
+
+class EventRecorder:
+    """Records events about objects. The owner runs `run` as a task; anybody calls `emit`.
+
+    `component` and `instance` show as reportingController and reportingInstance. How many ordinary events a
+    run may write is the caller's decision.
+    """
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        *,
+        component: str = "drplan-controller",
+        instance: str | None = None,
+        capacity: int = 1000,
+    ) -> None:
+        self._kube = kube
+        self._component = component
+        self._instance = (instance or socket.gethostname())[:128]
+        self._capacity = capacity
+        self._series: OrderedDict[_Key, _Series] = OrderedDict()
+        self._queue: deque[_Series] = deque()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def emit(
+        self,
+        regarding: Mapping[str, Any],
+        type_: EventKind,
+        reason: str,
+        note: str,
+        action: str = "Run",
+    ) -> None:
+        """Record an event about an object (apiVersion, kind and metadata are used). Notes are cut at 1 KiB."""
+        metadata = regarding["metadata"]
+        key = (str(metadata.get("uid") or metadata["name"]), reason, note)
+        now = asyncio.get_running_loop().time()
+        known = self._series.get(key)
+        if known is not None and now - known.last_at < SERIES_SECONDS:
+            known.count += 1
+            known.last_at = now
+            known.last_stamp = micro_time()
+            self._enqueue(known)
+            return
+        stamp = micro_time()
+        body = self._body(regarding, type_, reason, note, action, stamp)
+        series = _Series(body["metadata"]["namespace"], body, 1, now, stamp)
+        if self._enqueue(series):
+            self._series[key] = series
+            self._series.move_to_end(key)
+            while len(self._series) > KEPT_SERIES:
+                self._series.popitem(last=False)
+
+    async def run(self) -> None:
+        """Write events until cancelled."""
+        iterations = metrics.loop_iterations_total.labels("events")
+        while True:
+            await self._wake.wait()
+            iterations.inc()
+            while self._queue:
+                series = self._queue.popleft()
+                series.queued = False
+                await self._write(series)
+            self._wake.clear()
+            self._idle.set()
+
+    async def drain(self, timeout: float) -> bool:
+        """Wait until everything emitted so far is written or dropped; false when the time is up first."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _enqueue(self, series: _Series) -> bool:
+        if series.queued:
+            return True
+        if len(self._queue) >= self._capacity:
+            metrics.events_dropped_total.labels("queue_full").inc()
+            return False
+        series.queued = True
+        self._queue.append(series)
+        self._wake.set()
+        self._idle.clear()
+        return True
+
+    async def _write(self, series: _Series) -> None:
+        """Write one event or its new count; gives up on refusals at once, on absence after some tries."""
+        delays = backoff(0.5, 10.0)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await self._send(series)
+                return
+            except KubeError as e:
+                if not is_transient(e):
+                    self._drop(_refusal_reason(e), e)
+                    return
+                if attempt == ATTEMPTS:
+                    self._drop("unavailable", e)
+                    return
+                asked = e.retry_after if isinstance(e, ApiError) else None
+                await asyncio.sleep(min(10.0, asked or next(delays)))
+
+    async def _send(self, series: _Series) -> None:
+        count, stamp = series.count, series.last_stamp
+        progress = {"count": count, "lastObservedTime": stamp}
+        if series.written:
+            try:
+                await self._kube.patch(
+                    EVENTS, series.body["metadata"]["name"], {"series": progress}, namespace=series.namespace
+                )
+                return
+            except NotFound:
+                series.body["metadata"]["name"] = _event_name(series.body["regarding"]["name"])
+        body = {**series.body, "series": progress} if count > 1 else series.body
+        await self._kube.create(EVENTS, body, namespace=series.namespace)
+        series.written = True
+
+    def _drop(self, reason: str, error: KubeError) -> None:
+        metrics.events_dropped_total.labels(reason).inc()
+        log.info("event not written", reason=reason, error=f"{type(error).__name__}: {error}")
+
+    def _body(
+        self,
+        regarding: Mapping[str, Any],
+        type_: EventKind,
+        reason: str,
+        note: str,
+        action: str,
+        stamp: str,
+    ) -> dict[str, Any]:
+        metadata = regarding["metadata"]
+        about = {
+            "apiVersion": regarding.get("apiVersion"),
+            "kind": regarding.get("kind"),
+            "namespace": metadata.get("namespace"),
+            "name": metadata["name"],
+            "uid": metadata.get("uid"),
+            "resourceVersion": metadata.get("resourceVersion"),
+        }
+        return {
+            "apiVersion": EVENTS.api_version,
+            "kind": EVENTS.kind,
+            "metadata": {
+                "name": _event_name(metadata["name"]),
+                "namespace": metadata.get("namespace") or "default",
+            },
+            "eventTime": stamp,
+            "reportingController": self._component,
+            "reportingInstance": self._instance,
+            "regarding": {name: value for name, value in about.items() if value},
+            "type": type_,
+            "reason": reason,
+            "action": action,
+            "note": cut_message(note, _NOTE_LIMIT),
+        }
+
+
+def _event_name(regarding_name: str) -> str:
+    suffix = uuid.uuid4().hex[:16]
+    return f"{regarding_name[: _NAME_LIMIT - len(suffix) - 1].rstrip('.-')}.{suffix}"
+
+
+def _refusal_reason(error: KubeError) -> str:
+    if isinstance(error, Forbidden):
+        return "namespace_terminating" if error.namespace_terminating else "forbidden"
+    return "namespace_gone" if isinstance(error, NotFound) else "rejected"
