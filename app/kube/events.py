@@ -9,6 +9,7 @@ repeats that pile up meanwhile travel in one patch. What cannot be written is co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import uuid
 from collections import OrderedDict, deque
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.kube.client import KubeClient
-from app.kube.errors import ApiError, Forbidden, KubeError, NotFound, cut_message, is_transient
+from app.kube.errors import AlreadyExists, ApiError, Forbidden, KubeError, NotFound, cut_message, is_transient
 from app.kube.resources import EVENTS
 from app.kube.times import micro_time
 from app.runtime import metrics
@@ -90,7 +91,8 @@ class EventRecorder:
     ) -> None:
         """Record an event about an object (apiVersion, kind and metadata are used). Notes are cut at 1 KiB."""
         metadata = regarding["metadata"]
-        key = (str(metadata.get("uid") or metadata["name"]), reason, note)
+        identity = metadata.get("uid") or f"{metadata.get('namespace')}/{metadata['name']}"
+        key = (identity, reason, note)
         now = asyncio.get_running_loop().time()
         known = self._series.get(key)
         if known is not None and now - known.last_at < SERIES_SECONDS:
@@ -109,17 +111,20 @@ class EventRecorder:
                 self._series.popitem(last=False)
 
     async def run(self) -> None:
-        """Write events until cancelled."""
+        """Write events until cancelled; what is still queued then is counted as dropped (see `drain`)."""
         iterations = metrics.loop_iterations_total.labels("events")
-        while True:
-            await self._wake.wait()
-            iterations.inc()
-            while self._queue:
-                series = self._queue.popleft()
-                series.queued = False
-                await self._write(series)
-            self._wake.clear()
-            self._idle.set()
+        try:
+            while True:
+                await self._wake.wait()
+                iterations.inc()
+                while self._queue:
+                    series = self._queue.popleft()
+                    series.queued = False
+                    await self._write(series)
+                self._wake.clear()
+                self._idle.set()
+        finally:
+            metrics.events_dropped_total.labels("shutdown").inc(len(self._queue))
 
     async def drain(self, timeout: float) -> bool:
         """Wait until everything emitted so far is written or dropped; false when the time is up first."""
@@ -171,7 +176,9 @@ class EventRecorder:
             except NotFound:
                 series.body["metadata"]["name"] = _event_name(series.body["regarding"]["name"])
         body = {**series.body, "series": progress} if count > 1 else series.body
-        await self._kube.create(EVENTS, body, namespace=series.namespace)
+        # an earlier try whose answer was lost may have made it
+        with contextlib.suppress(AlreadyExists):
+            await self._kube.create(EVENTS, body, namespace=series.namespace)
         series.written = True
 
     def _drop(self, reason: str, error: KubeError) -> None:

@@ -35,7 +35,7 @@ RELEASE_SECONDS = 2.0
 
 
 class LeaseLost(KubeError):  # noqa: N818  (an outcome more than an error)
-    """This process was the leader and is not any more; its work has been stopped. End the process."""
+    """The lease was held and is lost; the work has been stopped. The process should end."""
 
 
 class LeaderLease:

@@ -28,7 +28,7 @@ LEVELS = {
 
 _NAME = "_logger_name"
 
-_QUIET = {"asyncio": logging.WARNING, "aiohttp.access": logging.WARNING, "uvicorn.access": logging.WARNING}
+_QUIET = {"asyncio": logging.WARNING, "aiohttp.access": logging.WARNING, "uvicorn.error": logging.WARNING}
 """Libraries that are chatty at info."""
 
 

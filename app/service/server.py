@@ -1,0 +1,157 @@
+"""Running an ASGI application on uvicorn inside the process's own task group.
+
+uvicorn is a guest here: it installs no signal handlers, does not touch logging and never ends the process. The
+socket is bound before anything runs, so that a port in use is one clear error at the start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from app.runtime.health import Health
+from app.runtime.logging import get_logger
+from app.runtime.settings import CommonSettings
+from app.runtime.tasks import TaskOwner
+from app.service.probes import health_app, metrics_app
+
+log = get_logger(__name__)
+
+Message = MutableMapping[str, Any]
+AsgiApp = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+
+
+class PortError(Exception):
+    """A port cannot be listened on; the text names address, port and reason."""
+
+
+class _GuestServer(uvicorn.Server):
+    """uvicorn's server without its signal handlers: the process has its own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpServer:
+    """One listening port. `listen` binds it, `run` serves until cancelled and then finishes open requests.
+
+    `port` 0 takes a free one; `grace` is how many seconds open requests get at the end. `keep_alive` seconds must be
+    longer than the client's idle time (the API server's is 90), because a request that meets a closing
+    connection fails. With `tls` the port speaks HTTPS; the context may be changed while in use.
+    """
+
+    def __init__(
+        self,
+        app: AsgiApp,
+        *,
+        name: str,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        grace: float = 3.0,
+        keep_alive: int = 120,
+        max_concurrency: int | None = None,
+    ) -> None:
+        self.name = name
+        self.port = port
+        self._host = host
+        self._grace = grace
+        self._socket: socket.socket | None = None
+        context = tls
+        self._server = _GuestServer(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=keep_alive,
+                timeout_graceful_shutdown=max(1, round(grace)),
+                limit_concurrency=max_concurrency,
+                ssl_context_factory=None if context is None else lambda _config, _default: context,
+            )
+        )
+
+    def listen(self) -> int:
+        """Bind the port and return its number; raises PortError."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((self._host, self.port))
+            bound.listen(1024)
+        except OSError as e:
+            bound.close()
+            raise PortError(
+                f"cannot listen on {self._host}:{self.port} for {self.name}: {e.strerror or e}; "
+                "free the port or choose another"
+            ) from e
+        bound.setblocking(False)
+        self._socket = bound
+        self.port = int(bound.getsockname()[1])
+        return self.port
+
+    def close(self) -> None:
+        """Give back a bound port that is not going to be served."""
+        if self._socket is not None:
+            self._socket.close()
+
+    @property
+    def serving(self) -> bool:
+        """Whether connections are being answered."""
+        return self._server.started and not self._server.should_exit
+
+    async def run(self) -> None:
+        """Serve until cancelled; then take no new connections, finish open requests, close."""
+        if self._socket is None:
+            self.listen()
+        assert self._socket is not None
+        serving = asyncio.create_task(self._server.serve(sockets=[self._socket]), name=f"http/{self.name}")
+        log.info("listening", server=self.name, host=self._host, port=self.port)
+        try:
+            await asyncio.shield(serving)
+        finally:
+            self._server.should_exit = True
+            await asyncio.wait({serving}, timeout=self._grace + 2.0)
+            if not serving.done():
+                serving.cancel()
+                await asyncio.wait({serving}, timeout=1.0)
+            self._socket.close()
+        if not serving.cancelled():
+            serving.result()
+        raise RuntimeError(f"the server of {self.name} ended by itself")
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePorts:
+    """Where a process serves its probes and metrics; `metrics` is None when turned off."""
+
+    health: int
+    metrics: int | None
+
+
+def serve_probes(owner: TaskOwner, settings: CommonSettings, health: Health) -> ProbePorts:
+    """Start heartbeat, probes and metrics as tasks of `owner`; raises PortError before any of them runs."""
+    servers = [HttpServer(health_app(health), name="health", host=settings.bind_address, port=settings.health_port)]
+    if settings.metrics_port:
+        servers.append(
+            HttpServer(metrics_app(), name="metrics", host=settings.bind_address, port=settings.metrics_port)
+        )
+    try:
+        ports = [server.listen() for server in servers]
+    except PortError:
+        for server in servers:
+            server.close()
+        raise
+    owner.spawn("heartbeat", health.heartbeat.run())
+    for server in servers:
+        owner.spawn(server.name, server.run())
+    return ProbePorts(health=ports[0], metrics=ports[1] if len(ports) > 1 else None)
