@@ -194,7 +194,7 @@ class ActionBody(ApiModel):
     timeout: str | None = None
     """Total time from the first start, retries included, as a Go duration; 5m when absent."""
     wait_ready: bool = False
-    """Wait until the feeds of a Subscription, or the objects of a KubernetesResource, are ready. Job actions always wait."""
+    """Wait until a Subscription's feeds or a KubernetesResource's objects are ready. Job actions always wait."""
     retry_policy: RetryPolicy | None = None
     """Repetition of failed attempts."""
 
