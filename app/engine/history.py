@@ -1,0 +1,170 @@
+"""The plan's lock and its history (decisions D7 and D8; contract: lifecycle, section 7). All comparisons are by uid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.engine.text import cut
+from app.models.execution import DRPlanExecution
+from app.models.phases import Operation, Phase, PlanPhase
+from app.models.plan import HISTORY_LIMIT, CurrentExecution, DRPlanStatus, ExecutionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the plan records of an execution."""
+
+    name: str
+    namespace: str
+    uid: str
+    operation: Operation
+    phase: Phase
+    start_time: datetime | None
+    completion_time: datetime | None
+    message: str = ""
+    target_uid: str = ""
+    target_name: str = ""
+
+    @classmethod
+    def of(cls, execution: DRPlanExecution, *, target_uid: str = "") -> Run:
+        """Return what the plan records of `execution` as it stands."""
+        return cls(
+            name=execution.metadata.name,
+            namespace=execution.metadata.namespace,
+            uid=execution.metadata.uid,
+            operation=execution.spec.operation_type,
+            phase=execution.phase,
+            start_time=execution.status.start_time,
+            completion_time=execution.status.completion_time,
+            message=execution.status.message,
+            target_uid=target_uid,
+            target_name=execution.spec.revert_execution_ref,
+        )
+
+
+def holds_lock(plan: DRPlanStatus, uid: str) -> bool:
+    """Tell whether the execution `uid` owns the plan."""
+    return plan.current_execution is not None and plan.current_execution.uid == uid
+
+
+def with_lock(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
+    """Return the plan's status with `run` as its owner and its record, phase Running, on top of the history."""
+    update: dict[str, Any] = {
+        "current_execution": CurrentExecution(name=run.name, namespace=run.namespace, uid=run.uid),
+        "execution_history": _with_record(plan, _record(run, Phase.RUNNING), add=True),
+    }
+    return plan.model_copy(update=update)
+
+
+def completed(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
+    """Return the plan's status after `run` has ended; the same object when there is nothing to change.
+
+    Only the run that owns the plan changes more than its own unfinished record, and only once: with the lock gone,
+    restarts and old executions change nothing (decision D7). A failed or cancelled run leaves phase and
+    lastExecutionRef alone.
+    """
+    history = _with_record(plan, _record(run, run.phase), add=holds_lock(plan, run.uid))
+    update: dict[str, Any] = {"execution_history": history}
+    if holds_lock(plan, run.uid):
+        update["current_execution"] = None
+        if run.phase is Phase.SUCCEEDED:
+            update["last_execution_ref"] = run.name
+            update["last_execution_time"] = run.completion_time
+            if plan.phase is not PlanPhase.INVALID:
+                update["phase"] = PlanPhase.EXECUTED if run.operation is Operation.EXECUTE else PlanPhase.READY
+            if run.operation is Operation.REVERT:
+                update["execution_history"] = _marked_reverted(update["execution_history"], run)
+    changed = plan.model_copy(update=update)
+    return plan if changed == plan else changed
+
+
+def ended_before_lock(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
+    """Return the plan's status with the record of a run that ended before it owned the plan (decision D7)."""
+    return plan.model_copy(update={"execution_history": _with_record(plan, _record(run, run.phase), add=True)})
+
+
+def without_stale_lock(plan: DRPlanStatus) -> DRPlanStatus:
+    """Return the plan's status without its lock, whose execution is gone and left nothing to record."""
+    held = plan.current_execution
+    if held is None:
+        return plan
+    history = tuple(
+        record.model_copy(update={"phase": Phase.CANCELLED.value, "message": "The execution is gone"})
+        if _same(record, held.uid, held.name) and not _ended(record)
+        else record
+        for record in plan.execution_history
+    )
+    return plan.model_copy(update={"current_execution": None, "execution_history": history})
+
+
+def last_successful_operation(plan: DRPlanStatus) -> str:
+    """Return the type of the last successful operation as history tells, or empty (decision D8)."""
+    for record in plan.execution_history:
+        if record.name == plan.last_execution_ref and record.phase == Phase.SUCCEEDED:
+            return record.operation_type
+    return ""
+
+
+def valid_phase(plan: DRPlanStatus) -> PlanPhase:
+    """Return the phase of a valid plan: Executed when the last successful operation was an Execute, else Ready."""
+    operation = last_successful_operation(plan)
+    if operation:
+        return PlanPhase.EXECUTED if operation == Operation.EXECUTE else PlanPhase.READY
+    return PlanPhase.EXECUTED if plan.phase is PlanPhase.EXECUTED else PlanPhase.READY
+
+
+def _record(run: Run, phase: Phase) -> ExecutionRecord:
+    return ExecutionRecord(
+        name=run.name,
+        namespace=run.namespace,
+        uid=run.uid,
+        operation_type=run.operation.value,
+        phase=phase.value,
+        start_time=run.start_time,
+        completion_time=run.completion_time,
+        message=cut(run.message, 256),
+    )
+
+
+def _with_record(plan: DRPlanStatus, record: ExecutionRecord, *, add: bool) -> tuple[ExecutionRecord, ...]:
+    """Return the history with `record` in the place of the run's own one, else on top if it may be added; at most ten."""
+    history = plan.execution_history
+    for index, old in enumerate(history):
+        if _same(old, record.uid, record.name):
+            if _ended(old) and old.uid:
+                return history
+            merged = record.model_copy(
+                update={
+                    "start_time": record.start_time or old.start_time,
+                    "completion_time": record.completion_time or old.completion_time,
+                    "reverted_by": old.reverted_by,
+                }
+            )
+            return (*history[:index], merged, *history[index + 1 :])
+    return (record, *history)[:HISTORY_LIMIT] if add else history
+
+
+def _same(record: ExecutionRecord, uid: str, name: str) -> bool:
+    """Records of the Go operator have no uid: an unfinished one of the same name is the same run."""
+    if record.uid and uid:
+        return record.uid == uid
+    return record.name == name and not _ended(record)
+
+
+def _ended(record: ExecutionRecord) -> bool:
+    try:
+        return Phase(record.phase).is_final
+    except ValueError:
+        return False
+
+
+def _marked_reverted(history: tuple[ExecutionRecord, ...], run: Run) -> tuple[ExecutionRecord, ...]:
+    return tuple(
+        record.model_copy(update={"reverted_by": run.name})
+        if (record.uid == run.target_uid if record.uid and run.target_uid else record.name == run.target_name)
+        and record.operation_type == Operation.EXECUTE
+        else record
+        for record in history
+    )

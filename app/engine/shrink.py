@@ -1,0 +1,90 @@
+"""Making a status fit into an object: bodies go first, then messages, then clusters (decision D6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.engine.text import cut
+from app.models.execution import ActionStatus, DRPlanExecutionStatus, HttpResponse
+
+STATUS_LIMIT = 1024 * 1024
+"""Bytes of JSON that a status may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    body: int
+    message: int
+    clusters: bool
+
+
+_STEPS = (
+    _Step(body=200, message=1024, clusters=True),
+    _Step(body=0, message=1024, clusters=True),
+    _Step(body=0, message=256, clusters=True),
+    _Step(body=0, message=96, clusters=True),
+    _Step(body=0, message=48, clusters=False),
+)
+
+
+def shrink(
+    status: DRPlanExecutionStatus, size: Callable[[DRPlanExecutionStatus], int], limit: int = STATUS_LIMIT
+) -> DRPlanExecutionStatus:
+    """Return `status` with as little left out as makes it fit; `size` gives the bytes of its JSON.
+
+    What cannot be made to fit is returned as small as it gets.
+    """
+    if size(status) <= limit:
+        return status
+    shrunk = status
+    for step in _STEPS:
+        shrunk = _with_actions(status, step)
+        if size(shrunk) <= limit:
+            break
+    return shrunk
+
+
+def minimal(status: DRPlanExecutionStatus) -> DRPlanExecutionStatus:
+    """Return a status without its lists, for an API server that refuses the whole one."""
+    return status.model_copy(update={"stage_statuses": ()})
+
+
+def _with_actions(status: DRPlanExecutionStatus, step: _Step) -> DRPlanExecutionStatus:
+    return status.model_copy(
+        update={
+            "stage_statuses": tuple(
+                stage.model_copy(
+                    update={
+                        "message": cut(stage.message, step.message),
+                        "workflow_executions": tuple(
+                            workflow.model_copy(
+                                update={
+                                    "message": cut(workflow.message, step.message),
+                                    "action_statuses": tuple(_shorter(a, step) for a in workflow.action_statuses),
+                                }
+                            )
+                            for workflow in stage.workflow_executions
+                        ),
+                    }
+                )
+                for stage in status.stage_statuses
+            )
+        }
+    )
+
+
+def _shorter(action: ActionStatus, step: _Step) -> ActionStatus:
+    outputs = action.outputs
+    if outputs is not None and outputs.http_response is not None:
+        response = HttpResponse(
+            status_code=outputs.http_response.status_code, body=cut(outputs.http_response.body, step.body)
+        )
+        outputs = outputs.model_copy(update={"http_response": response})
+    return action.model_copy(
+        update={
+            "message": cut(action.message, step.message),
+            "outputs": outputs,
+            "cluster_statuses": action.cluster_statuses if step.clusters else (),
+        }
+    )

@@ -1,0 +1,141 @@
+"""Segments in the API server: every write ends in `committed`, or in the certainty that another leader took over."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from app.kube.client import KubeClient
+from app.kube.errors import AlreadyExists, ApiError, ApiUnavailable, Conflict, KubeError, NotFound
+from app.kube.resources import CONFIG_MAPS
+from app.runtime import metrics
+from app.runtime.logging import get_logger
+from app.runtime.tasks import Backoff
+from controller.journal.format import (
+    SELECTOR,
+    Header,
+    Segment,
+    read_segment,
+    to_config_map,
+)
+
+log = get_logger(__name__)
+
+
+class Deposed(Exception):  # noqa: N818 - a fact about this process, not a fault
+    """Another leader has claimed the journal: this process must stop at once."""
+
+
+class SegmentStore:
+    """Reads and writes segments of one namespace as `identity`.
+
+    A write is repeated, for as long as it takes, until it is known to be in. What comes back from a conflict or a
+    time-out is settled by reading: own header means a harmless touch or an own late write, another one `Deposed`.
+    """
+
+    def __init__(self, kube: KubeClient, namespace: str) -> None:
+        self._kube = kube
+        self._namespace = namespace
+
+    async def read_all(self) -> list[Segment]:
+        """Return all segments in order, by a quorum read."""
+        found = await self._kube.list_all(CONFIG_MAPS, namespace=self._namespace, label_selector=SELECTOR)
+        return sorted((read_segment(item) for item in found), key=lambda segment: segment.number)
+
+    async def claim(self, identity: str) -> tuple[Header, list[Segment]]:
+        """Take the journal over: fence the last leader off and return its segments, the last one being ours and empty.
+
+        The header of the last segment is overwritten first, so that the old leader can no longer append; then the next
+        one is created, so that it can no longer roll either.
+        """
+        while True:
+            segments = await self.read_all()
+            last = segments[-1] if segments else None
+            header = Header(identity, last.header.epoch + 1 if last else 1)
+            if last is not None:
+                last.header = header
+                try:
+                    await self._put(last)
+                except (Conflict, NotFound):
+                    continue
+            fresh = Segment(last.number + 1 if last else 1, "", header, [])
+            try:
+                await self._post(fresh)
+            except AlreadyExists:
+                continue
+            return header, [*segments, fresh]
+
+    async def write(self, segment: Segment, *, is_new: bool) -> None:
+        """Store `segment`. Returns when it is in; raises `Deposed`."""
+        backoff = Backoff(initial=0.1, maximum=5.0)
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                await (self._post(segment) if is_new else self._put(segment))
+            except (Conflict, AlreadyExists, NotFound, ApiUnavailable) as error:
+                metrics.journal_writes_total.labels(result=type(error).__name__).inc()
+                if isinstance(error, ApiUnavailable):
+                    log.warning("journal write unanswered, reading back", segment=segment.name, error=str(error))
+                    await asyncio.sleep(backoff.next())
+                is_in, is_new = await self._settle(segment, backoff)
+                if is_in:
+                    return
+            except ApiError as error:
+                metrics.journal_writes_total.labels(result=str(error.status)).inc()
+                log.error("journal write refused, trying again", segment=segment.name, error=str(error))
+                await asyncio.sleep(backoff.next())
+            else:
+                metrics.journal_writes_total.labels(result="ok").inc()
+                metrics.journal_write_seconds.observe(asyncio.get_running_loop().time() - started)
+                return
+
+    async def delete(self, segment: Segment) -> None:
+        """Delete a segment that is no longer needed; one that is gone or was touched since is none of our worry."""
+        try:
+            await self._kube.delete(CONFIG_MAPS, segment.name, namespace=self._namespace)
+        except NotFound:
+            return
+
+    async def _settle(self, segment: Segment, backoff: Backoff) -> tuple[bool, bool]:
+        """Return whether `segment` is stored as it should be, and whether it has to be made anew."""
+        while True:
+            try:
+                live = read_segment(await self._kube.get(CONFIG_MAPS, segment.name, namespace=self._namespace))
+            except NotFound:
+                log.warning("journal segment is gone, writing it again", segment=segment.name)
+                segment.resource_version = ""
+                await self._demand_not_deposed(segment)
+                return False, True
+            except KubeError as error:
+                log.warning("journal cannot be read back, trying again", segment=segment.name, error=str(error))
+                await asyncio.sleep(backoff.next())
+                continue
+            if live.header != segment.header:
+                raise Deposed(
+                    f"journal segment {segment.name} was claimed by {live.header.leader} (epoch {live.header.epoch})"
+                )
+            segment.resource_version = live.resource_version
+            return [line.text for line in live.lines] == [line.text for line in segment.lines], False
+
+    async def _demand_not_deposed(self, segment: Segment) -> None:
+        """Raise `Deposed` when any segment carries another leader's later epoch."""
+        try:
+            segments = await self.read_all()
+        except KubeError:
+            return
+        for other in segments:
+            if other.header.epoch > segment.header.epoch:
+                raise Deposed(f"journal segment {other.name} was claimed by {other.header.leader}")
+
+    async def _put(self, segment: Segment) -> None:
+        self._take_version(segment, await self._kube.replace(CONFIG_MAPS, to_config_map(segment, self._namespace)))
+
+    async def _post(self, segment: Segment) -> None:
+        segment.resource_version = ""
+        body = to_config_map(segment, self._namespace)
+        self._take_version(segment, await self._kube.create(CONFIG_MAPS, body))
+
+    @staticmethod
+    def _take_version(segment: Segment, stored: dict[str, Any]) -> None:
+        segment.resource_version = stored["metadata"]["resourceVersion"]
+        metrics.journal_bytes_total.inc(segment.size())
