@@ -1,0 +1,150 @@
+"""Decoding objects: what pydantic refuses, told with wire field paths and, where the contract has one, in its words.
+
+The API server's schema refuses such objects before the webhooks see them. This stands for calls past it, for stored
+objects of an older schema, and for the schemaless `rollback`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from app.models.base import ApiModel
+from app.rules.findings import Finding, Report
+
+M = TypeVar("M", bound=ApiModel)
+
+
+class Problem(NamedTuple):
+    """One member that cannot be decoded."""
+
+    path: str
+    """Field path, in wire names."""
+    text: str
+    """What is wrong, such as `must be a string, found a number`."""
+
+
+class UndecodableError(ValueError):
+    """An object that cannot be decoded; `problems` has every member that is wrong."""
+
+    def __init__(self, kind: str, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        texts = "; ".join(f"{problem.path} {problem.text}" for problem in problems)
+        super().__init__(f"the {kind} cannot be decoded: {texts}")
+
+
+_SCHEMA_RULES: tuple[tuple[str, re.Pattern[str], str, str], ...] = (
+    ("W1", re.compile(r"spec\.actions"), "too_short|missing", "at least one action is required"),
+    ("P1", re.compile(r"spec\.stages"), "too_short|missing", "at least one stage is required"),
+    ("W3", re.compile(r"spec\.actions\[(\d+)\]\.name"), "too_short|missing", "action[{0}]: name is required"),
+    (
+        "W19",
+        re.compile(r"spec\.actions\[(\d+)\]\.type"),
+        "enum",
+        "action[{0}] '{name}': unsupported action type '{found}'",
+    ),
+    ("P3", re.compile(r"spec\.stages\[(\d+)\]\.name"), "too_short|missing", "stage[{0}]: name is required"),
+    (
+        "P4",
+        re.compile(r"spec\.stages\[(\d+)\]\.workflows"),
+        "too_short|missing",
+        "stage[{0}] '{name}': at least one workflow is required",
+    ),
+    ("E1", re.compile(r"spec\.planRef"), "missing", "planRef is required"),
+)
+"""Rules of the contract that the schema enforces first: id, field, pydantic's error types, text."""
+
+_TEXTS = {
+    "missing": "is required",
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "tuple_type": "must be a list",
+}
+
+
+def decode(model: type[M], data: Mapping[str, Any]) -> M | Report:
+    """The decoded object, or the report that refuses it in the contract's words.
+
+    Raises UndecodableError when the contract has no words for one of its problems.
+    """
+    try:
+        return model.from_wire(data)
+    except ValidationError as error:
+        findings = [_contract_finding(details, data) for details in error.errors()]
+        if all(finding is not None for finding in findings):
+            return Report(errors=tuple(finding for finding in findings if finding is not None))
+        kind = str(model.model_fields["kind"].default) if "kind" in model.model_fields else model.__name__
+        raise UndecodableError(kind, member_problems(error)) from error
+
+
+def member_problems(error: ValidationError) -> tuple[Problem, ...]:
+    """What a ValidationError complains about, with field paths."""
+    return tuple(Problem(_path(details), _text(details)) for details in error.errors())
+
+
+def _path(details: ErrorDetails) -> str:
+    path = ""
+    for part in details["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.lstrip(".")
+
+
+def _text(details: ErrorDetails) -> str:
+    text = _TEXTS.get(details["type"])
+    if text is None:
+        message = details["msg"]
+        text = f"is refused: {message[:1].lower()}{message[1:]}"
+    return text if details["type"] == "missing" else f"{text}, found {_shown(details['input'])}"
+
+
+def _shown(value: object) -> str:
+    """A short form of what was found."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)
+        case str():
+            return repr(value if len(value) <= 40 else value[:40] + "...")
+        case list() | tuple():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def _contract_finding(details: ErrorDetails, data: Mapping[str, Any]) -> Finding | None:
+    path = _path(details)
+    for rule, pattern, types, template in _SCHEMA_RULES:
+        match = pattern.fullmatch(path)
+        if match is not None and details["type"] in types:
+            name = _name_of_item(data, details["loc"])
+            text = template.format(*match.groups(), name=name, found=details["input"])
+            return Finding(rule, path, text)
+    return None
+
+
+def _name_of_item(data: Mapping[str, Any], loc: tuple[int | str, ...]) -> str:
+    """The name of the list item that an error is in; empty when it has none."""
+    node: Any = data
+    name = ""
+    for part in loc:
+        if isinstance(part, int):
+            node = node[part] if isinstance(node, list) and part < len(node) else None
+        else:
+            node = node.get(part) if isinstance(node, dict) else None
+        if isinstance(node, dict) and isinstance(part, int):
+            name = str(node.get("name", ""))
+    return name

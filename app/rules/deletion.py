@@ -1,0 +1,77 @@
+"""Deletion protection (contract: admission, sections 5 and 7; decision W3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from app.models.plan import CurrentExecution
+from app.rules.findings import Report, refusal
+from app.rules.unfinished import ENDED, Run, locked
+
+MOST_NAMES = 20
+"""Names that a refusal lists; the number of all is in its warning."""
+
+RUNNING_WARNING = "Deleting a running execution may leave resources in inconsistent state"
+
+
+def referencing_plans(namespace: str, name: str, plans: Iterable[Mapping[str, Any]]) -> list[str]:
+    """`namespace/name` of every plan, in any namespace, that references the workflow; sorted.
+
+    Plans are plain dicts, so that one that cannot be decoded still protects what it references.
+    """
+    keys = []
+    for plan in plans:
+        meta = plan.get("metadata") or {}
+        own = str(meta.get("namespace", ""))
+        if any((ref.get("namespace") or own, ref.get("name")) == (namespace, name) for ref in _references(plan)):
+            keys.append(f"{own}/{meta.get('name', '')}")
+    return sorted(keys)
+
+
+def _references(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    spec = plan.get("spec")
+    for stage in _items(spec, "stages"):
+        for use in _items(stage, "workflows"):
+            reference = use.get("workflowRef")
+            if isinstance(reference, dict):
+                yield reference
+
+
+def _items(value: object, member: str) -> list[dict[str, Any]]:
+    found = value.get(member) if isinstance(value, dict) else None
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def check_workflow_deletion(namespace: str, name: str, plans: Iterable[Mapping[str, Any]]) -> Report:
+    """A workflow stays while a plan references it."""
+    keys = referencing_plans(namespace, name, plans)
+    if not keys:
+        return Report()
+    text = f"cannot delete DRWorkflow {namespace}/{name}: referenced by DRPlan(s): [{_listed(keys)}]"
+    return refusal("DW1", "metadata.name", text, f"Workflow is referenced by {len(keys)} plan(s)")
+
+
+def check_plan_deletion(namespace: str, name: str, lock: CurrentExecution | None, unfinished: Sequence[Run]) -> Report:
+    """A plan stays while an execution of it has not ended; a stale lock does not count."""
+    held = locked(lock, unfinished)
+    if held is not None:
+        text = f"cannot delete plan with running execution: {held.key}"
+        return refusal("DP1", "status.currentExecution", text, "Plan has a running execution")
+    if not unfinished:
+        return Report()
+    runs = _listed([f"{run.key} (phase={run.phase})" for run in unfinished])
+    text = f"cannot delete DRPlan {namespace}/{name}: has running executions: [{runs}]"
+    return refusal("DP2", "metadata.name", text, f"Plan has {len(unfinished)} running execution(s)")
+
+
+def check_execution_deletion(execution: Mapping[str, Any]) -> Report:
+    """Deleting an execution is allowed; while it runs it is a cancel, which draws a warning."""
+    status = execution.get("status")
+    phase = status.get("phase") if isinstance(status, dict) else None
+    return Report(warnings=(RUNNING_WARNING,)) if phase and phase != "Pending" and phase not in ENDED else Report()
+
+
+def _listed(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - MOST_NAMES} more" if len(texts) > MOST_NAMES else ""
+    return " ".join(texts[:MOST_NAMES]) + more

@@ -1,0 +1,133 @@
+"""Rules of DRPlanExecutions at their creation (contract: admission, section 8; decisions P2, P8, D6, R1).
+
+Beyond the contract's E1-E21: E22 and E23 values against types, E24 required parameters and placeholders without a
+value, E25 size of the status, R1 a target that was already reverted, U6 deletes that would have to be derived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.models.base import GROUP
+from app.models.execution import DRPlanExecution
+from app.models.names import FINALIZER, START_RESTORED_ANNOTATION
+from app.models.phases import Mode, Operation, Phase, PlanPhase
+from app.models.plan import DRPlan
+from app.rules.findings import Findings, Report, Spot
+from app.rules.parameters import EXECUTION_RULES, check_parameters
+from app.rules.run import Workflows, check_declared_types, check_size, missing_values, uses
+from app.rules.unfinished import Run, holder
+from app.rules.unsupported import check_delete_mode
+
+IMMUTABLE = "cannot modify spec after creation"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an execution is judged against; all of it read fresh."""
+
+    plan: DRPlan | None = None
+    """The plan; None when there is none of that name."""
+    target: DRPlanExecution | None = None
+    """The execution that a Revert takes back; None when there is none of that name."""
+    workflows: Workflows = field(default_factory=dict)
+    """The workflows of the plan; one that is left out or None is not judged."""
+    unfinished: Sequence[Run] = ()
+    """Executions of the plan that have not ended."""
+
+
+def check_execution(execution: DRPlanExecution, around: Surroundings) -> Report:
+    """Everything that speaks against starting an execution, in the order of the contract."""
+    findings = Findings()
+    spec = findings.at("spec")
+    name = execution.spec.plan_ref
+    if not name:
+        spec.error("E1", "planRef is required", "planRef")
+        return findings.report()
+    plan = around.plan
+    if plan is None:
+        text = f'plan {name} not found: drplans.{GROUP} "{name}" not found'
+        spec.error("E2", text, "planRef", found=name)
+        return findings.report()
+    if known_invalid(plan):
+        spec.error("E3", f"plan {name} is not ready (phase={plan.status.phase})", "planRef", found=name)
+    if execution.spec.operation_type is Operation.REVERT:
+        _check_target(spec, execution, around.target)
+    check_parameters(spec.below("params"), execution.spec.params, EXECUTION_RULES)
+    running = holder(plan.status.current_execution, around.unfinished)
+    if running is not None:
+        spec.error("E20", already_running(name, running.namespace, running.name), "planRef", found=name)
+    if execution.spec.operation_type is Operation.EXECUTE:
+        _check_run(spec, execution, plan, around.workflows)
+    _notice_restored(spec, execution)
+    return findings.report()
+
+
+def known_invalid(plan: DRPlan) -> bool:
+    """True when the controller has found the plan Invalid at its current generation (decision P2)."""
+    return plan.status.phase is PlanPhase.INVALID and plan.status.observed_generation == plan.metadata.generation
+
+
+def already_running(plan: str, namespace: str, name: str) -> str:
+    """The text of E20, which also ends the loser of a race for the plan's lock (decision P2)."""
+    return f"plan {plan} already has a running execution: {namespace}/{name}"
+
+
+def _check_target(spec: Spot, execution: DRPlanExecution, target: DRPlanExecution | None) -> None:
+    name = execution.spec.revert_execution_ref
+    member = "revertExecutionRef"
+    if not name:
+        spec.error("E4", "revertExecutionRef is required for Revert operation", member)
+        return
+    if target is None:
+        text = f'referenced execution {name} not found: drplanexecutions.{GROUP} "{name}" not found'
+        spec.error("E5", text, member, found=name)
+        return
+    if target.spec.operation_type is not Operation.EXECUTE:
+        text = f"referenced execution {name} must be an Execute operation, got {target.spec.operation_type}"
+        spec.error("E6", text, member, found=name)
+    if not target.phase.is_final or target.phase is Phase.SKIPPED:
+        text = (
+            f"referenced execution {name} must be in a terminal phase (Succeeded, Failed or Cancelled), "
+            f"got {target.phase}"
+        )
+        spec.error("E7", text, member, found=name)
+    expected, got = execution.spec.plan_ref, target.spec.plan_ref
+    if expected != got:
+        text = f"referenced execution {name} must belong to the same plan (expected {expected}, got {got})"
+        spec.error("E8", text, member, found=name)
+    if target.status.reverted_by:
+        text = f"execution {target.metadata.key} was already reverted by {target.status.reverted_by}"
+        spec.error("R1", text, member, found=name)
+
+
+def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: Workflows) -> None:
+    for use in uses(plan):
+        workflow = workflows.get(use.key)
+        if workflow is None:
+            continue
+        levels = (
+            workflow.spec.parameters,
+            plan.spec.global_params,
+            use.reference.params,
+            execution.spec.params,
+        )
+        check_declared_types(spec.below("params"), "E23", use, workflow, levels)
+        for missing in missing_values(use, workflow, levels, execution.spec.mode or Mode.INSTALL):
+            spec.error("E24", f"{missing}; give one in spec.params", "params")
+    for key in dict.fromkeys(use.key for use in uses(plan)):
+        workflow = workflows.get(key)
+        if workflow is not None:
+            check_delete_mode(spec, execution, workflow)
+    check_size(spec.below("planRef"), "E25", plan, workflows)
+
+
+def _notice_restored(spec: Spot, execution: DRPlanExecution) -> None:
+    """An execution that comes from a backup does not start by itself (decision D9)."""
+    meta = execution.metadata
+    if FINALIZER in meta.finalizers and meta.annotations.get(START_RESTORED_ANNOTATION) != "true":
+        spec.warn(
+            f"the finalizer {FINALIZER} says that this execution was restored from a backup: it will not be run, "
+            f'unless it is created with the annotation {START_RESTORED_ANNOTATION}: "true"'
+        )

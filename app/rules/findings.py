@@ -1,0 +1,130 @@
+"""What rules find, and how findings become a refusal.
+
+A finding has a stable id. Those of the admission contract (`W1`-`W22`, `P1`-`P11`, `E1`-`E21`) keep their numbers;
+stricter rules of this project go on counting, and `U...` marks what the API knows but this release cannot run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+_INDEX = re.compile(r"\[\d+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One violated rule."""
+
+    rule: str
+    """Stable id of the rule, such as `W2`."""
+    path: str
+    """The field, as `spec.actions[0].http.url`."""
+    message: str
+    """What is wrong, in the words of the admission contract where it has any."""
+    found: str = ""
+    """The offending value; only names and keywords, never values that could be secret."""
+    runnable: bool = False
+    """True: a stored object with this finding can run all the same, so a reconciler does not call it Invalid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that the rules found in one object."""
+
+    errors: tuple[Finding, ...] = ()
+    """Findings that refuse the object."""
+    warnings: tuple[str, ...] = ()
+    """Texts that are shown to the user and refuse nothing."""
+    listed: bool = True
+    """The refusal is `validation failed: [...]`; False: the text of the only error stands alone."""
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing refuses the object."""
+        return not self.errors
+
+    @property
+    def stoppers(self) -> tuple[Finding, ...]:
+        """The errors that keep a stored object from running (decision W7)."""
+        return tuple(finding for finding in self.errors if not finding.runnable)
+
+
+def denial(report: Report) -> str:
+    """The text that refuses an object; empty when nothing does."""
+    if report.ok:
+        return ""
+    texts = "; ".join(finding.message for finding in report.errors)
+    return f"validation failed: [{texts}]" if report.listed else texts
+
+
+def refusal(rule: str, path: str, message: str, *warnings: str) -> Report:
+    """A report of one error whose text stands alone, outside `validation failed: [...]`."""
+    return Report(errors=(Finding(rule, path, message),), warnings=warnings, listed=False)
+
+
+def only_new(old: Report, new: Report) -> Report:
+    """The report on an update: what the old spec had already becomes a warning (decision W7).
+
+    Findings are the same when rule and message agree, positions in lists aside, because an update may insert or
+    remove items. A finding that occurs more often than before counts as new.
+    """
+    known = Counter(map(_identity, old.errors))
+    errors: list[Finding] = []
+    tolerated: list[str] = []
+    for finding in new.errors:
+        if known[_identity(finding)]:
+            known[_identity(finding)] -= 1
+            tolerated.append(finding.message)
+        else:
+            errors.append(finding)
+    return replace(new, errors=tuple(errors), warnings=(*tolerated, *new.warnings))
+
+
+def _identity(finding: Finding) -> tuple[str, str]:
+    return finding.rule, _INDEX.sub("[]", finding.message)
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects what rules find while they walk an object."""
+
+    errors: list[Finding] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def at(self, path: str, prefix: str = "") -> Spot:
+        """The spot at `path`, whose messages begin with `prefix`."""
+        return Spot(self, path, prefix)
+
+    def report(self) -> Report:
+        """What was collected; equal warnings appear once."""
+        return Report(tuple(self.errors), tuple(dict.fromkeys(self.warnings)))
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place in an object: where its findings go, its field path, and what its messages begin with."""
+
+    findings: Findings
+    path: str
+    prefix: str = ""
+
+    def below(self, member: str, prefix: str = "") -> Spot:
+        """The spot of a member; `prefix` is added to what messages begin with."""
+        return Spot(self.findings, join(self.path, member), self.prefix + prefix)
+
+    def error(self, rule: str, text: str, member: str = "", *, found: str = "", runnable: bool = False) -> None:
+        """Add an error about `member` (the spot itself when empty)."""
+        self.findings.errors.append(Finding(rule, join(self.path, member), self.prefix + text, found, runnable))
+
+    def warn(self, text: str) -> None:
+        """Add a warning."""
+        self.findings.warnings.append(self.prefix + text)
+
+
+def join(path: str, member: str) -> str:
+    """The field path of `member` (`name` or `[0]`) below `path`."""
+    if not member or not path:
+        return path or member
+    return f"{path}{member}" if member.startswith("[") else f"{path}.{member}"

@@ -1,0 +1,155 @@
+"""YAML manifests of KubernetesResource actions: reading them safely, and checking them before they run.
+
+The reader is safe against deep nesting, which makes libyaml's constructor overflow the stack of the whole process, and
+leaves timestamps and sexagesimal numbers as the text that kubectl sees too.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from app.engine.templates import placeholders
+from app.rules.findings import Spot
+
+MAX_DEPTH = 100
+"""Levels of nesting that a manifest may have."""
+
+MAX_NODES = 200_000
+"""Values that a manifest may have, aliases expanded."""
+
+_STAND_IN = "placeholder"
+
+
+class ManifestError(ValueError):
+    """The text is no YAML that can be read; the message says where."""
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML 1.1 as kubectl reads it: no timestamps, no sexagesimal numbers."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":int", ":float"))]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"^(?:[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+)$"),
+    list("-+0123456789"),
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?(?:[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)"
+        r"|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+    list("-+0123456789."),
+)
+
+
+def load_documents(text: str) -> list[Any]:
+    """Every document of a YAML text, empty ones left out. Raises ManifestError."""
+    try:
+        _bound(text)
+        return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
+    except yaml.MarkedYAMLError as error:
+        raise ManifestError(_problem(error)) from error
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise ManifestError(" ".join(str(error).split())) from error
+
+
+def _bound(text: str) -> None:
+    """Refuse a text that is nested too deeply or grows too large when its aliases are expanded."""
+    sizes: dict[str, int] = {}
+    open_nodes: list[tuple[str | None, int]] = [(None, 0)]
+    for event in yaml.parse(text, Loader=_Loader):
+        size = 0
+        anchor = getattr(event, "anchor", None)
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append((anchor, 0))
+            if len(open_nodes) > MAX_DEPTH:
+                raise ManifestError(f"nested deeper than {MAX_DEPTH} levels")
+            continue
+        if isinstance(event, yaml.AliasEvent):
+            size = sizes.get(str(event.anchor), 1)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = open_nodes.pop()
+            size += 1
+        elif isinstance(event, yaml.ScalarEvent):
+            size = 1
+        if anchor is not None:
+            sizes[anchor] = size
+        around, total = open_nodes[-1]
+        open_nodes[-1] = (around, total + size)
+        if total + size > MAX_NODES:
+            raise ManifestError(f"more than {MAX_NODES} values when its aliases are expanded")
+
+
+def check_manifest(spot: Spot, text: str) -> None:
+    """Rule W27: every document parses and has apiVersion, kind and metadata.name. `spot` is the manifest.
+
+    Placeholders are replaced by a harmless word first. A manifest in which a placeholder stands alone on a line may get
+    its structure only when it is rendered: there, problems are warnings.
+    """
+    stand_in, structural = _without_placeholders(text)
+    complain = spot.warn if structural else _refuse(spot)
+    try:
+        documents = load_documents(stand_in)
+    except ManifestError as error:
+        complain(f"KubernetesResource.Manifest is not valid YAML: {error}")
+        return
+    if not documents:
+        complain("KubernetesResource.Manifest contains no object")
+    for index, document in enumerate(documents):
+        missing = _missing(document)
+        where = f" document {index}" if len(documents) > 1 else ""
+        if missing:
+            complain(f"KubernetesResource.Manifest{where}: {missing}")
+
+
+def _refuse(spot: Spot) -> Any:  # noqa: ANN401  (a function of one text)
+    return lambda message: spot.error("W27", message)
+
+
+def _without_placeholders(text: str) -> tuple[str, bool]:
+    """The text with words in place of placeholders, and whether one of them stood alone on its line."""
+    written = sorted({found.text for found in placeholders(text)}, key=len, reverse=True)
+    structural = any(line.strip() in written for line in text.splitlines())
+    for placeholder in written:
+        text = text.replace(placeholder, _STAND_IN)
+    return text, structural
+
+
+def _missing(document: object) -> str:
+    """What keeps a document from being an object of the API; empty when nothing does."""
+    if not isinstance(document, dict):
+        return f"an object with apiVersion, kind and metadata.name is required, found {_kind_of(document)}"
+    metadata = document.get("metadata")
+    members = {
+        "apiVersion": document.get("apiVersion"),
+        "kind": document.get("kind"),
+        "metadata.name": metadata.get("name") if isinstance(metadata, dict) else None,
+    }
+    missing = [name for name, value in members.items() if value is None or value == ""]
+    wrong = [name for name, value in members.items() if name not in missing and not isinstance(value, str)]
+    hint = ""
+    if "metadata.name" in missing and isinstance(metadata, dict) and metadata.get("generateName"):
+        hint = " (generateName cannot be used: a run must find its object again after a restart)"
+    if missing:
+        return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} required{hint}"
+    return f"{', '.join(wrong)} must be text (put it in quotes)" if wrong else ""
+
+
+def _kind_of(document: object) -> str:
+    return {list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}.get(
+        type(document), "something else"
+    )
+
+
+def _problem(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return f"{at}{error.problem or error.context or 'unreadable'}"

@@ -1,0 +1,174 @@
+"""Parameters of every level: names, reserved words, duplicates, literal values, sources (decision P8)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.engine.gotext import quote
+from app.engine.jsonpath import JsonPathError, check_syntax
+from app.engine.templates import PARAM_NAME
+from app.models.common import ManifestRef, Parameter, ParameterType
+from app.rules.findings import Spot
+
+RESERVED = "mode"
+"""The run's mode: carried beside the parameters, so no parameter may have its name."""
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRules:
+    """The rule ids and texts of one level; `name`, `index` and `label` are filled in."""
+
+    label: str
+    """What messages call the list, such as `globalParams`."""
+    empty: tuple[str, str]
+    duplicate: tuple[str, str]
+    pattern: str
+    reserved: tuple[str, str]
+    type: str
+    source: str
+    skip_empty: bool = False
+    """True: an item without name gets no other finding."""
+    exclusive: str = ""
+    """Rule that forbids `value` together with `valueFrom`; empty: `value` wins (decision P8)."""
+
+
+_ELSEWHERE = 'parameter name "mode" is reserved; use spec.mode of the execution instead'
+
+WORKFLOW_RULES = ParameterRules(
+    label="parameter",
+    empty=("W21", "name is required"),
+    duplicate=("W22", "duplicate parameter name '{name}'"),
+    pattern="W30",
+    reserved=("W31", _ELSEWHERE),
+    type="W32",
+    source="W33",
+)
+GLOBAL_RULES = ParameterRules(
+    label="globalParams",
+    empty=("P10", "name is required"),
+    duplicate=("P11", "duplicate parameter name '{name}'"),
+    pattern="P14",
+    reserved=("P15", _ELSEWHERE),
+    type="P16",
+    source="P17",
+)
+STAGE_RULES = ParameterRules(
+    label="params",
+    empty=("P12", "name is required"),
+    duplicate=("P13", "duplicate parameter name '{name}'"),
+    pattern="P14",
+    reserved=("P15", _ELSEWHERE),
+    type="P16",
+    source="P17",
+)
+EXECUTION_RULES = ParameterRules(
+    label="params",
+    empty=("E9", "name must not be empty"),
+    duplicate=("E12", "duplicate parameter name {quoted}"),
+    pattern="E10",
+    reserved=("E11", 'parameter name "mode" is reserved; use spec.mode field instead'),
+    type="E22",
+    source="E14",
+    skip_empty=True,
+    exclusive="E13",
+)
+
+
+def check_parameters(spot: Spot, params: Sequence[Parameter], rules: ParameterRules) -> None:
+    """Check one list of parameters. `spot` is the list."""
+    seen: set[str] = set()
+    for index, parameter in enumerate(params):
+        item = spot.below(f"[{index}]", f"{rules.label}[{index}]")
+        _check_name(item, parameter.name, rules, seen)
+        seen.add(parameter.name)
+        if parameter.name or not rules.skip_empty:
+            named = item.below("", f"({parameter.name})")
+            _check_source(named, parameter, rules)
+            _check_literals(named, parameter, rules)
+
+
+def _check_name(item: Spot, name: str, rules: ParameterRules, seen: set[str]) -> None:
+    if not name:
+        item.error(rules.empty[0], f": {rules.empty[1]}", "name")
+    elif name == RESERVED:
+        item.error(rules.reserved[0], f": {rules.reserved[1]}", "name", found=name, runnable=True)
+    elif not PARAM_NAME.fullmatch(name):
+        text = f": parameter name {quote(name)} must match [a-zA-Z][a-zA-Z0-9_-]*"
+        item.error(rules.pattern, text, "name", found=name, runnable=True)
+    if name in seen and (name or not rules.skip_empty):
+        text = rules.duplicate[1].format(name=name, quoted=quote(name))
+        item.error(rules.duplicate[0], f": {text}", "name", found=name)
+
+
+def _check_source(item: Spot, parameter: Parameter, rules: ParameterRules) -> None:
+    source = parameter.value_from
+    if source is None:
+        return
+    if parameter.value and rules.exclusive:
+        item.error(rules.exclusive, ": value and valueFrom are mutually exclusive")
+    if source.manifest_ref is not None:
+        _check_reference(item.below("valueFrom.manifestRef", ".valueFrom.manifestRef: "), source.manifest_ref, rules)
+    elif not gives_value(parameter):
+        item.warn(".valueFrom: only valueFrom.manifestRef is supported yet; this parameter gets no value here")
+
+
+def _check_reference(spot: Spot, reference: ManifestRef, rules: ParameterRules) -> None:
+    own = rules.source != "E14"
+    required = {"apiVersion": reference.api_version, "kind": reference.kind, "jsonPath": reference.json_path}
+    for number, (member, value) in enumerate(required.items(), start=14):
+        if not value:
+            spot.error(rules.source if own else f"E{number}", f"{member} is required", member)
+    if reference.name and reference.label_selector:
+        spot.error(rules.source if own else "E17", "name and labelSelector are mutually exclusive", "labelSelector")
+    if reference.json_path:
+        try:
+            check_syntax(reference.json_path)
+        except JsonPathError as error:
+            spot.error(rules.source if own else "E19", str(error), "jsonPath", found=reference.json_path)
+
+
+def _check_literals(item: Spot, parameter: Parameter, rules: ParameterRules) -> None:
+    for member, value in (("value", parameter.value), ("default", parameter.default)):
+        problem = type_problem(parameter.type, value)
+        if problem:
+            item.error(rules.type, f".{member}: {problem}", member)
+
+
+def type_problem(type_: ParameterType, value: str | None) -> str:
+    """What keeps `value` from being of `type_`; empty when nothing does. Empty and absent values pass."""
+    if not value:
+        return ""
+    if type_ is ParameterType.NUMBER and not _NUMBER.fullmatch(value):
+        return f"must be a decimal number, because the type is number; found {_shown(value)}"
+    if type_ is ParameterType.BOOLEAN and value not in ("true", "false"):
+        return f'must be "true" or "false", because the type is boolean; found {_shown(value)}'
+    return ""
+
+
+def _shown(value: str) -> str:
+    return quote(value if len(value) <= 40 else value[:40] + "...")
+
+
+def gives_value(parameter: Parameter) -> bool:
+    """True when the parameter gives a value at its level: by `value`, `valueFrom` or `default` (decision P8)."""
+    source = parameter.value_from
+    from_cluster = source is not None and source.manifest_ref is not None
+    return parameter.value is not None or from_cluster or parameter.default is not None
+
+
+def literal(parameter: Parameter) -> str | None:
+    """The value as far as it is known without reading the cluster; None when it is not."""
+    if parameter.value is not None:
+        return parameter.value
+    if parameter.value_from is not None and parameter.value_from.manifest_ref is not None:
+        return None
+    return parameter.default
+
+
+def values_given(*levels: Sequence[Parameter]) -> Mapping[str, Parameter]:
+    """The parameters that give a value, by name; later levels win."""
+    return {parameter.name: parameter for level in levels for parameter in level if gives_value(parameter)}

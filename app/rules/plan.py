@@ -1,0 +1,113 @@
+"""Rules of DRPlans (contract: admission, section 6; decisions P2, P3, P6).
+
+Beyond the contract's P1-P11: P12 and P13 names of stage parameters, P14 name pattern, P15 the reserved name, P16
+values against types, P17 manifestRef, P18 references that the user may not read (found by the webhook service), P19
+size of the status, P20 values against the types that workflows declare.
+"""
+
+from __future__ import annotations
+
+from app.engine.graph import Problem, check_stage_graph
+from app.models.phases import WorkflowPhase
+from app.models.plan import DRPlan, Stage
+from app.models.workflow import DRWorkflow
+from app.rules.estimate import WorkflowKey
+from app.rules.findings import Findings, Report, Spot
+from app.rules.parameters import GLOBAL_RULES, STAGE_RULES, check_parameters
+from app.rules.run import (
+    Use,
+    Workflows,
+    check_declared_types,
+    check_size,
+    missing_in_rollbacks,
+    missing_values,
+    uses,
+)
+
+
+def workflow_keys(plan: DRPlan) -> list[WorkflowKey]:
+    """Namespace and name of every workflow the plan references, each once; the namespace defaults to the plan's."""
+    return list(dict.fromkeys(use.key for use in uses(plan) if use.key[1]))
+
+
+def check_plan(plan: DRPlan, workflows: Workflows) -> Report:
+    """Everything wrong with a plan, in the order of the contract.
+
+    `workflows` are the ones it references: None for one that does not exist. One that is left out is not judged.
+    """
+    findings = Findings()
+    spec = findings.at("spec")
+    if not plan.spec.stages:
+        spec.error("P1", "at least one stage is required", "stages")
+        return findings.report()
+    _check_stage_names(spec, plan)
+    for index, stage in enumerate(plan.spec.stages):
+        _check_stage(spec.below(f"stages[{index}]"), index, stage)
+        for use in uses(plan):
+            if use.stage == index:
+                _check_use(spec, use, plan, workflows)
+    _check_dependencies(spec, plan)
+    check_parameters(spec.below("globalParams"), plan.spec.global_params, GLOBAL_RULES)
+    check_size(spec.below("stages"), "P19", plan, workflows)
+    return findings.report()
+
+
+def _check_stage_names(spec: Spot, plan: DRPlan) -> None:
+    seen: set[str] = set()
+    for index, stage in enumerate(plan.spec.stages):
+        if stage.name in seen:
+            text = f"stage[{index}]: duplicate stage name '{stage.name}'"
+            spec.error("P2", text, f"stages[{index}].name", found=stage.name)
+        seen.add(stage.name)
+
+
+def _check_stage(spot: Spot, index: int, stage: Stage) -> None:
+    if not stage.name:
+        spot.error("P3", f"stage[{index}]: name is required", "name")
+    if not stage.workflows:
+        spot.error("P4", f"stage[{index}] '{stage.name}': at least one workflow is required", "workflows")
+    if stage.parallel and len(stage.workflows) == 1:
+        spot.warn(
+            f"stage[{index}] '{stage.name}': parallel=true with only one workflow, consider setting parallel=false"
+        )
+
+
+def _check_use(spec: Spot, use: Use, plan: DRPlan, workflows: Workflows) -> None:
+    spot = spec.below(use.path)
+    if not use.key[1]:
+        spot.error("P5", f"{use.prefix}: workflowRef.name is required", "workflowRef.name")
+    check_parameters(spot.below("params", f"{use.prefix}: "), use.reference.params, STAGE_RULES)
+    if not use.key[1] or use.key not in workflows:
+        return
+    workflow = workflows[use.key]
+    if workflow is None:
+        text = f"{use.prefix}: workflow {'/'.join(use.key)} not found"
+        spot.error("P6", text, "workflowRef", found="/".join(use.key))
+    else:
+        _check_workflow_use(spot, use, plan, workflow)
+
+
+def _check_workflow_use(spot: Spot, use: Use, plan: DRPlan, workflow: DRWorkflow) -> None:
+    status = workflow.status
+    if status.phase is WorkflowPhase.INVALID and status.observed_generation == workflow.metadata.generation:
+        spot.warn(f"{use.prefix}: workflow {'/'.join(use.key)} is not ready (phase={status.phase})")
+    levels = (workflow.spec.parameters, plan.spec.global_params, use.reference.params)
+    check_declared_types(spot, "P20", use, workflow, levels)
+    for missing in missing_values(use, workflow, levels, None):
+        spot.warn(f"{missing}; every execution must give one")
+    for missing in missing_in_rollbacks(use, workflow, levels):
+        spot.warn(missing)
+
+
+def _check_dependencies(spec: Spot, plan: DRPlan) -> None:
+    stages = plan.spec.stages
+    for problem in check_stage_graph([stage.name for stage in stages], [stage.depends_on for stage in stages]):
+        member = "dependsOn" if problem.dependency is None else f"dependsOn[{problem.dependency}]"
+        where = f"stages[{problem.index}].{member}"
+        if problem.problem is Problem.CYCLE:
+            spec.error("P9", problem.message, where)
+            continue
+        rule = "P8" if problem.problem is Problem.SELF else "P7"
+        hint = f", did you mean '{problem.hint}'?" if problem.hint else ""
+        prefix = f"stage[{problem.index}] '{stages[problem.index].name}': "
+        spec.error(rule, prefix + problem.message + hint, where)

@@ -1,0 +1,94 @@
+"""What the API knows but this release does not run yet: refused where it would change what happens.
+
+Where such a member has no effect (the Go operator ignored it on that type, too), it draws a warning instead.
+"""
+
+from __future__ import annotations
+
+from app.models.actions import Action, ActionBody, ActionType, HookCleanup, ResourceOperation, operation_of
+from app.models.execution import DRPlanExecution
+from app.models.phases import Mode, Operation
+from app.models.workflow import DRWorkflow
+from app.rules.findings import Spot
+
+ROLLBACK_HOOKS = ("pre-rollback", "post-rollback")
+_CLUSTERNET = (
+    ActionType.LOCALIZATION,
+    ActionType.GLOBALIZATION,
+    ActionType.HELM_CHART,
+    ActionType.SUBSCRIPTION,
+)
+
+
+def check_wait_ready(spot: Spot, body: ActionBody, type_: ActionType) -> None:
+    """Rule U1: Subscriptions cannot be waited for yet. `spot` is the action or rollback."""
+    if type_ is ActionType.SUBSCRIPTION and body.wait_ready:
+        text = (
+            "waitReady of Subscription actions is not supported yet: "
+            "remove it, the action then succeeds once the Subscription is stored"
+        )
+        spot.error("U1", text, "waitReady", found="true")
+
+
+def check_cluster_mode(spot: Spot, action: Action) -> None:
+    """Rule U2: PerCluster does not run yet. `spot` is the action."""
+    if action.cluster_execution_mode != "PerCluster":
+        return
+    if action.type is ActionType.SUBSCRIPTION:
+        text = "clusterExecutionMode PerCluster is not supported yet: use Global, or leave it out"
+        spot.error("U2", text, "clusterExecutionMode", found="PerCluster")
+    else:
+        spot.warn(f"clusterExecutionMode PerCluster has no effect on {action.type} actions")
+
+
+def check_hooks(spot: Spot, action: Action) -> None:
+    """Rules U3 and U4: rollback hooks and hookCleanup do not run yet. `spot` is the action."""
+    if action.hook_type in ROLLBACK_HOOKS:
+        text = f"hookType {action.hook_type} is not supported yet: put what it does into the rollback of an action"
+        spot.error("U3", text, "hookType", found=action.hook_type)
+    cleanup = action.hook_cleanup or HookCleanup()
+    asked = [
+        member
+        for member, wanted in (
+            ("beforeCreate", cleanup.before_create),
+            ("onSuccess", cleanup.on_success),
+            ("onFailure", cleanup.on_failure),
+        )
+        if wanted
+    ]
+    if asked and action.type is ActionType.SUBSCRIPTION:
+        text = f"hookCleanup ({', '.join(asked)}) is not supported yet: delete the Subscription by an action of its own"
+        spot.error("U4", text, "hookCleanup", found=", ".join(asked))
+    elif asked:
+        spot.warn(f"hookCleanup has no effect on {action.type} actions")
+
+
+def check_engine(spot: Spot, workflow: DRWorkflow) -> None:
+    """Rule U5: only the native engine runs workflows. `spot` is the spec."""
+    if workflow.spec.executor is not None and workflow.spec.executor.type == "Argo":
+        text = "executor.type Argo is not supported yet: use Native, or leave executor out"
+        spot.error("U5", text, "executor.type", found="Argo", runnable=True)
+
+
+def check_delete_mode(spot: Spot, execution: DRPlanExecution, workflow: DRWorkflow) -> None:
+    """Rule U6: deletes that would have to be derived from a workflow's other actions. `spot` is the execution's spec.
+
+    With `mode: Delete` the Go operator derived deletes for workflows that have Clusternet actions but no explicit
+    delete among them. A workflow without Clusternet actions runs as written; it must be written for that, by an action
+    that deletes or by a `when` that names the mode.
+    """
+    spec = execution.spec
+    if spec.operation_type is not Operation.EXECUTE or spec.mode is not Mode.DELETE:
+        return
+    actions = workflow.spec.actions
+    clusternet = [action for action in actions if action.type in _CLUSTERNET]
+    candidates = clusternet or actions
+    if any(operation_of(action, action.type) is ResourceOperation.DELETE for action in candidates):
+        return
+    if not clusternet and any("delete" in action.when.lower() for action in actions):
+        return
+    text = (
+        f"mode Delete is not supported yet for workflow {workflow.metadata.key}, because it has no explicit Delete "
+        'action: add actions with operation Delete (and when: mode == "delete"), or run it without mode Delete'
+    )
+    spot.error("U6", text, "mode", found="Delete")
