@@ -28,6 +28,10 @@ Workflows = Mapping[WorkflowKey, DRWorkflow | None]
 """Workflows by namespace and name. None: does not exist. A key that is missing: not known, so nothing is said of it."""
 
 
+Levels = Sequence[Sequence[Parameter]]
+"""Parameter lists, from the lowest level on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """One use of a workflow in a plan."""
