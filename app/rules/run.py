@@ -8,7 +8,7 @@ failover. Placeholders in rollback blocks only warn, because a Revert may bring 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
