@@ -5,6 +5,7 @@ stand-in for nodes (profile ``full``). Everything listens on loopback, lives und
 process that started it.
 """
 
+from devcluster.api import RequestError
 from devcluster.binaries import BinaryError, ensure, ensure_profile
 from devcluster.control_plane import ControlPlane, Profile
 from devcluster.identities import Identity
@@ -25,6 +26,7 @@ __all__ = [
     "Identity",
     "ManagedProcess",
     "Profile",
+    "RequestError",
     "ServiceProcess",
     "WebhookProcess",
     "ensure",

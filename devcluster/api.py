@@ -145,7 +145,7 @@ class Api:
 
     def _established(self, name: str) -> bool:
         crd = self.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
-        conditions = {item["type"]: item for item in crd.get("status", {}).get("conditions", [])}
+        conditions = {item["type"]: item for item in (crd.get("status", {}).get("conditions") or [])}
         refused = conditions.get("NamesAccepted", {})
         if refused.get("status") == "False":
             raise RequestError("GET", name, 409, f"names not accepted: {refused.get('message')}")

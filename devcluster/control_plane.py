@@ -274,7 +274,7 @@ class ControlPlane:
         return [*sorted((MANIFESTS / "kwok").glob("*.yaml")), logs]
 
     def _node_ready(self) -> bool:
-        conditions = self.api.get("/api/v1/nodes/node-0").get("status", {}).get("conditions", [])
+        conditions = self.api.get("/api/v1/nodes/node-0").get("status", {}).get("conditions") or []
         return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
     def _default_account(self) -> bool:
