@@ -30,8 +30,9 @@ class ActionContext:
     """Everything one attempt of one action may use.
 
     `identity` is `<execution-uid>/<stage>/<workflow-index>/<action>`, segments percent-encoded: the idempotency key of
-    HTTP requests and the ownership mark of created objects (design: invariant 3). `deadline` is on the event loop's clock.
-    `in_doubt` says that an earlier attempt may have had its effect although nobody saw it end: observe first.
+    HTTP requests and the ownership mark of created objects (design: invariant 3). `deadline` is on the event loop's
+    clock. `in_doubt` says that an earlier attempt may have had its effect although nobody saw it end: observe first.
+    `target_identity` is set in rollbacks only: the identity that the action had in the run that is taken back.
     """
 
     kube: KubeClient
@@ -53,6 +54,7 @@ class ActionContext:
     priors: PriorStates
     missing_resources: MissingResources = MissingResources.FAIL
     explained_absence: bool = False
+    target_identity: str = ""
 
     def remaining(self) -> float:
         """Seconds left until the action's time-out; never negative."""
@@ -62,8 +64,8 @@ class ActionContext:
 class Executor(Protocol):
     """Runs and takes back actions of one type.
 
-    Both methods return an outcome for everything that can be foreseen, API errors and time-outs included; what they raise
-    is a defect, or the cancellation at the controller's shutdown, after which the action stays recorded as started.
+    Both methods return an outcome for everything that can be foreseen, API errors and time-outs included; what they
+    raise is a defect, or the cancellation at the controller's shutdown: the action then stays recorded as started.
     """
 
     async def execute(self, body: ActionBody, context: ActionContext) -> Outcome:

@@ -1,0 +1,82 @@
+"""What every attempt of an action has in common: its deadline, its error texts, and that it shows no secrets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from app.engine.outcome import Failed, Outcome
+from app.engine.templates import secret_values
+from app.engine.text import redact
+from app.kube.errors import ApiError, Conflict, KubeError, is_transient
+from app.models.execution import ActionOutputs
+from controller.actions.base import ActionContext
+
+LAST_LOOK_SECONDS = 10.0
+"""How long the one observation after the time-out may take (decision A1)."""
+
+Settling = Callable[[], Awaitable[Outcome]]
+"""The rest of an attempt, which minds the deadline itself."""
+
+
+def failed(error: KubeError, outputs: ActionOutputs | None = None, *, prefix: str = "") -> Failed:
+    """Return the outcome of an action that met `error`: the server's own text is the message (contract: actions, 1).
+
+    Worth repeating are an API server that is away or overloaded, and conflicts (decision A1).
+    """
+    return Failed(
+        message=f"{prefix}{error}",
+        outputs=outputs,
+        retryable=is_transient(error) or isinstance(error, Conflict),
+        retry_after=error.retry_after if isinstance(error, ApiError) else None,
+    )
+
+
+def timed_out(context: ActionContext, reason: str = "", outputs: ActionOutputs | None = None) -> Failed:
+    """Return the outcome of an action that ran out of time; it is never repeated (decision A1)."""
+    detail = f": {reason}" if reason else ""
+    return Failed(f"timed out after {context.timeout_text}{detail}", outputs)
+
+
+async def attempt(
+    context: ActionContext,
+    work: Callable[[], Awaitable[Outcome | Settling]],
+    last_look: Callable[[], Awaitable[Outcome]],
+    outputs: Callable[[], ActionOutputs | None] = lambda: None,
+) -> Outcome:
+    """Run `work` until the action's deadline. When that passes, or has passed already, `last_look` says how it stands.
+
+    `work` may return a function instead of an outcome: what is left then is waiting, which keeps the deadline by itself
+    and knows best what to say when it passes. `last_look` changes nothing but what a time-out has to clean up. API
+    errors become failures with what `outputs` returns then. Values of secret parameters are masked in every message.
+    """
+    outcome = await _attempt(context, work, last_look, outputs)
+    return replace(outcome, message=redact(outcome.message, secret_values(context.scope)))
+
+
+async def _attempt(
+    context: ActionContext,
+    work: Callable[[], Awaitable[Outcome | Settling]],
+    last_look: Callable[[], Awaitable[Outcome]],
+    outputs: Callable[[], ActionOutputs | None],
+) -> Outcome:
+    if context.remaining() > 0:
+        try:
+            async with asyncio.timeout_at(context.deadline) as bound:
+                result = await work()
+            return await result() if callable(result) else result
+        except TimeoutError:
+            if not bound.expired():
+                raise
+        except KubeError as error:
+            return failed(error, outputs())
+    try:
+        async with asyncio.timeout(LAST_LOOK_SECONDS) as bound:
+            return await last_look()
+    except TimeoutError:
+        if not bound.expired():
+            raise
+        return timed_out(context, "and the API server did not say in time how it stands", outputs())
+    except KubeError as error:
+        return timed_out(context, str(error), outputs())

@@ -1,0 +1,77 @@
+"""Taking back the objects of Clusternet actions (contract: actions, section 7; decisions R4, R5, R8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
+from app.kube.errors import KubeError
+from app.kube.resources import Resource
+from app.models.actions import ResourceOperation
+from app.models.common import CoreReference
+from app.models.names import DEFAULT_NAMESPACE
+from controller.actions.attempts import attempt, failed, timed_out
+from controller.actions.base import ActionContext
+from controller.actions.objects import Target
+from controller.actions.undo import CannotUndo, Effect, Undone, take_back
+
+_TAKEN_BACK = (ResourceOperation.CREATE, ResourceOperation.APPLY, ResourceOperation.REPLACE)
+
+
+async def roll_back(
+    context: ActionContext,
+    resource: Resource,
+    children: Sequence[CoreReference],
+    single: CoreReference | None,
+    operation: ResourceOperation,
+) -> Outcome:
+    """Take back `children`, the Subscriptions of a PerCluster action, else the one object of the action.
+
+    The Go operator recorded children without UID and made them under any operation but Delete.
+    """
+    refs = tuple(children) or ((single,) if single is not None and operation in _TAKEN_BACK else ())
+    if not refs:
+        return NothingToDo(f"No {resource.kind} to rollback")
+    undone: list[tuple[Target, Undone]] = []
+
+    async def work() -> Outcome:
+        failures: list[Failed] = []
+        for ref in reversed(refs):
+            target = Target(resource, (ref.namespace or DEFAULT_NAMESPACE) if resource.namespaced else "", ref.name)
+            try:
+                made = ResourceOperation.CREATE if children else operation
+                undone.append((target, await take_back(context, target, ref, made, trusted=bool(children))))
+            except CannotUndo as problem:
+                failures.append(Failed(str(problem)))
+            except KubeError as error:
+                failures.append(failed(error, prefix=f"Failed to delete {resource.kind}: "))
+        return _failed(failures) if failures else _outcome(resource, undone)
+
+    async def last_look() -> Outcome:
+        return timed_out(context, f"{len(undone)} of {len(refs)} objects were rolled back")
+
+    return await attempt(context, work, last_look)
+
+
+def _failed(failures: Sequence[Failed]) -> Failed:
+    return Failed(
+        message="; ".join(failure.message for failure in failures),
+        retryable=all(failure.retryable for failure in failures),
+        retry_after=max((failure.retry_after for failure in failures if failure.retry_after is not None), default=None),
+    )
+
+
+def _outcome(resource: Resource, undone: Sequence[tuple[Target, Undone]]) -> Outcome:
+    if len(undone) > 1:
+        count = sum(result.effect in (Effect.DELETED, Effect.GONE) for _, result in undone)
+        return Succeeded(f"Rolled back: deleted {count} {resource.kind}s")
+    target, result = undone[0]
+    match result.effect:
+        case Effect.KEPT:
+            return NothingToDo(f"No {resource.kind} to rollback: {result.why}")
+        case Effect.GONE:
+            return Succeeded(f"Rolled back: {target.label} was already gone")
+        case Effect.RESTORED:
+            return Succeeded(f"Rolled back: restored {target.label}")
+        case _:
+            return Succeeded(f"Rolled back: deleted {target.label}")

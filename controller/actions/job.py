@@ -1,0 +1,176 @@
+"""Job actions: create a Job and wait until it has ended (contract: actions, section 4; decision A2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.engine.names import object_name_for
+from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
+from app.engine.readiness import JobOutcome, job_outcome
+from app.engine.templates import UnresolvedPlaceholders, render, render_leaves
+from app.engine.text import single_line
+from app.kube.errors import KubeError
+from app.kube.resources import JOBS, PODS
+from app.models.actions import ActionBody, JobAction, ResourceOperation
+from app.models.common import CoreReference
+from app.models.execution import ActionOutputs
+from app.models.names import DEFAULT_NAMESPACE
+from controller.actions.attempts import Settling, attempt, failed, timed_out
+from controller.actions.base import ActionContext
+from controller.actions.objects import Made, Target, create, delete_uid, find
+from controller.actions.ownership import JsonObject, is_own, mark_labels, reference, uid_of
+from controller.actions.undo import CannotUndo, Effect, take_back
+from controller.actions.waiting import Pending, Seen, WaitTimeout, wait_for
+
+LOG_LINES = 5
+"""Last lines of the failed pod's log in the message of a failed Job."""
+
+JOB_NAME_LIMIT = 57
+"""Most characters of a Job's name, so that its pods' names, which get six more, stay DNS labels."""
+
+
+class JobExecutor:
+    """Creates a Job of deterministic name, so that a repeated attempt finds the one it made."""
+
+    async def execute(self, body: ActionBody, context: ActionContext) -> Outcome:
+        """Create the Job, or find the one made before, and wait for its end."""
+        if body.job is None:
+            return Failed("job configuration is required")
+        try:
+            target, manifest = job_manifest(body.job, context)
+        except UnresolvedPlaceholders as error:
+            return Failed(f"failed to render job: {error}")
+
+        made = Made()
+
+        async def work() -> Settling:
+            with made.making(target):
+                ref = reference(await create(context, target, manifest))
+                made.refs.append(ref)
+            return lambda: _finished(context, target, ref)
+
+        async def last_look() -> Outcome:
+            job = await find(context, target)
+            if job is None or not is_own(job, context):
+                return timed_out(context)
+            return await _expired(context, target, job)
+
+        def outputs() -> ActionOutputs | None:
+            return ActionOutputs(job_ref=made.all()[0]) if made.all() else None
+
+        return await attempt(context, work, last_look, outputs)
+
+    async def rollback(self, body: ActionBody, outputs: ActionOutputs, context: ActionContext) -> Outcome:
+        """Delete the Job together with its pods."""
+        ref = outputs.job_ref
+        if ref is None or not ref.name:
+            return NothingToDo("No Job to rollback")
+        target = Target(JOBS, ref.namespace or DEFAULT_NAMESPACE, ref.name)
+
+        async def work() -> Outcome:
+            try:
+                explained = _cleans_itself_up(body.job)
+                undone = await take_back(context, target, ref, ResourceOperation.CREATE, explained=explained)
+            except CannotUndo as problem:
+                return Failed(str(problem))
+            except KubeError as error:
+                return failed(error, prefix="Failed to delete Job: ")
+            if undone.effect is Effect.GONE:
+                return Succeeded(f"Rolled back: {target.label} was already gone")
+            return Succeeded(f"Rolled back: deleted {target.label}")
+
+        async def last_look() -> Outcome:
+            return timed_out(context, f"{target.label} may not have been deleted")
+
+        return await attempt(context, work, last_look)
+
+
+def job_manifest(block: JobAction, context: ActionContext) -> tuple[Target, JsonObject]:
+    """Return where the Job goes and what it is, rendered. Raises UnresolvedPlaceholders."""
+    namespace = render(block.namespace, context.scope) or DEFAULT_NAMESPACE
+    spec = render_leaves(block.template.spec, context.scope)
+    if block.ttl_seconds_after_finished is not None:
+        spec = {**spec, "ttlSecondsAfterFinished": block.ttl_seconds_after_finished}
+    template = spec.get("template") or {}
+    metadata = template.get("metadata") or {}
+    labels = {**(metadata.get("labels") or {}), **mark_labels(context)}
+    spec = {**spec, "template": {**template, "metadata": {**metadata, "labels": labels}}}
+    name = object_name_for(context.action, context.identity, limit=JOB_NAME_LIMIT)
+    manifest: JsonObject = {
+        "apiVersion": JOBS.api_version,
+        "kind": JOBS.kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+    return Target(JOBS, namespace, name), manifest
+
+
+def _cleans_itself_up(block: JobAction | None) -> bool:
+    """Tell whether the Job is removed by its `ttlSecondsAfterFinished`, which explains its absence (decision R5)."""
+    if block is None:
+        return False
+    return block.ttl_seconds_after_finished is not None or "ttlSecondsAfterFinished" in block.template.spec
+
+
+async def _finished(context: ActionContext, target: Target, ref: CoreReference) -> Outcome:
+    """Wait for the end of the Job and tell it."""
+
+    def judge(seen: Seen) -> JobOutcome | Pending:
+        if seen.obj is None or uid_of(seen.obj) != ref.uid:
+            return JobOutcome(finished=False)
+        outcome = job_outcome(seen.obj)
+        return outcome if outcome.finished or not seen.exists else Pending(outcome.message)
+
+    try:
+        outcome = await wait_for(context.kube, JOBS, target.namespace, target.name, judge, deadline=context.deadline)
+    except WaitTimeout:
+        job = await find(context, target)
+        return timed_out(context) if job is None else await _expired(context, target, job)
+    except KubeError as error:
+        return failed(error, ActionOutputs(job_ref=ref))
+    return await _told(context, target, ref, outcome)
+
+
+async def _told(context: ActionContext, target: Target, ref: CoreReference, outcome: JobOutcome) -> Outcome:
+    outputs = ActionOutputs(job_ref=ref)
+    if not outcome.finished:
+        return Failed(f"{target.label} was deleted before it ended, not by this run", outputs)
+    if outcome.succeeded:
+        return Succeeded(f"{target.label} completed successfully", outputs)
+    reason = ": ".join(text for text in (outcome.reason, outcome.message) if text)
+    return Failed(f"{target.label} failed: {reason}{await _last_words(context, target)}", outputs)
+
+
+async def _expired(context: ActionContext, target: Target, job: JsonObject) -> Outcome:
+    """Tell a Job's end that came just in time, else delete it and fail."""
+    outcome = job_outcome(job)
+    if outcome.finished:
+        return await _told(context, target, reference(job), outcome)
+    try:
+        await delete_uid(context, target, uid_of(job))
+    except KubeError as error:
+        left = f"{target.label} is left running: it could not be deleted: {error}"
+        return timed_out(context, left, ActionOutputs(job_ref=reference(job)))
+    return timed_out(context, f"{target.label} deleted ({outcome.message})")
+
+
+async def _last_words(context: ActionContext, target: Target) -> str:
+    """Return the end of a failed pod's log as part of a message; a log that cannot be had is no problem."""
+    selector = f"batch.kubernetes.io/job-name={target.name}"
+    try:
+        pods = await context.kube.list_all(PODS, namespace=target.namespace, label_selector=selector)
+        name = _failed_pod(pods)
+        if name is None:
+            return ""
+        log = await context.kube.pod_log(name, target.namespace, tail_lines=LOG_LINES)
+    except KubeError:
+        return ""
+    lines = [single_line(line) for line in log.splitlines() if line.strip()]
+    return f"; last log lines of pod {name}: {' | '.join(lines)}" if lines else ""
+
+
+def _failed_pod(pods: list[dict[str, Any]]) -> str | None:
+    """Return the name of the pod that failed last."""
+    ended = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Failed"]
+    ended.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+    return str(ended[-1]["metadata"]["name"]) if ended else None

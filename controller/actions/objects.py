@@ -1,0 +1,211 @@
+"""Creating, applying, patching and deleting one object so that it can be told apart later who made it and taken back.
+
+Everything here may be repeated: after a crash or a lost answer the same call finds what it has already done
+(invariant 3). Before an object that the action did not create is changed, its state is recorded (decision R8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from app.kube.errors import AlreadyExists, ApiUnavailable, Conflict, KubeError, NotFound, ServerError
+from app.kube.resources import Resource
+from app.models.common import CoreReference
+from controller.actions.base import ActionContext
+from controller.actions.ownership import JsonObject, is_being_deleted, is_own, marked, uid_of
+from controller.actions.waiting import Pending, Seen, wait_for
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which object is meant. `namespace` is empty for cluster-scoped kinds."""
+
+    resource: Resource
+    namespace: str
+    name: str
+
+    @property
+    def where(self) -> str:
+        """`namespace/name`, or the name alone of a cluster-scoped object."""
+        return f"{self.namespace}/{self.name}" if self.resource.namespaced else self.name
+
+    @property
+    def label(self) -> str:
+        """Kind and `where`, as messages print an object."""
+        return f"{self.resource.kind} {self.where}"
+
+    def reference(self, uid: str = "") -> CoreReference:
+        """Return the reference that goes into outputs."""
+        return CoreReference(
+            api_version=self.resource.api_version,
+            kind=self.resource.kind,
+            namespace=self.namespace,
+            name=self.name,
+            uid=uid,
+        )
+
+
+class Made:
+    """What an attempt has made so far, and what it may have made without seeing the answer."""
+
+    def __init__(self) -> None:
+        self.refs: list[CoreReference] = []
+        self._unseen: Target | None = None
+
+    @contextmanager
+    def making(self, target: Target) -> Iterator[None]:
+        """Hold the writes to `target`; add to `refs` inside. What ends without a clear refusal counts as unseen."""
+        self._unseen = target
+        try:
+            yield
+        except KubeError as error:
+            if not _may_have_happened(error):
+                self._unseen = None
+            raise
+        self._unseen = None
+
+    def all(self) -> tuple[CoreReference, ...]:
+        """Return the references for the outputs. One without UID means that nobody saw whether the object was made."""
+        unseen = (self._unseen.reference(),) if self._unseen is not None else ()
+        return (*self.refs, *unseen)
+
+
+def _may_have_happened(error: KubeError) -> bool:
+    return isinstance(error, ServerError) or (isinstance(error, ApiUnavailable) and error.in_doubt)
+
+
+def prior_key(context: ActionContext, target: Target) -> str:
+    """Return the key of an object's prior state.
+
+    It begins with stage, workflow index and action, so that two actions that change one object have a record each and
+    are taken back one at a time; a Revert's context names those of the target run and finds the same key.
+    """
+    action = context.identity.partition("/")[2]
+    resource = target.resource
+    return f"{action}#{resource.api_version}/{resource.kind}/{target.namespace}/{target.name}"
+
+
+async def find(context: ActionContext, target: Target) -> JsonObject | None:
+    """Return the object as it is now, or None."""
+    try:
+        return await context.kube.get(target.resource, target.name, namespace=target.namespace or None)
+    except NotFound:
+        return None
+
+
+async def create(context: ActionContext, target: Target, body: Mapping[str, Any]) -> JsonObject:
+    """Create the object with the action's marks, or return the one an earlier attempt created.
+
+    Raises AlreadyExists when the name is taken by an object of somebody else.
+    """
+    try:
+        return await context.kube.create(target.resource, marked(body, context), namespace=target.namespace or None)
+    except (AlreadyExists, ApiUnavailable, ServerError) as error:
+        existing = await _find_after(context, target, error)
+        if existing is None or not is_own(existing, context):
+            raise
+        return existing
+
+
+async def _find_after(context: ActionContext, target: Target, error: KubeError) -> JsonObject | None:
+    try:
+        return await find(context, target)
+    except KubeError:
+        raise error from None
+
+
+async def apply(context: ActionContext, target: Target, body: Mapping[str, Any]) -> JsonObject:
+    """Apply the object server-side, with force. It is marked if, and only if, this brings it into being."""
+    existing = await find(context, target)
+    own = existing is None or is_own(existing, context)
+    if existing is not None and not own:
+        await remember(context, target, existing)
+    applied, created = await _apply(context, target, body, mark=own)
+    if existing is None and not created:  # somebody else made it since the look above
+        applied, _ = await _apply(context, target, body, mark=False)
+    elif created and not own:  # somebody else deleted it since
+        applied, _ = await _apply(context, target, body, mark=True)
+    return applied
+
+
+async def _apply(
+    context: ActionContext, target: Target, body: Mapping[str, Any], *, mark: bool
+) -> tuple[JsonObject, bool]:
+    content = marked(body, context) if mark else body
+    return await context.kube.apply(target.resource, content, name=target.name, namespace=target.namespace or None)
+
+
+async def patch(context: ActionContext, target: Target, change: Mapping[str, Any]) -> JsonObject:
+    """Change the object with a JSON merge patch. Raises NotFound when there is none."""
+    existing = await context.kube.get(target.resource, target.name, namespace=target.namespace or None)
+    await remember(context, target, existing)
+    return await context.kube.patch(target.resource, target.name, change, namespace=target.namespace or None)
+
+
+async def remove(context: ActionContext, target: Target) -> JsonObject | None:
+    """Delete whatever object has that name, and return it as it was. None: there was none, which is as good."""
+    for last in (False, False, True):
+        existing = await find(context, target)
+        if existing is None:
+            return None
+        await remember(context, target, existing)
+        try:
+            await delete_uid(context, target, uid_of(existing))
+        except Conflict:  # replaced by another object since the look above
+            if last:
+                raise
+        else:
+            return existing
+    return None
+
+
+async def delete_uid(context: ActionContext, target: Target, uid: str) -> None:
+    """Delete the object with that UID, its dependants in the background; one that is gone already is no error."""
+    try:
+        await context.kube.delete(target.resource, target.name, namespace=target.namespace or None, uid=uid or None)
+    except NotFound:
+        return
+
+
+async def replace(context: ActionContext, target: Target, body: Mapping[str, Any]) -> JsonObject:
+    """Delete the object, wait until it is gone and create it anew. One the action itself created stays."""
+    existing = await find(context, target)
+    if existing is not None:
+        if is_own(existing, context):
+            return existing
+        await remember(context, target, existing)
+        await delete_uid(context, target, uid_of(existing))
+        await gone(context, target, uid_of(existing))
+    return await create(context, target, body)
+
+
+async def gone(context: ActionContext, target: Target, uid: str) -> None:
+    """Wait until the object with that UID is gone, finalizers included. Raises WaitTimeout."""
+
+    def judge(seen: Seen) -> Pending | None:
+        if not seen.exists or seen.obj is None or uid_of(seen.obj) != uid:
+            return None
+        held = (seen.obj.get("metadata") or {}).get("finalizers") or ()
+        return Pending(f"{target.label} is still being deleted, held by finalizers [{', '.join(held)}]")
+
+    await wait_for(
+        context.kube, target.resource, target.namespace or None, target.name, judge, deadline=context.deadline
+    )
+
+
+async def remember(context: ActionContext, target: Target, obj: Mapping[str, Any]) -> None:
+    """Record what the object is like before the action changes it. Of a Secret only that it existed (decision R8)."""
+    if is_being_deleted(obj):
+        return
+    metadata = obj.get("metadata") or {}
+    kept = {"apiVersion": target.resource.api_version, "kind": target.resource.kind}
+    if target.resource.kind == "Secret":
+        content: JsonObject = {**kept, "metadata": {"name": target.name, "namespace": target.namespace}}
+    else:
+        state = {key: value for key, value in obj.items() if key not in ("status", "metadata")}
+        lean = {key: value for key, value in metadata.items() if key != "managedFields"}
+        content = {**state, **kept, "metadata": lean}
+    await context.priors.save(prior_key(context, target), content)

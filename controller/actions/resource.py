@@ -1,0 +1,190 @@
+"""KubernetesResource actions: any objects, by manifest (contract: actions, section 5; decisions A3, A5, R8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.engine.names import object_name_for
+from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
+from app.engine.readiness import is_ready
+from app.engine.templates import UnresolvedPlaceholders, render
+from app.kube.errors import KubeError
+from app.models.actions import ActionBody, ActionType, ResourceOperation, operation_of
+from app.models.common import CoreReference
+from app.models.execution import ActionOutputs
+from controller.actions import objects
+from controller.actions.attempts import Settling, attempt, failed, timed_out
+from controller.actions.base import ActionContext
+from controller.actions.manifests import ManifestError, parse_manifest
+from controller.actions.objects import Made, Target
+from controller.actions.ownership import is_own, uid_of
+from controller.actions.resource_rollback import roll_back
+from controller.actions.waiting import Pending, Seen, WaitTimeout, wait_for
+
+
+class ResourceExecutor:
+    """Creates, applies, patches or deletes the objects of a manifest, in their order."""
+
+    async def execute(self, body: ActionBody, context: ActionContext) -> Outcome:
+        """Work the documents off; the first that fails ends the attempt. Outputs name what was done until then."""
+        block = body.resource
+        if block is None:
+            return Failed("KubernetesResource configuration is required")
+        try:
+            documents = parse_manifest(render(block.manifest, context.scope))
+        except UnresolvedPlaceholders as error:
+            return Failed(f"failed to render manifest: {error}")
+        except ManifestError as error:
+            return Failed(f"failed to parse manifest: {error}")
+        operation = operation_of(body, ActionType.KUBERNETES_RESOURCE) or ResourceOperation.CREATE
+        run = _Run(context, operation, documents, wait=body.wait_ready)
+        return await attempt(context, run.work, run.last_look, run.outputs)
+
+    async def rollback(self, body: ActionBody, outputs: ActionOutputs, context: ActionContext) -> Outcome:
+        """Delete what the run created and restore what it applied over, last document first."""
+        operation = operation_of(body, ActionType.KUBERNETES_RESOURCE) or ResourceOperation.CREATE
+        refs = outputs.resource_refs or ((outputs.resource_ref,) if outputs.resource_ref else ())
+        if operation not in (ResourceOperation.CREATE, ResourceOperation.APPLY) or not refs:
+            return NothingToDo(f"No automatic rollback for {operation} operation")
+        return await roll_back(context, refs, operation)
+
+
+class _Run:
+    """One attempt over the documents of a manifest."""
+
+    def __init__(
+        self,
+        context: ActionContext,
+        operation: ResourceOperation,
+        documents: Sequence[dict[str, Any]],
+        *,
+        wait: bool,
+    ) -> None:
+        self._context = context
+        self._operation = operation
+        self._documents = documents
+        self._wait = wait
+        self._targets: list[Target] = []
+        """Of the documents that were worked off, in their order."""
+        self._made = Made()
+
+    async def work(self) -> Outcome | Settling:
+        """Work off all documents."""
+        for index, document in enumerate(self._documents):
+            try:
+                target = await self._target(index, document)
+                with self._made.making(target):
+                    self._made.refs.append(await self._carry_out(target, document))
+                self._targets.append(target)
+            except KubeError as error:
+                return failed(error, self.outputs(), prefix=self._blame(document))
+        return self._settle if self._wait else self._succeeded()
+
+    async def last_look(self) -> Outcome:
+        """Find what was made although nobody saw it end; succeed if that is all there was to do."""
+        start, complete = len(self._targets), True
+        for index, document in enumerate(self._documents[start:], start):
+            target = await self._target(index, document)
+            with self._made.making(target):
+                done, ref = await self._found(target)
+                if ref is not None:
+                    self._made.refs.append(ref)
+                    self._targets.append(target)
+            complete &= done
+        if not complete:
+            return timed_out(self._context, outputs=self.outputs())
+        return await self._settle() if self._wait else self._succeeded()
+
+    async def _found(self, target: Target) -> tuple[bool, CoreReference | None]:
+        """Tell whether the document of `target` is certainly done, and refer to what may have been touched."""
+        live = await objects.find(self._context, target)
+        if live is None:
+            deleted = self._operation is ResourceOperation.DELETE
+            return deleted, target.reference() if deleted else None
+        if is_own(live, self._context):
+            return self._operation is not ResourceOperation.DELETE, target.reference(uid_of(live))
+        changed, _ = await self._context.priors.load(objects.prior_key(self._context, target))
+        return False, target.reference(uid_of(live)) if changed else None
+
+    async def _target(self, index: int, document: dict[str, Any]) -> Target:
+        metadata = document["metadata"]
+        resource = await self._context.kube.resource_for(document["apiVersion"], document["kind"])
+        namespace = (metadata.get("namespace") or self._context.execution_namespace) if resource.namespaced else ""
+        name = metadata.get("name") or object_name_for(
+            metadata["generateName"], self._context.identity, str(index), limit=63
+        )
+        return Target(resource, namespace, name)
+
+    async def _carry_out(self, target: Target, document: dict[str, Any]) -> CoreReference:
+        place = {"namespace": target.namespace} if target.namespace else {}
+        metadata = {key: value for key, value in document["metadata"].items() if key != "generateName"}
+        body = {**document, "metadata": {**metadata, **place, "name": target.name}}
+        match self._operation:
+            case ResourceOperation.APPLY:
+                made = await objects.apply(self._context, target, body)
+            case ResourceOperation.PATCH:
+                made = await objects.patch(self._context, target, body)
+            case ResourceOperation.DELETE:
+                await objects.remove(self._context, target)
+                return target.reference()
+            case _:
+                made = await objects.create(self._context, target, body)
+        return target.reference(uid_of(made))
+
+    async def _settle(self) -> Outcome:
+        """Wait until every object is ready, or gone after a Delete."""
+        for target in self._targets:
+            try:
+                problem = await self._ready(target)
+            except WaitTimeout as timeout:
+                return timed_out(self._context, f"{_label(target)} is not ready: {timeout}", self.outputs())
+            if problem:
+                return Failed(f"{_label(target)} cannot become ready: {problem}", self.outputs())
+        return self._succeeded()
+
+    async def _ready(self, target: Target) -> str:
+        """Return why the object will never be ready, or empty text once it is."""
+        deleting = self._operation is ResourceOperation.DELETE
+
+        def judge(seen: Seen) -> str | Pending:
+            if seen.obj is None or not seen.exists:
+                return "" if deleting else Pending("it does not exist")
+            if deleting:
+                return Pending("it is still being deleted")
+            verdict = is_ready(seen.obj)
+            if verdict.ready:
+                return ""
+            return verdict.reason if verdict.failed else Pending(verdict.reason)
+
+        return await wait_for(
+            self._context.kube,
+            target.resource,
+            target.namespace or None,
+            target.name,
+            judge,
+            deadline=self._context.deadline,
+        )
+
+    def _blame(self, document: dict[str, Any]) -> str:
+        """Say which of several documents an error is about; of a single one, the server's text alone is the message."""
+        if len(self._documents) == 1:
+            return ""
+        metadata = document["metadata"]
+        return f"{document['kind']} {metadata.get('name') or metadata.get('generateName')}: "
+
+    def _succeeded(self) -> Outcome:
+        texts = (f"{_label(target)} {self._operation}" for target in self._targets)
+        return Succeeded(f"Resource {'; '.join(texts)} successfully", self.outputs())
+
+    def outputs(self) -> ActionOutputs | None:
+        """Return references to what was made so far."""
+        refs = self._made.all()
+        if not refs:
+            return None
+        return ActionOutputs(resource_ref=refs[0], resource_refs=refs if len(self._documents) > 1 else ())
+
+
+def _label(target: Target) -> str:
+    """`Kind namespace/name`; the namespace of a cluster-scoped kind is empty (contract: actions, section 5)."""
+    return f"{target.resource.kind} {target.namespace}/{target.name}"

@@ -1,0 +1,130 @@
+"""Taking one object back: deleting what the run created, restoring what it changed (decisions R4, R5, R8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from app.kube.errors import Conflict, NotFound
+from app.models.actions import ResourceOperation
+from app.models.common import CoreReference
+from app.models.execution import MissingResources
+from controller.actions.base import ActionContext
+from controller.actions.objects import Target, delete_uid, find, prior_key
+from controller.actions.ownership import JsonObject, created_by_target, uid_of
+
+
+class Effect(StrEnum):
+    """What became of an object."""
+
+    DELETED = "deleted"
+    RESTORED = "restored"
+    GONE = "gone"
+    KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """The outcome for one object; `why` explains KEPT."""
+
+    effect: Effect
+    why: str = ""
+
+
+class CannotUndo(Exception):  # noqa: N818 - says what happened
+    """The object is not as the run left it. The text is a whole message."""
+
+
+async def take_back(
+    context: ActionContext,
+    target: Target,
+    ref: CoreReference,
+    operation: ResourceOperation,
+    *,
+    explained: bool = False,
+    trusted: bool = False,
+) -> Undone:
+    """Take back what `operation` did to the object of `ref`.
+
+    With a record of its prior state the object is restored; else it is deleted when the run created it: always after
+    Create and Replace, after Apply when the marks say so. A reference without UID means that nobody saw the object
+    made, so then too the marks must say so, unless it is `trusted`. `explained`: why it may be gone is known.
+    """
+    recorded, prior = await context.priors.load(prior_key(context, target))
+    live = await find(context, target)
+    if live is None and prior is not None and operation is ResourceOperation.REPLACE and not ref.uid:
+        return await _make_again(context, target, prior)
+    if live is None or (ref.uid and uid_of(live) != ref.uid):
+        if prior is None and (context.in_doubt or context.attempt > 1):
+            return Undone(Effect.DELETED)
+        known = bool(ref.uid) or trusted
+        if not known or explained or context.explained_absence or _may_be_missing(context):
+            return Undone(Effect.GONE)
+        verb = "delete" if prior is None else "restore"
+        raise CannotUndo(f"Failed to {verb} {target.label}: {_absence(live, ref)}")
+    if prior is not None:
+        return await _restore(context, target, prior)
+    created = recorded or operation in (ResourceOperation.CREATE, ResourceOperation.REPLACE)
+    if (created and (ref.uid or trusted)) or created_by_target(live, context):
+        return await _delete(context, target, uid_of(live))
+    return Undone(Effect.KEPT, f"{target.label} existed before, and what it was like is not recorded")
+
+
+def _may_be_missing(context: ActionContext) -> bool:
+    return context.missing_resources is MissingResources.IGNORE
+
+
+def _absence(live: Mapping[str, Any] | None, ref: CoreReference) -> str:
+    if live is None:
+        return "not found (deleted outside this plan)"
+    return f"it was deleted and created again outside this plan (uid {uid_of(live)}, recorded {ref.uid})"
+
+
+async def _delete(context: ActionContext, target: Target, uid: str) -> Undone:
+    try:
+        await delete_uid(context, target, uid)
+    except Conflict:
+        if (live := await find(context, target)) is not None and uid_of(live) == uid:
+            raise
+    return Undone(Effect.DELETED)
+
+
+async def _restore(context: ActionContext, target: Target, prior: Mapping[str, Any]) -> Undone:
+    if target.resource.kind == "Secret":
+        return Undone(Effect.KEPT, f"{target.label} existed before, and the data of Secrets is not recorded")
+    for last in (False, False, True):
+        live = await find(context, target)
+        if live is None:
+            raise CannotUndo(f"Failed to restore {target.label}: {_absence(None, CoreReference())}")
+        try:
+            await context.kube.replace(
+                target.resource, _restored(live, prior), name=target.name, namespace=target.namespace or None
+            )
+        except NotFound:
+            continue
+        except Conflict:
+            if last:
+                raise
+            continue
+        return Undone(Effect.RESTORED)
+    raise CannotUndo(f"Failed to restore {target.label}: {_absence(None, CoreReference())}")
+
+
+async def _make_again(context: ActionContext, target: Target, prior: Mapping[str, Any]) -> Undone:
+    """Create anew what a Replace deleted without getting to its successor."""
+    then = prior.get("metadata") or {}
+    kept = {key: then[key] for key in ("name", "namespace", "labels", "annotations") if key in then}
+    await context.kube.create(target.resource, {**prior, "metadata": kept}, namespace=target.namespace or None)
+    return Undone(Effect.RESTORED)
+
+
+def _restored(live: Mapping[str, Any], prior: Mapping[str, Any]) -> JsonObject:
+    """Return `live` with the content, labels and annotations of `prior`; finalizers and owners stay as they are."""
+    then = prior.get("metadata") or {}
+    metadata = {key: value for key, value in (live.get("metadata") or {}).items() if key != "managedFields"}
+    for key in ("labels", "annotations"):
+        metadata[key] = dict(then.get(key) or {})
+    status = {"status": live["status"]} if "status" in live else {}
+    return {**prior, **status, "metadata": metadata}
