@@ -29,7 +29,7 @@ from app.engine.jsonpath_parser import (
     parse_template,
 )
 
-MAX_VALUES = 1_000_000
+MAX_VALUES = 200_000
 """How many values all steps of an expression may yield together."""
 MAX_RANGES = 32
 """How deep `{range}` blocks may be nested."""

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.engine.text import cut, redact, single_line
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)))
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "result"),
+    [("short", 5, "short"), ("longer", 5, "lo…"), ("ééé", 5, "é…"), ("☃☃", 5, "…"), ("abc", 2, "ab"), ("abc", 0, "")],
+)
+def test_cuts_between_characters(text: str, limit: int, result: str) -> None:
+    assert cut(text, limit) == result
+
+
+@given(TEXTS, st.integers(0, 40))
+def test_cut_text_fits_and_is_a_prefix(text: str, limit: int) -> None:
+    result = cut(text, limit)
+    assert len(result.encode()) <= limit
+    assert result == text or text.startswith(result.removesuffix("…"))
+
+
+def test_default_limit_is_one_kibibyte() -> None:
+    assert len(cut("é" * 2_000).encode()) in (1023, 1024)
+
+
+def test_cut_mends_text_that_is_no_unicode() -> None:
+    assert cut("a\ud800b") == "a?b"
+
+
+@given(TEXTS)
+def test_single_line_has_no_line_ends(text: str) -> None:
+    result = single_line(text)
+    assert len(result.splitlines()) <= 1
+    assert result == result.strip()
+    assert single_line(result) == result
+
+
+def test_single_line_keeps_the_words() -> None:
+    assert single_line(" a\r\n\tb\x00c  d ") == "a b c d"
+
+
+def test_redacts_longest_first_and_overlapping_ones_whole() -> None:
+    assert redact("token abcdef end", ["abc", "abcdef"]) == "token *** end"
+    assert redact("token abcde end", ["abc", "cde"]) == "token *** end"
+    assert redact("a secret a", ["a"]) == "*** secret ***"
+
+
+def test_does_not_redact_its_own_mask() -> None:
+    assert redact("key=s3cret", ["s3cret", "*"]) == "key=***"
+
+
+def test_empty_secrets_hide_nothing() -> None:
+    assert redact("text", [""]) == "text"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda secret: secret,
+        str.strip,
+        lambda secret: quote(secret, safe=""),
+        quote,
+        quote_plus,
+        json.dumps,
+        lambda secret: json.dumps(secret, ensure_ascii=False),
+        lambda secret: base64.b64encode(secret.encode()).decode(),
+    ],
+)
+def test_redacts_the_forms_a_value_takes(form: object) -> None:
+    secret = 'p&ss "wörd"/ä\\x\n'
+    assert callable(form)
+    shown = f"GET https://host/?q={form(secret)} failed"
+    assert "***" in redact(shown, [secret])
+    assert form(secret).strip('"') not in redact(shown, [secret])
+
+
+@given(st.lists(st.text("abc*", min_size=1, max_size=3), max_size=3), st.text("abc* ", max_size=20))
+def test_no_secret_stays_between_the_masks(secrets: list[str], text: str) -> None:
+    pieces = redact(text, secrets).split("***")
+    if "*" not in text:
+        assert not [piece for piece in pieces for secret in secrets if secret in piece]
