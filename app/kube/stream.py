@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 import aiohttp
 import orjson
+from aiohttp.http_exceptions import LineTooLong
 
 from app.kube.errors import ApiUnavailable, WatchLineTooLong
 
@@ -44,7 +45,7 @@ async def read_events(content: aiohttp.StreamReader, *, inactivity: float, serve
             raise _broken(server, f"was silent for {inactivity:g} s") from e
         except (aiohttp.ClientError, OSError) as e:
             raise _broken(server, f"broke ({type(e).__name__}: {e})") from e
-        except ValueError as e:
+        except LineTooLong as e:
             raise WatchLineTooLong(f"a watch event of {server} is larger than the read buffer") from e
         if not line:
             return

@@ -1,0 +1,106 @@
+"""The error tree: which answer of the server becomes which exception, with which text."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from typing import Any
+
+import orjson
+import pytest
+
+from app.kube import errors as e
+
+NOW = 1_750_000_000.0
+
+
+def status_body(**fields: object) -> bytes:
+    return orjson.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", **fields})
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "kind"),
+    [
+        (400, "BadRequest", e.BadRequest),
+        (401, "Unauthorized", e.Unauthorized),
+        (403, "Forbidden", e.Forbidden),
+        (404, "NotFound", e.NotFound),
+        (409, "Conflict", e.Conflict),
+        (409, "AlreadyExists", e.AlreadyExists),
+        (410, "Expired", e.Gone),
+        (422, "Invalid", e.Invalid),
+        (429, "TooManyRequests", e.TooManyRequests),
+        (500, "InternalError", e.ServerError),
+        (503, "ServiceUnavailable", e.ServerError),
+        (405, "MethodNotAllowed", e.ApiError),
+    ],
+)
+def test_each_status_has_its_class(status: int, reason: str, kind: type[e.ApiError]) -> None:
+    error = e.error_from_response(status, status_body(code=status, reason=reason, message="no, because"), {}, now=NOW)
+    assert type(error) is kind
+    assert (str(error), error.status, error.reason) == ("no, because", status, reason)
+
+
+def test_details_and_causes_are_kept() -> None:
+    details = {"causes": [{"reason": "FieldValueInvalid", "field": "spec.stages", "message": "too many"}]}
+    error = e.error_from_response(422, status_body(message="x", details=details), {}, now=NOW)
+    assert error.causes == [{"reason": "FieldValueInvalid", "field": "spec.stages", "message": "too many"}]
+
+
+def test_a_terminating_namespace_is_recognised_by_its_cause() -> None:
+    details = {"causes": [{"reason": "NamespaceTerminating", "message": "namespace x is being terminated"}]}
+    terminating = e.error_from_response(403, status_body(message="x", details=details), {}, now=NOW)
+    plain = e.error_from_response(403, status_body(message="x"), {}, now=NOW)
+    assert isinstance(terminating, e.Forbidden)
+    assert isinstance(plain, e.Forbidden)
+    assert terminating.namespace_terminating
+    assert not plain.namespace_terminating
+
+
+def test_a_body_that_is_no_status_is_not_shown() -> None:
+    body = orjson.dumps({"kind": "Secret", "data": {"password": "aHVudGVyMg=="}})
+    error = e.error_from_response(409, body, {"Content-Type": "application/json"}, now=NOW)
+    assert str(error) == "HTTP 409 Conflict"
+
+
+def test_a_proxy_s_plain_text_shows_its_first_line() -> None:
+    error = e.error_from_response(502, b"upstream gone\nmore", {"Content-Type": "text/plain"}, now=NOW)
+    assert str(error) == "HTTP 502 Bad Gateway: upstream gone"
+
+
+def test_long_messages_are_cut_at_a_kilobyte_between_characters() -> None:
+    error = e.error_from_response(422, status_body(message="é" * 2000), {}, now=NOW)
+    assert len(str(error).encode()) <= 1024
+    assert set(str(error).removesuffix("...")) == {"é"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "details", "expected"),
+    [
+        ({"Retry-After": "7"}, {}, 7.0),
+        ({"Retry-After": formatdate(NOW + 30, usegmt=True)}, {}, 30.0),
+        ({"Retry-After": formatdate(NOW - 30, usegmt=True)}, {}, 0.0),
+        ({"Retry-After": "soon"}, {}, None),
+        ({}, {"retryAfterSeconds": 3}, 3.0),
+        ({}, {}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], details: dict[str, Any], expected: float | None) -> None:
+    error = e.error_from_response(429, status_body(message="slow down", details=details), headers, now=NOW)
+    assert error.retry_after == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "transient"),
+    [
+        (e.ApiUnavailable("x", server="http://a", in_doubt=True), True),
+        (e.TooManyRequests(429, "", ""), True),
+        (e.ServerError(500, "", ""), True),
+        (e.ServerError(501, "", ""), False),
+        (TimeoutError(), True),
+        (e.Conflict(409, "", ""), False),
+        (e.Forbidden(403, "", ""), False),
+        (ValueError(), False),
+    ],
+)
+def test_transient_means_that_waiting_may_help(error: Exception, transient: bool) -> None:
+    assert e.is_transient(error) is transient

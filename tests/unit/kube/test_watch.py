@@ -1,0 +1,274 @@
+"""Following a collection through every way a watch can go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from app.kube import watch
+from app.kube.cache import Cache
+from app.kube.client import KubeClient
+from app.kube.errors import (
+    ApiUnavailable,
+    Forbidden,
+    Gone,
+    KubeError,
+    NotFound,
+    ServerError,
+    TooManyRequests,
+    WatchLineTooLong,
+)
+from app.kube.resources import CONFIG_MAPS
+from app.kube.watch import Ended, Failed, Line, Listed, MustList, MustWatch, Next, State, step
+from tests.unit.kube.scripted import (
+    Scripted,
+    answer,
+    bookmark,
+    broken,
+    config_map,
+    event,
+    hanging,
+    listing,
+    refusal,
+    scripted,
+    stream,
+)
+
+AWAY = ApiUnavailable("away", server="http://a", in_doubt=False)
+GONE = Gone(410, "Expired", "too old")
+
+
+@pytest.mark.parametrize(
+    ("state", "happened", "expected"),
+    [
+        (MustList(), Listed("7"), Next(MustWatch("7"))),
+        (MustWatch("7"), Line("9"), Next(MustWatch("9"))),
+        (MustWatch("7"), Ended(300.0), Next(MustWatch("7"))),
+        (MustWatch("7"), Ended(0.1), Next(MustWatch("7"), wait=True)),
+        (MustWatch("7"), Failed(GONE, 300.0), Next(MustList())),
+        (MustWatch("7"), Failed(GONE, 0.1), Next(MustList(), wait=True)),
+        (MustList(), Failed(GONE), Next(MustList(), wait=True)),
+        (MustWatch("7"), Failed(AWAY, 0.1), Next(MustWatch("7"), wait=True)),
+        (MustWatch("7"), Failed(AWAY, 75.0), Next(MustWatch("7"))),
+        (MustList(), Failed(AWAY), Next(MustList(), wait=True)),
+        (MustWatch("7"), Failed(ServerError(503, "", "")), Next(MustWatch("7"), wait=True)),
+        (MustWatch("7"), Failed(Forbidden(403, "", ""), 300.0), Next(MustList(), wait=True)),
+        (MustList(), Failed(NotFound(404, "", "")), Next(MustList(), wait=True)),
+        (MustWatch("7"), Failed(WatchLineTooLong("x"), 300.0), Next(MustList(), wait=True)),
+        (
+            MustWatch("7"),
+            Failed(TooManyRequests(429, "", "", retry_after=4.0), 300.0),
+            Next(MustWatch("7"), wait=True, at_least=4.0),
+        ),
+    ],
+)
+def test_step(state: State, happened: Listed | Line | Ended | Failed, expected: Next) -> None:
+    assert step(state, happened) == expected
+
+
+async def events_of(kube: KubeClient, **arguments: Any) -> list[tuple[str, str]]:
+    async with aclosing(kube.watch(CONFIG_MAPS, resource_version="1", **arguments)) as events:
+        return [(e.type, e.object["metadata"]["resourceVersion"]) async for e in events]
+
+
+async def failure_of(kube: KubeClient, **arguments: Any) -> KubeError:
+    with pytest.raises(KubeError) as caught:
+        await events_of(kube, **arguments)
+    return caught.value
+
+
+async def test_a_watch_asks_for_bookmarks_and_a_random_end() -> None:
+    async with scripted(stream(event("ADDED", config_map("a", 3)), bookmark(9))) as (server, kube):
+        assert await events_of(kube, label_selector="x=y") == [("ADDED", "3"), ("BOOKMARK", "9")]
+        query = server.requests[0].query
+    assert query["allowWatchBookmarks"] == "true"
+    assert query["resourceVersion"] == "1"
+    assert query["labelSelector"] == "x=y"
+    assert 300 <= int(query["timeoutSeconds"]) <= 600
+
+
+async def test_410_as_http_status_and_as_error_event_are_both_gone() -> None:
+    status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+    async with scripted(refusal(410, "Expired"), stream(event("ERROR", status))) as (_, kube):
+        assert isinstance(await failure_of(kube), Gone)
+        assert isinstance(await failure_of(kube), Gone)
+
+
+async def test_another_error_event_is_its_own_error() -> None:
+    status = {"kind": "Status", "code": 500, "reason": "InternalError", "message": "etcd is unhappy"}
+    async with scripted(stream(event("ERROR", status))) as (_, kube):
+        error = await failure_of(kube)
+    assert isinstance(error, ServerError)
+    assert str(error) == "etcd is unhappy"
+
+
+async def test_a_silent_stream_is_given_up() -> None:
+    async with scripted(stream(bookmark(2), hang=True)) as (_, kube):
+        error = await failure_of(kube, inactivity=0.2)
+    assert isinstance(error, ApiUnavailable)
+    assert "was silent for 0.2 s" in str(error)
+
+
+async def test_a_head_that_never_comes_is_given_up() -> None:
+    async with scripted(hanging()) as (_, kube):
+        assert isinstance(await failure_of(kube, inactivity=0.2), ApiUnavailable)
+
+
+async def test_drops_of_a_line_are_no_sign_of_life_but_any_line_is() -> None:
+    line = b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"5"}}}\n'
+    slow = [line[i : i + 8] for i in range(0, 40, 8)]
+    async with scripted(stream(*slow, pause=0.1, hang=True), stream(*[bookmark(5)] * 5, pause=0.1)) as (_, kube):
+        assert isinstance(await failure_of(kube, inactivity=0.3), ApiUnavailable)
+        assert len(await events_of(kube, inactivity=0.3)) == 5
+
+
+async def test_a_stream_that_breaks_or_ends_inside_an_event() -> None:
+    whole = event("ADDED", config_map("a", 3))
+    async with scripted(stream(whole, b'{"type":"ADD', cut=True), stream(whole, b'{"type":"ADD')) as (_, kube):
+        assert isinstance(await failure_of(kube), ApiUnavailable)
+        error = await failure_of(kube)
+    assert "ended inside an event" in str(error)
+
+
+@pytest.mark.parametrize("line", [b"no json\n", b"[]\n", b'{"type":"ADDED"}\n'])
+async def test_lines_that_are_no_events(line: bytes) -> None:
+    async with scripted(stream(line)) as (_, kube):
+        assert isinstance(await failure_of(kube), ApiUnavailable)
+
+
+async def test_the_largest_object_that_etcd_takes_fits_into_a_line() -> None:
+    big = config_map("a", 3, data={"x": "y" * 1_600_000})
+    async with scripted(stream(event("ADDED", big))) as (_, kube):
+        assert await events_of(kube) == [("ADDED", "3")]
+
+
+async def test_a_line_beyond_the_buffer_is_its_own_error() -> None:
+    huge = config_map("a", 3, data={"x": "y" * 5_000_000})
+    async with scripted(stream(event("ADDED", huge))) as (_, kube):
+        assert isinstance(await failure_of(kube), WatchLineTooLong)
+
+
+@asynccontextmanager
+async def following(
+    monkeypatch: pytest.MonkeyPatch, *handlers: Any, **arguments: Any
+) -> AsyncIterator[tuple[Scripted, Cache, list[tuple[str, str]]]]:
+    """A cache on a scripted server, its delays made short, and the changes it tells."""
+    monkeypatch.setattr(watch, "Backoff", lambda: _Short())
+    async with scripted(*handlers) as (server, kube):
+        cache = Cache(kube, CONFIG_MAPS, **arguments)
+        told: list[tuple[str, str]] = []
+        cache.subscribe(lambda type_, old, new: told.append((type_, (new or old or {})["metadata"]["name"])))
+        task = asyncio.create_task(cache.run())
+        try:
+            yield server, cache, told
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+
+class _Short:
+    def next(self) -> float:
+        return 0.01
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def paths(server: Scripted) -> list[str]:
+    """What was asked: `list`, or `watch` with its resourceVersion."""
+    return [f"watch {r.query['resourceVersion']}" if "watch" in r.query else "list" for r in server.requests]
+
+
+async def test_a_watch_that_ends_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = [
+        answer(listing(10, config_map("a", 4))),
+        stream(event("MODIFIED", config_map("a", 12))),
+        stream(bookmark(20)),
+        stream(event("DELETED", config_map("a", 25)), hang=True),
+    ]
+    async with following(monkeypatch, *script) as (server, cache, told):
+        await until(lambda: len(told) == 3)
+        assert paths(server) == ["list", "watch 10", "watch 12", "watch 20"]
+        assert told == [("ADDED", "a"), ("MODIFIED", "a"), ("DELETED", "a")]
+        assert cache.items() == []
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        refusal(410, "Expired"),
+        stream(event("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": "x"})),
+    ],
+    ids=["http", "event"],
+)
+async def test_410_lists_again_and_tells_what_was_missed(monkeypatch: pytest.MonkeyPatch, gone: Any) -> None:
+    script = [
+        answer(listing(10, config_map("kept", 1), config_map("lost", 2), config_map("changed", 3))),
+        gone,
+        answer(listing(50, config_map("kept", 1), config_map("changed", 40), config_map("new", 45))),
+        stream(bookmark(51), hang=True),
+    ]
+    async with following(monkeypatch, *script) as (server, _, told):
+        await until(lambda: len(server.requests) == 4)
+        assert told[3:] == [("MODIFIED", "changed"), ("ADDED", "new"), ("DELETED", "lost")]
+        assert paths(server) == ["list", "watch 10", "list", "watch 50"]
+
+
+async def test_broken_and_silent_watches_are_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = [
+        answer(listing(10)),
+        stream(event("ADDED", config_map("a", 11)), cut=True),
+        stream(bookmark(15), hang=True),
+        refusal(503, "ServiceUnavailable"),
+        broken(),
+        stream(event("ADDED", config_map("b", 16)), hang=True),
+    ]
+    async with following(monkeypatch, *script, inactivity=0.2) as (server, cache, _):
+        await until(lambda: cache.get("ns", "b") is not None)
+        assert "list" not in paths(server)[1:]
+        assert paths(server)[-1] == "watch 15"
+
+
+async def test_a_refusal_is_listed_again_until_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = [refusal(403, "Forbidden", "may not list"), refusal(404, "NotFound")]
+    script = [*refusals, answer(listing(3)), stream(hang=True)]
+    async with following(monkeypatch, *script) as (server, cache, _):
+        await cache.wait_synced(10)
+        await until(lambda: len(server.requests) == 4)
+        assert paths(server) == ["list", "list", "list", "watch 3"]
+
+
+async def test_a_list_that_expires_between_pages_starts_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = [
+        answer(listing(10, config_map("stale", 1), token="next")),
+        refusal(410, "Expired"),
+        answer(listing(30, config_map("a", 2))),
+        stream(hang=True),
+    ]
+    async with following(monkeypatch, *script) as (_, cache, told):
+        await cache.wait_synced(10)
+        assert told == [("ADDED", "a")]
+
+
+async def test_closed_at_once_again_and_again_the_delay_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    class Recording(_Short):
+        def next(self) -> float:
+            asked.append(0.0)
+            return 0.001
+
+    async with scripted(answer(listing(10)), stream()) as (server, kube):
+        monkeypatch.setattr(watch, "Backoff", Recording)
+        task = asyncio.create_task(Cache(kube, CONFIG_MAPS).run())
+        await until(lambda: len(server.requests) >= 6)
+        task.cancel()
+        await asyncio.wait({task})
+    assert len(asked) >= len(server.requests) - 2
