@@ -4,15 +4,16 @@ import asyncio
 import fcntl
 import http.client
 import json
+import secrets
 import shutil
 import ssl
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from devcluster import components, identities
+from devcluster import components, identities, rights
 from devcluster.api import Api, load_file, wait_for
 from devcluster.audit import POLICY, AuditLog
 from devcluster.binaries import Profile, ensure, ensure_kwok_stages, ensure_profile
@@ -46,7 +47,7 @@ class ControlPlane:
     ) -> None:
         self.profile: Profile = profile
         self._temporary = directory is None
-        self.directory = Path(tempfile.mkdtemp(prefix="drplan-")) if directory is None else directory.resolve()
+        self.directory = _temporary_path() if directory is None else directory.resolve()
         self.layout = components.Layout(self.directory)
         self.audit = AuditLog(self.layout.audit_log)
         self.components: dict[str, ManagedProcess] = {}
@@ -148,14 +149,16 @@ class ControlPlane:
         name: str,
         cluster_roles: Sequence[str] = (),
         roles: Sequence[tuple[str, str]] = (),
+        rules: Sequence[Mapping[str, Any]] = (),
         groups: Sequence[str] = (),
     ) -> Identity:
-        """Add a user while the control plane runs: with a client certificate and the given rights.
+        """Add a user while the control plane runs: with a client certificate and rights that hold at once.
 
         Args:
             name: the username.
             cluster_roles: ClusterRoles the user gets in all namespaces, e.g. ``view``.
             roles: (namespace, ClusterRole) pairs the user gets in one namespace.
+            rules: rules of a ClusterRole of the user's own, in all namespaces.
             groups: the user's groups.
         """
         pair = self.authority.issue(f"user-{name}", name, tuple(groups))
@@ -163,10 +166,18 @@ class ControlPlane:
         identity = Identity(name, name, tuple(groups), certificate=pair, kubeconfig=kubeconfig)
         identities.write_kubeconfig(identity, self.server, self.authority.pem)
         self._identities[name] = identity
-        for role in cluster_roles:
-            self.api.apply(_binding(name, role, None))
-        for namespace, role in roles:
-            self.api.apply(_binding(name, role, namespace))
+        if rules:
+            role = {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "ClusterRole",
+                "metadata": {"name": f"of-{name}"},
+            }
+            self.api.apply({**role, "rules": [dict(rule) for rule in rules]})
+            rights.bind(self.api, name, f"of-{name}")
+        for cluster_role in cluster_roles:
+            rights.bind(self.api, name, cluster_role)
+        for namespace, cluster_role in roles:
+            rights.bind(self.api, name, cluster_role, namespace)
         return identity
 
     def service_account(self, namespace: str, name: str) -> Identity:
@@ -198,7 +209,7 @@ class ControlPlane:
         return port
 
     def _take_directory(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = (self.directory / "lock").open("a")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -286,23 +297,16 @@ class ControlPlane:
         )
         self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": identities.NAMESPACE}})
         self.api.apply_all(load_file(MANIFESTS / "rbac.yaml"))
+        if self.profile == "minimal":
+            rights.aggregate(self.api)
 
     def kubectl(self) -> Path:
         """The kubectl command."""
         return ensure("kubectl")
 
 
-def _binding(user: str, role: str, namespace: str | None) -> dict[str, Any]:
-    metadata = {"name": f"{user}-{role}".replace(":", "-")}
-    if namespace is not None:
-        metadata["namespace"] = namespace
-    return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding" if namespace is None else "RoleBinding",
-        "metadata": metadata,
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
-    }
+def _temporary_path() -> Path:
+    return Path(tempfile.gettempdir()) / f"drplan-{secrets.token_hex(6)}"
 
 
 def _probe(port: int, trust: ssl.SSLContext) -> Callable[[], bool]:
