@@ -266,10 +266,10 @@ def _children(value: object) -> Sequence[object]:
 
 
 def _descend(value: object) -> list[object]:
-    """`value` and everything below it, parents first, leaving out what has no children."""
+    """`value` and everything below it, parents first, leaving out what has no children; no more than is allowed."""
     found: list[object] = []
     pending = [value]
-    while pending:
+    while pending and len(found) <= MAX_VALUES:
         one = pending.pop()
         children = _children(one)
         if children:
