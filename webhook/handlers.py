@@ -1,0 +1,211 @@
+"""One reviewer a kind: from a request to a verdict. They read the cluster through `Lookups` and change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from app.models.base import ApiModel
+from app.models.execution import DRPlanExecution
+from app.models.phases import Operation
+from app.models.plan import CurrentExecution, DRPlan
+from app.models.workflow import DRWorkflow
+from app.rules.decode import UndecodableError, decode
+from app.rules.deletion import check_execution_deletion, check_plan_deletion, check_workflow_deletion
+from app.rules.execution import IMMUTABLE, Surroundings, check_execution
+from app.rules.findings import Finding, Report, denial, only_new, refusal
+from app.rules.plan import check_plan, workflow_keys
+from app.rules.run import Workflows
+from app.rules.unfinished import unfinished_runs
+from app.rules.workflow import check_workflow
+from webhook.access import forbidden_references
+from webhook.lookups import LookupFailedError, Lookups
+from webhook.review import ALLOWED, JsonObject, Request, Verdict, refused, verdict_of
+
+RUNNING_PLAN = "Plan is currently being executed, changes may not take effect until next execution"
+
+M = TypeVar("M", bound=ApiModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a reviewer works with."""
+
+    lookups: Lookups
+    check_references: bool = True
+    """Users may only reference workflows that they may read (decision W5)."""
+
+
+Reviewer = Callable[[Request, Context], Awaitable[Verdict]]
+
+
+async def review_workflow(request: Request, context: Context) -> Verdict:
+    """Validate a DRWorkflow, or its deletion."""
+    if request.operation == "DELETE":
+        return await _unprotected_when_terminating(request, context, _workflow_deletion)
+    if _settled(request):
+        return ALLOWED
+    workflow = _decoded(DRWorkflow, request, request.new)
+    if isinstance(workflow, Report):
+        return verdict_of(workflow)
+    report = check_workflow(workflow)
+    if request.operation == "UPDATE":
+        stored = _stored(DRWorkflow, request)
+        report = only_new(check_workflow(stored), report) if stored is not None else report
+    return verdict_of(report)
+
+
+async def _workflow_deletion(request: Request, context: Context) -> Report:
+    return check_workflow_deletion(request.namespace, request.name, await context.lookups.plans())
+
+
+async def review_plan(request: Request, context: Context) -> Verdict:
+    """Validate a DRPlan, or its deletion."""
+    if request.operation == "DELETE":
+        return await _unprotected_when_terminating(request, context, _plan_deletion)
+    if _settled(request):
+        return ALLOWED
+    plan = _decoded(DRPlan, request, request.new)
+    if isinstance(plan, Report):
+        return verdict_of(plan)
+    stored = _stored(DRPlan, request) if request.operation == "UPDATE" else None
+    forbidden = await forbidden_references(request, plan, context.lookups) if context.check_references else {}
+    known = [key for model in (plan, stored) if model is not None for key in workflow_keys(model)]
+    workflows = await _workflows(context, [key for key in known if key not in forbidden])
+    report = check_plan(plan, workflows)
+    if stored is not None:
+        report = only_new(check_plan(stored, workflows), report)
+    report = Report((*forbidden.values(), *report.errors), report.warnings)
+    if request.operation == "UPDATE" and _lock(request.new) is not None and report.ok:
+        report = Report(warnings=(*report.warnings, RUNNING_PLAN))
+    return verdict_of(report)
+
+
+async def _plan_deletion(request: Request, context: Context) -> Report:
+    executions = await context.lookups.executions_of(request.namespace, request.name)
+    return check_plan_deletion(
+        request.namespace, request.name, _lock(request.old), unfinished_runs(request.name, executions)
+    )
+
+
+async def review_execution(request: Request, context: Context) -> Verdict:
+    """Validate a DRPlanExecution: its creation, that its spec stays, its deletion."""
+    if request.operation == "DELETE":
+        return verdict_of(check_execution_deletion(request.old))
+    if _settled(request):
+        return ALLOWED
+    if request.operation == "UPDATE":
+        return verdict_of(_changed_execution(request))
+    execution = _decoded(DRPlanExecution, request, request.new)
+    if isinstance(execution, Report):
+        return verdict_of(execution)
+    return verdict_of(check_execution(execution, await _surroundings(execution, request.namespace, context)))
+
+
+def _changed_execution(request: Request) -> Report:
+    new, old = (_member(each, "spec") for each in (request.new, request.old))
+    changed = [name for name in sorted({*new, *old}) if new.get(name) != old.get(name)]
+    return refusal("E30", f"spec.{changed[0]}" if len(changed) == 1 else "spec", IMMUTABLE)
+
+
+async def _surroundings(execution: DRPlanExecution, namespace: str, context: Context) -> Surroundings:
+    """Read, fresh, what an execution is judged against."""
+    lookups, spec = context.lookups, execution.spec
+    stored = await lookups.plan(namespace, spec.plan_ref) if spec.plan_ref else None
+    if stored is None:
+        return Surroundings()
+    plan = _read(DRPlan, stored)
+    target = None
+    if spec.operation_type is Operation.REVERT and spec.revert_execution_ref:
+        found = await lookups.execution(namespace, spec.revert_execution_ref)
+        target = None if found is None else _read(DRPlanExecution, found)
+    workflows: Workflows = {}
+    if spec.operation_type is Operation.EXECUTE:
+        workflows = await _workflows(context, workflow_keys(plan))
+    executions = await lookups.executions_of(namespace, spec.plan_ref)
+    return Surroundings(plan, target, workflows, unfinished_runs(spec.plan_ref, executions))
+
+
+async def _workflows(context: Context, keys: list[tuple[str, str]]) -> Workflows:
+    """Read workflows; one that cannot be decoded is left out, because its own admission tells what is wrong."""
+    found = await context.lookups.workflows(keys)
+    decoded: dict[tuple[str, str], DRWorkflow | None] = {}
+    for key, data in found.items():
+        try:
+            model = None if data is None else decode(DRWorkflow, data)
+        except UndecodableError:
+            continue
+        if not isinstance(model, Report):
+            decoded[key] = model
+    return decoded
+
+
+async def _unprotected_when_terminating(
+    request: Request, context: Context, check: Callable[[Request, Context], Awaitable[Report]]
+) -> Verdict:
+    """Deletion protection; it does not hold in a terminating namespace, nor for what is being deleted already."""
+    if _member(request.old, "metadata").get("deletionTimestamp"):
+        return ALLOWED
+    report = await check(request, context)
+    if not report.ok and await context.lookups.terminating(request.namespace):
+        return Verdict(allowed=True, warnings=report.warnings)
+    return verdict_of(report)
+
+
+def _settled(request: Request) -> bool:
+    """Updates that leave the spec alone, and updates of objects being deleted, always pass (decision W4)."""
+    if request.operation != "UPDATE":
+        return False
+    deleting = _member(request.new, "metadata").get("deletionTimestamp")
+    return bool(deleting) or request.new.get("spec") == request.old.get("spec")
+
+
+def _decoded(model: type[M], request: Request, data: JsonObject) -> M | Report:
+    """The object, with name and namespace of the request where it has none. Raises UndecodableError."""
+    metadata = {"name": request.name, "namespace": request.namespace, **_member(data, "metadata")}
+    return decode(model, {**data, "metadata": metadata})
+
+
+def _stored(model: type[M], request: Request) -> M | None:
+    """The stored object; None when it cannot be decoded, so that nothing is known of its findings."""
+    try:
+        stored = _decoded(model, request, request.old)
+    except UndecodableError:
+        return None
+    return None if isinstance(stored, Report) else stored
+
+
+def _read(model: type[M], data: JsonObject) -> M:
+    """A stored object that was looked up. Raises LookupFailedError when it cannot be decoded."""
+    meta = _member(data, "metadata")
+    what = f"{data.get('kind', 'object')} {meta.get('namespace')}/{meta.get('name')} cannot be used"
+    code = HTTPStatus.UNPROCESSABLE_ENTITY
+    try:
+        found = decode(model, data)
+    except UndecodableError as error:
+        raise LookupFailedError(f"{what}: {error}", code=code, reason="Invalid") from error
+    if isinstance(found, Report):
+        raise LookupFailedError(f"{what}: {denial(found)}", code=code, reason="Invalid")
+    return found
+
+
+def _lock(data: JsonObject) -> CurrentExecution | None:
+    lock = _member(data, "status").get("currentExecution")
+    if not isinstance(lock, dict) or not isinstance(lock.get("name"), str):
+        return None
+    return CurrentExecution(
+        name=lock["name"], namespace=str(lock.get("namespace") or ""), uid=str(lock.get("uid") or "")
+    )
+
+
+def _member(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = data.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def undecodable(error: UndecodableError) -> Verdict:
+    """The refusal of an object that cannot be decoded (decision W6)."""
+    findings = [Finding("W6", problem.path, f"{problem.path} {problem.text}") for problem in error.problems]
+    return refused(HTTPStatus.BAD_REQUEST, "BadRequest", str(error), findings)

@@ -1,0 +1,78 @@
+"""The process `drplan webhook`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import platform
+import signal
+from pathlib import Path
+
+from app.kube.client import KubeClient
+from app.kube.config import load_connection
+from app.runtime.health import Health
+from app.runtime.logging import get_logger
+from app.runtime.settings import WebhookSettings
+from app.runtime.tasks import TaskOwner
+from app.service.server import HttpServer, serve_probes
+from webhook.certificates import certificates, service_names
+from webhook.handlers import Context
+from webhook.lookups import KubeLookups
+from webhook.readiness import Drain, add_checks
+from webhook.service import Limits, admission_app
+
+log = get_logger(__name__)
+
+KEEP_ALIVE_SECONDS = 120
+"""Longer than the API server keeps an idle connection (90 s), so that it never writes into one that is closing."""
+
+
+async def main(settings: WebhookSettings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Raises ConnectionConfigError, CertificateError or PortError when it cannot start.
+    """
+    stop = _stop_event()
+    folder = None if settings.cert_dir is None else Path(settings.cert_dir)
+    pair = certificates(folder, service_names(settings.service_name, settings.namespace))
+    drain = Drain()
+    async with KubeClient(load_connection(settings.kubeconfig)) as kube, TaskOwner("webhook") as owner:
+        context = Context(KubeLookups(kube), check_references=settings.check_references)
+        limits = Limits(settings.max_request_bytes, settings.review_timeout, settings.max_concurrent_reviews)
+        server = HttpServer(
+            admission_app(context, limits, lambda: drain.begun),
+            name="admission",
+            host=settings.bind_address,
+            port=settings.webhook_port,
+            tls=pair.context(),
+            grace=settings.review_timeout,
+            keep_alive=KEEP_ALIVE_SECONDS,
+        )
+        server.listen()
+        health = Health()
+        add_checks(health, kube=kube, server=server, certificates=pair, drain=drain)
+        serve_probes(owner, settings, health)
+        owner.spawn("admission", server.run())
+        _tune_garbage_collector()
+        log.info("webhook service started", port=server.port, python=platform.python_version())
+        await stop.wait()
+        drain.begun = True
+        log.info("shutting down", drain_seconds=settings.drain_seconds)
+        await asyncio.sleep(settings.drain_seconds)
+        owner.cancel_all()
+
+
+def _stop_event() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    return stop
+
+
+def _tune_garbage_collector() -> None:
+    """Keep collections out of the reviews: what is loaded now lives for ever, and the rest is collected seldom."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

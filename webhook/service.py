@@ -1,0 +1,217 @@
+"""The HTTPS paths of the admission service.
+
+Whatever happens inside, the API server gets an AdmissionReview with HTTP 200; exceptions are a body that is none (400), is
+too large (413) or comes too slowly (408), and overload (429 with Retry-After, which the API server repeats).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+
+from fastapi import FastAPI, Response
+from fastapi import Request as HttpRequest
+
+from app.engine.durations import parse_duration
+from app.kube.registrations import mutate_path, validate_path
+from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS, Resource
+from app.rules.decode import UndecodableError
+from app.runtime import metrics
+from app.runtime.logging import get_logger
+from app.service.probes import new_app
+from webhook.defaults import Defaulter, default_plan, default_workflow
+from webhook.handlers import Context, review_execution, review_plan, review_workflow, undecodable
+from webhook.lookups import LookupFailedError
+from webhook.review import EnvelopeError, Request, Verdict, answer, parse_review, refused
+
+log = get_logger(__name__)
+
+OPERATIONS = ("CREATE", "UPDATE", "DELETE")
+ANSWER_MARGIN = timedelta(seconds=1)
+"""How long before the API server's own time-out a review is given up, so that the answer still arrives."""
+
+Judge = Callable[[Request], Awaitable[Verdict]]
+
+
+class OverloadError(Exception):
+    """More reviews at once than the service takes on."""
+
+
+class _BodyError(Exception):
+    """A body that is not going to be read to its end; `status` is the HTTP answer."""
+
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one review, and all together, may take."""
+
+    body_bytes: int = 8 * 1024 * 1024
+    seconds: float = 8.0
+    at_once: int = 64
+
+
+class Gate:
+    """Counts the reviews in flight and refuses those beyond the limit."""
+
+    def __init__(self, places: int) -> None:
+        self._places = places
+        self.in_flight = 0
+
+    def __enter__(self) -> None:
+        if self.in_flight >= self._places:
+            raise OverloadError
+        self.in_flight += 1
+
+    def __exit__(self, *_exc: object) -> None:
+        self.in_flight -= 1
+
+
+def admission_app(context: Context, limits: Limits = Limits(), draining: Callable[[], bool] = lambda: False) -> FastAPI:
+    """The application with the five paths. While `draining`, answers ask the API server to close the connection."""
+    app = new_app("drplan admission")
+    gate = Gate(limits.at_once)
+    for resource, defaulter in ((WORKFLOWS, default_workflow), (PLANS, default_plan)):
+        _add_path(app, mutate_path(resource), resource, _mutating(defaulter), limits, gate, draining)
+    for resource, reviewer in (
+        (WORKFLOWS, review_workflow),
+        (PLANS, review_plan),
+        (EXECUTIONS, review_execution),
+    ):
+        judge = _validating(reviewer, context)
+        _add_path(app, validate_path(resource), resource, judge, limits, gate, draining)
+    return app
+
+
+def _mutating(defaulter: Defaulter) -> Judge:
+    async def judge(request: Request) -> Verdict:
+        return Verdict(allowed=True, patch=defaulter(request))
+
+    return judge
+
+
+def _validating(reviewer: Callable[[Request, Context], Awaitable[Verdict]], context: Context) -> Judge:
+    async def judge(request: Request) -> Verdict:
+        return await reviewer(request, context)
+
+    return judge
+
+
+def _add_path(
+    app: FastAPI,
+    path: str,
+    resource: Resource,
+    judge: Judge,
+    limits: Limits,
+    gate: Gate,
+    draining: Callable[[], bool],
+) -> None:
+    async def endpoint(http: HttpRequest) -> Response:
+        started = time.perf_counter()
+        seconds = _deadline(http.query_params.get("timeout"), limits.seconds)
+        try:
+            with gate:
+                body = await _read_body(http, limits.body_bytes, seconds)
+                request = parse_review(body)
+                left = max(0.1, seconds - (time.perf_counter() - started))
+                verdict = await _judge(request, resource, judge, left)
+        except OverloadError:
+            _count(resource, "", "overloaded")
+            text = f"{limits.at_once} reviews are in progress, try again"
+            return Response(text, HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "1"}, media_type="text/plain")
+        except _BodyError as error:
+            _count(resource, "", "malformed")
+            return Response(str(error), error.status, media_type="text/plain")
+        except EnvelopeError as error:
+            _count(resource, "", "malformed")
+            return Response(str(error), HTTPStatus.BAD_REQUEST, media_type="text/plain")
+        _record(resource, request, verdict, time.perf_counter() - started)
+        headers = {"Connection": "close"} if draining() else None
+        return Response(answer(request, verdict), headers=headers, media_type="application/json")
+
+    app.add_api_route(path, endpoint, methods=["POST"], name=path.strip("/"))
+
+
+async def _read_body(http: HttpRequest, limit: int, seconds: float) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in http.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise _BodyError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the review is larger than {limit} bytes")
+    except TimeoutError as error:
+        raise _BodyError(HTTPStatus.REQUEST_TIMEOUT, "the review did not arrive in time") from error
+    return bytes(body)
+
+
+def _deadline(asked: str | None, ours: float) -> float:
+    """Seconds for one review: ours, or less when the API server says that it waits less (`?timeout=10s`)."""
+    try:
+        theirs = (parse_duration(asked) - ANSWER_MARGIN).total_seconds() if asked else ours
+    except ValueError:
+        theirs = ours
+    return max(0.5, min(ours, theirs))
+
+
+async def _judge(request: Request, resource: Resource, judge: Judge, seconds: float) -> Verdict:
+    """The verdict; every error becomes a refusal that says what happened."""
+    if request.kind.kind not in ("", resource.kind):
+        text = f"this path reviews {resource.kind} objects, found {request.kind.kind}: check the registration"
+        return refused(HTTPStatus.BAD_REQUEST, "BadRequest", text)
+    if request.operation not in OPERATIONS:
+        return refused(HTTPStatus.BAD_REQUEST, "BadRequest", f'unknown operation "{request.operation}"')
+    if request.sub_resource:
+        return Verdict(allowed=True)
+    try:
+        async with asyncio.timeout(seconds):
+            return await judge(request)
+    except UndecodableError as error:
+        return undecodable(error)
+    except LookupFailedError as error:
+        return refused(error.code, error.reason, str(error))
+    except TimeoutError:
+        text = f"the review did not finish within {seconds:.1f} s, because the API server answers slowly; try again"
+        return refused(HTTPStatus.GATEWAY_TIMEOUT, "Timeout", text)
+    except RecursionError:
+        return refused(HTTPStatus.BAD_REQUEST, "BadRequest", f"the {resource.kind} is nested too deeply")
+    except Exception as error:
+        log.error("admission review failed", uid=request.uid, kind=resource.kind, exc_info=error)
+        text = f"internal error in the admission service; its log has the details under uid {request.uid}"
+        return refused(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", text)
+
+
+def _record(resource: Resource, request: Request, verdict: Verdict, seconds: float) -> None:
+    """Count and time the review; a refusal gets one log line, which tells rules but no contents."""
+    operation = request.operation if request.operation in OPERATIONS else "other"
+    _count(resource, operation, "true" if verdict.allowed else "false")
+    metrics.admission_duration_seconds.labels(resource.kind, operation).observe(seconds)
+    if verdict.allowed:
+        return
+    ruled = bool(verdict.findings)
+    log.info(
+        "admission denied",
+        kind=resource.kind,
+        operation=request.operation,
+        namespace=request.namespace,
+        name=request.name,
+        user=request.user_info.username,
+        uid=request.uid,
+        dry_run=bool(request.dry_run),
+        code=int(verdict.code),
+        rules=[finding.rule for finding in verdict.findings],
+        fields=[finding.path for finding in verdict.findings],
+        seconds=round(seconds, 4),
+        **({} if ruled else {"error": verdict.message}),
+    )
+
+
+def _count(resource: Resource, operation: str, allowed: str) -> None:
+    metrics.admission_requests_total.labels(resource.kind, operation or "other", allowed).inc()
