@@ -1,7 +1,7 @@
 """The HTTPS paths of the admission service.
 
-Whatever happens inside, the API server gets an AdmissionReview with HTTP 200; exceptions are a body that is none (400), is
-too large (413) or comes too slowly (408), and overload (429 with Retry-After, which the API server repeats).
+Whatever happens inside, the API server gets an AdmissionReview with HTTP 200. The exceptions are a body that is none
+(400), is too large (413) or comes too slowly (408), and overload (429 with Retry-After, which the API server repeats).
 """
 
 from __future__ import annotations
