@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 import aiohttp
 import orjson
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from app.kube.errors import ApiUnavailable, WatchLineTooLong
 
@@ -43,10 +43,10 @@ async def read_events(content: aiohttp.StreamReader, *, inactivity: float, serve
                 line = await content.readline()
         except TimeoutError as e:
             raise _broken(server, f"was silent for {inactivity:g} s") from e
-        except (aiohttp.ClientError, OSError) as e:
-            raise _broken(server, f"broke ({type(e).__name__}: {e})") from e
         except LineTooLong as e:
             raise WatchLineTooLong(f"a watch event of {server} is larger than the read buffer") from e
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as e:
+            raise _broken(server, f"broke ({type(e).__name__}: {e})") from e
         if not line:
             return
         if line.isspace():

@@ -16,6 +16,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 
 from app.kube.config import ConnectionConfig
@@ -95,7 +96,7 @@ class Transport:
                     if response.status >= HTTPStatus.MULTIPLE_CHOICES:
                         await self._refuse(response)
                     return response.status, await response.read()
-        except (aiohttp.ClientError, OSError, TimeoutError) as e:
+        except (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError) as e:
             code = "unavailable"
             raise self._unavailable(e, method, path, timeout) from e
         finally:
@@ -116,7 +117,7 @@ class Transport:
                     async with response:
                         await self._refuse(response)
                 return response
-        except (aiohttp.ClientError, OSError, TimeoutError) as e:
+        except (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError) as e:
             code = "unavailable"
             raise self._unavailable(e, "GET", path, timeout) from e
         finally:

@@ -1,0 +1,420 @@
+"""The leader lease: who leads, what ends with it, and whose clock counts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+
+from app.kube.client import KubeClient
+from app.kube.errors import AlreadyExists, ApiUnavailable, Conflict, NotFound
+from app.kube.lease import LeaderLease, LeaseLost
+from app.runtime import metrics
+
+pytestmark = pytest.mark.looptime
+
+AWAY = ApiUnavailable("away", server="http://a", in_doubt=True)
+
+
+class Leases:
+    """One Lease object behind the three calls that the code under test makes, with faults to order."""
+
+    def __init__(self) -> None:
+        self.object: dict[str, Any] | None = None
+        self.version = 0
+        self.writes: list[float] = []
+        self.fault: Callable[[str], Awaitable[None]] | None = None
+        self.lose_answers = False
+
+    async def get(self, _resource: object, _name: str, **_: object) -> dict[str, Any]:
+        await self._fail("get")
+        if self.object is None:
+            raise NotFound(404, "NotFound", "no lease")
+        return copy.deepcopy(self.object)
+
+    async def create(self, _resource: object, body: dict[str, Any], **_: object) -> dict[str, Any]:
+        await self._fail("create")
+        if self.object is not None:
+            raise AlreadyExists(409, "AlreadyExists", "exists")
+        return await self._store(body)
+
+    async def replace(self, _resource: object, body: dict[str, Any], **_: object) -> dict[str, Any]:
+        await self._fail("replace")
+        if self.object is None:
+            raise NotFound(404, "NotFound", "no lease")
+        if body["metadata"]["resourceVersion"] != self.object["metadata"]["resourceVersion"]:
+            raise Conflict(409, "Conflict", "changed")
+        return await self._store(body)
+
+    def by_hand(self, **spec: Any) -> None:
+        """Somebody else writes."""
+        old = self.object or {"metadata": {"name": "x"}, "spec": {}}
+        self._keep({**old, "spec": {**old["spec"], **spec}})
+
+    async def _store(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.writes.append(asyncio.get_running_loop().time())
+        self._keep(body)
+        if self.lose_answers:
+            raise AWAY
+        return copy.deepcopy(cast("dict[str, Any]", self.object))
+
+    def _keep(self, body: dict[str, Any]) -> None:
+        self.version += 1
+        self.object = copy.deepcopy(body)
+        self.object["metadata"]["resourceVersion"] = str(self.version)
+
+    async def _fail(self, verb: str) -> None:
+        if self.fault is not None:
+            await self.fault(verb)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        assert self.object is not None
+        return cast("dict[str, Any]", self.object["spec"])
+
+
+def claim(leases: Leases, identity: str = "me", **times: float) -> LeaderLease:
+    return LeaderLease(cast("KubeClient", leases), namespace="ns", name="lease", identity=identity, **times)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def refused(_verb: str) -> None:
+    raise AWAY
+
+
+async def hangs(_verb: str) -> None:
+    await asyncio.sleep(1000)
+
+
+async def forever() -> None:
+    await asyncio.sleep(10_000)
+
+
+async def nothing() -> None:
+    pass
+
+
+async def test_a_missing_lease_is_created_and_given_back() -> None:
+    leases = Leases()
+    lease = claim(leases)
+    seen: dict[str, Any] = {}
+
+    async def work() -> None:
+        seen.update(leases.spec, leader=lease.is_leader, remaining=lease.remaining())
+
+    await lease.lead(work)
+    assert seen["holderIdentity"] == "me"
+    assert (seen["leaseDurationSeconds"], seen["leaseTransitions"]) == (15, 0)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", seen["renewTime"])
+    assert seen["leader"]
+    assert 14 < seen["remaining"] <= 15
+    assert leases.spec["holderIdentity"] == ""
+    assert not lease.is_leader
+    assert lease.remaining() == 0
+
+
+async def test_renewals_keep_the_other_away() -> None:
+    leases = Leases()
+    second = claim(leases, "second")
+    order: list[str] = []
+
+    async def first_work() -> None:
+        await asyncio.sleep(60)
+        order.append(f"first done, held by {leases.spec['holderIdentity']}")
+
+    async def second_work() -> None:
+        order.append("second")
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(claim(leases, "first").lead(first_work))
+        await asyncio.sleep(0.1)
+        tasks.create_task(second.lead(second_work))
+    assert order == ["first done, held by first", "second"]
+    assert second.transitions == 1
+    assert len(leases.writes) > 25
+
+
+async def test_the_other_s_clock_is_not_believed() -> None:
+    """A holder whose stamps are years ahead or behind is still given its whole duration, seen from here."""
+    for stamp in ("2099-01-01T00:00:00.000000Z", "1999-01-01T00:00:00.000000Z"):
+        leases = Leases()
+        leases.by_hand(holderIdentity="other", leaseDurationSeconds=20, renewTime=stamp, leaseTransitions=4)
+        lease = claim(leases)
+        started = now()
+        await lease.lead(nothing)
+        assert 20 <= now() - started <= 20 + 2 * 2.2 + 0.1
+        assert lease.transitions == 5
+
+
+async def test_a_released_lease_is_taken_at_once() -> None:
+    leases = Leases()
+    leases.by_hand(holderIdentity="", leaseDurationSeconds=1, leaseTransitions=7)
+    lease = claim(leases)
+    started = now()
+    await lease.lead(nothing)
+    assert now() - started < 0.1
+    assert lease.transitions == 8
+    assert lease.previous_expired()
+
+
+async def test_when_the_lease_object_was_missing_an_unseen_holder_gets_its_time() -> None:
+    lease = claim(Leases())
+
+    async def work() -> None:
+        assert not lease.previous_expired()
+        assert 14 < lease.previous_remaining() <= 15
+        await asyncio.sleep(15)
+        assert lease.previous_expired()
+
+    await lease.lead(work)
+
+
+@pytest.mark.parametrize("fault", [refused, hangs], ids=["refused", "hangs"])
+async def test_an_absent_server_ends_the_work_before_anybody_may_take_over(
+    fault: Callable[[str], Awaitable[None]],
+) -> None:
+    leases = Leases()
+    lease = claim(leases)
+    ended: list[float] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(7)
+            leases.fault = fault
+            await forever()
+        finally:
+            ended.append(now())
+
+    with pytest.raises(LeaseLost, match="lease ns/lease lost"):
+        await lease.lead(work)
+    assert leases.writes[-1] + 10 <= ended[0] <= leases.writes[-1] + 10.1
+    assert lease.remaining() == 0
+    assert metrics.REGISTRY.get_sample_value("drplan_leader") == 0
+
+
+async def test_a_short_absence_is_survived() -> None:
+    leases = Leases()
+
+    async def work() -> None:
+        leases.fault = refused
+        await asyncio.sleep(8)
+        leases.fault = None
+        await asyncio.sleep(60)
+
+    await claim(leases).lead(work)
+    assert leases.spec["holderIdentity"] == ""
+
+
+async def test_a_usurped_lease_is_lost_at_the_next_renewal() -> None:
+    leases = Leases()
+    cancelled: list[float] = []
+
+    async def work() -> None:
+        leases.by_hand(holderIdentity="usurper", leaseTransitions=9)
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            cancelled.append(now())
+            raise
+
+    started = now()
+    with pytest.raises(LeaseLost, match="held by usurper"):
+        await claim(leases).lead(work)
+    assert cancelled[0] - started < 2.5
+    assert leases.spec["holderIdentity"] == "usurper"
+
+
+async def test_a_lease_cleared_by_hand_is_lost_too() -> None:
+    leases = Leases()
+
+    async def work() -> None:
+        leases.by_hand(holderIdentity="")
+        await forever()
+
+    with pytest.raises(LeaseLost, match="held by nobody"):
+        await claim(leases).lead(work)
+
+
+async def test_an_annotation_on_the_lease_is_kept_and_harmless() -> None:
+    leases = Leases()
+
+    async def work() -> None:
+        assert leases.object is not None
+        leases.object["metadata"]["annotations"] = {"team": "db"}
+        leases.by_hand()
+        await asyncio.sleep(30)
+
+    await claim(leases).lead(work)
+    assert leases.object is not None
+    assert leases.object["metadata"]["annotations"] == {"team": "db"}
+
+
+async def test_renewals_whose_answers_are_lost_are_recognised_as_own() -> None:
+    leases = Leases()
+
+    async def work() -> None:
+        leases.lose_answers = True
+        await asyncio.sleep(5)
+        leases.lose_answers = False
+        await asyncio.sleep(30)
+
+    await claim(leases).lead(work)
+    assert leases.spec["leaseTransitions"] == 0
+
+
+async def test_an_acquisition_whose_answer_is_lost_is_recognised_as_own() -> None:
+    leases = Leases()
+    leases.by_hand(holderIdentity="", leaseTransitions=3)
+    leases.lose_answers = True
+    lease = claim(leases)
+    asyncio.get_running_loop().call_later(1, lambda: setattr(leases, "lose_answers", False))
+    started = now()
+    await lease.lead(nothing)
+    assert now() - started < 6
+    assert lease.transitions == 4
+
+
+async def test_a_record_of_the_same_identity_that_was_not_written_here_is_somebody_else_s() -> None:
+    leases = Leases()
+    leases.by_hand(holderIdentity="me", leaseDurationSeconds=15, renewTime="x", leaseTransitions=2)
+    lease = claim(leases)
+    started = now()
+    await lease.lead(nothing)
+    assert now() - started >= 15
+    assert lease.transitions == 3
+
+
+async def test_a_lease_deleted_while_leading_is_made_again() -> None:
+    leases = Leases()
+
+    async def work() -> None:
+        leases.object = None
+        await asyncio.sleep(5)
+        assert leases.spec["holderIdentity"] == "me"
+
+    await claim(leases).lead(work)
+
+
+async def test_a_process_that_was_stopped_writes_nothing_before_it_gives_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after SIGSTOP: the loop's clock has jumped when the next timer is served."""
+    leases = Leases()
+    loop = asyncio.get_running_loop()
+    real = loop.time
+    jump = 0.0
+
+    async def work() -> None:
+        nonlocal jump
+        await asyncio.sleep(1)
+        jump = 60.0
+        await forever()
+
+    lease = claim(leases)
+    monkeypatch.setattr(loop, "time", lambda: real() + jump)
+    with pytest.raises(LeaseLost, match="stopped"):
+        await lease.lead(work)
+    assert len(leases.writes) == 1
+    assert leases.spec["holderIdentity"] == "me"
+
+
+async def test_a_failure_of_the_work_is_raised_as_it_is_and_the_lease_given_back() -> None:
+    leases = Leases()
+
+    async def work() -> None:
+        raise ValueError("broken") from KeyError("cause")
+
+    with pytest.raises(ValueError, match="broken") as caught:
+        await claim(leases).lead(work)
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert leases.spec["holderIdentity"] == ""
+
+
+async def test_cancelling_waits_for_the_work_s_grace_renewing_meanwhile_then_releases() -> None:
+    leases = Leases()
+    lease = claim(leases)
+    remaining: list[float] = []
+
+    async def work() -> None:
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(25)
+            remaining.append(lease.remaining())
+
+    task = asyncio.create_task(lease.lead(work))
+    await asyncio.sleep(5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert remaining[0] > 10
+    assert leases.spec["holderIdentity"] == ""
+
+
+async def test_giving_back_has_a_time_limit() -> None:
+    leases = Leases()
+
+    async def work() -> None:
+        leases.fault = hangs
+
+    started = now()
+    await claim(leases).lead(work)
+    assert now() - started <= 2.1
+
+
+async def test_cancelling_while_waiting_leaves_the_other_s_lease_alone() -> None:
+    leases = Leases()
+    leases.by_hand(holderIdentity="other", leaseDurationSeconds=15, renewTime="x")
+    task = asyncio.create_task(claim(leases).lead(nothing))
+    await asyncio.sleep(3)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert leases.spec["holderIdentity"] == "other"
+    assert leases.writes == []
+
+
+async def test_never_two_at_once_whatever_the_faults() -> None:
+    """Three candidates, a server that comes and goes: the times of their work never overlap."""
+    leases = Leases()
+    working: set[str] = set()
+    turns: list[str] = []
+
+    async def candidate(name: str) -> None:
+        lease = claim(leases, name)
+
+        async def work() -> None:
+            assert not working, f"{name} leads beside {working}"
+            working.add(name)
+            turns.append(name)
+            try:
+                await asyncio.sleep(45)
+            finally:
+                working.discard(name)
+
+        while True:
+            with contextlib.suppress(LeaseLost):
+                await lease.lead(work)
+
+    async def weather() -> None:
+        for number in range(60):
+            leases.fault = (None, refused, None, hangs)[number % 4]
+            leases.lose_answers = number % 3 == 0
+            await asyncio.sleep(5 + (number * 7) % 11)
+
+    tasks = [asyncio.create_task(candidate(name)) for name in ("a", "b", "c")]
+    await weather()
+    crashed = [task for task in tasks if task.done()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert crashed == []
+    assert len(set(turns)) > 1
