@@ -2,106 +2,54 @@
 
 from __future__ import annotations
 
-import re
+import math
 from typing import Any
 
-import yaml
-
-MAX_NODES = 200_000
-"""Most values in one manifest, aliases expanded: a small text can name the same part many times over."""
-
-
-class ManifestError(ValueError):
-    """The text is no usable manifest; the message says where and why."""
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML as kubectl reads it: dates and numbers with colons are text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":int", ":float"))]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int",
-    re.compile(r"[-+]?(?:0b[01_]+|0[xX][0-9a-fA-F_]+|0o?[0-7_]+|[1-9][0-9_]*|0)\Z"),
-    list("-+0123456789"),
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z|[-+]?\.(?:inf|Inf|INF)\Z|\.(?:nan|NaN|NAN)\Z"
-    ),
-    list("-+0123456789."),
-)
+from app.rules.manifests import ManifestError, load_documents
 
 
 def parse_manifest(text: str) -> tuple[dict[str, Any], ...]:
     """Return the objects of all YAML documents, Lists opened up, empty documents left out. Raises ManifestError."""
-    try:
-        documents = list(yaml.load_all(text, Loader=_Loader))
-    except (yaml.YAMLError, ValueError) as error:
-        raise ManifestError(_one_line(error)) from error
     objects: list[dict[str, Any]] = []
-    budget = _Budget()
-    for index, document in enumerate(documents):
-        if document is None:
-            continue
+    for index, document in enumerate(load_documents(text)):
         where = f"document {index + 1}"
-        if not isinstance(document, dict):
-            raise ManifestError(
-                f"{where} is {_kind_of(document)}, expected an object with apiVersion, kind and metadata"
-            )
-        plain = _plain(document, budget)
-        items = plain.get("items") if plain.get("kind") == "List" else None
-        found = items if isinstance(items, list) else [plain]
-        objects += [_checked(obj, where) for obj in found]
+        plain = _plain(document)
+        items = plain.get("items") if isinstance(plain, dict) and plain.get("kind") == "List" else None
+        objects += [_checked(obj, where) for obj in (items if isinstance(items, list) else [plain])]
     if not objects:
-        raise ManifestError("no object found: the manifest is empty")
+        raise ManifestError("the manifest contains no object")
     return tuple(objects)
 
 
 def _checked(obj: Any, where: str) -> dict[str, Any]:  # noqa: ANN401 - decoded JSON
     if not isinstance(obj, dict):
         raise ManifestError(f"{where} is {_kind_of(obj)}, expected an object with apiVersion, kind and metadata")
-    if not isinstance(obj.get("kind"), str) or not obj["kind"]:
+    kind, metadata = obj.get("kind"), obj.get("metadata")
+    if not isinstance(kind, str) or not kind:
         raise ManifestError("Object 'Kind' is missing in 'unstructured object has no kind'")
-    kind = obj["kind"]
     if not isinstance(obj.get("apiVersion"), str) or not obj["apiVersion"]:
         raise ManifestError(f"{where} ({kind}): apiVersion is required")
-    metadata = obj.get("metadata")
     if not isinstance(metadata, dict):
         raise ManifestError(f"{where} ({kind}): metadata is required")
-    for field in ("name", "generateName", "namespace"):
-        if not isinstance(metadata.get(field, ""), str):
+    for member in ("name", "namespace"):
+        value = metadata.get(member)
+        if value is not None and not isinstance(value, str):
             raise ManifestError(
-                f"{where} ({kind}): metadata.{field} is {_kind_of(metadata[field])}, expected text; put it in quotes"
+                f"{where} ({kind}): metadata.{member} is {_kind_of(value)}, expected text; put it in quotes"
             )
-    if not metadata.get("name") and not metadata.get("generateName"):
+    if not metadata.get("name"):
         raise ManifestError(f"{where} ({kind}): metadata.name is required")
     return obj
 
 
-class _Budget:
-    """Counts the values of a manifest."""
-
-    def __init__(self) -> None:
-        self.left = MAX_NODES
-
-    def spend(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise ManifestError(f"it has more than {MAX_NODES} values; use fewer YAML aliases or split it up")
-
-
-def _plain(value: Any, budget: _Budget) -> Any:  # noqa: ANN401 - decoded YAML
+def _plain(value: Any) -> Any:  # noqa: ANN401 - decoded YAML
     """Return `value` as JSON knows it: text as keys, no sets, no bytes."""
-    budget.spend()
     if isinstance(value, dict):
-        return {_key(key): _plain(member, budget) for key, member in value.items()}
+        return {_key(key): _plain(member) for key, member in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, budget) for item in value]
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ManifestError(f"the number {value} has no counterpart in JSON")
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     raise ManifestError(f"{_kind_of(value)} has no counterpart in JSON")
@@ -110,8 +58,6 @@ def _plain(value: Any, budget: _Budget) -> Any:  # noqa: ANN401 - decoded YAML
 def _key(key: object) -> str:
     if isinstance(key, bool):
         return "true" if key else "false"
-    if key is None:
-        return "null"
     if isinstance(key, (str, int, float)):
         return str(key)
     raise ManifestError(f"{_kind_of(key)} cannot be a key")
@@ -124,7 +70,3 @@ def _kind_of(value: object) -> str:
         return f"the number {value}"
     names = {str: "text", dict: "an object", list: "a list", type(None): "null"}
     return names.get(type(value), f"a YAML {type(value).__name__}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

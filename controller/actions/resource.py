@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.engine.names import object_name_for
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
 from app.engine.readiness import is_ready
 from app.engine.templates import UnresolvedPlaceholders, render
@@ -13,10 +12,11 @@ from app.kube.errors import KubeError
 from app.models.actions import ActionBody, ActionType, ResourceOperation, operation_of
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs
+from app.rules.manifests import ManifestError
 from controller.actions import objects
 from controller.actions.attempts import Settling, attempt, failed, timed_out
 from controller.actions.base import ActionContext
-from controller.actions.manifests import ManifestError, parse_manifest
+from controller.actions.manifests import parse_manifest
 from controller.actions.objects import Made, Target
 from controller.actions.ownership import is_own, uid_of
 from controller.actions.resource_rollback import roll_back
@@ -71,9 +71,9 @@ class _Run:
 
     async def work(self) -> Outcome | Settling:
         """Work off all documents."""
-        for index, document in enumerate(self._documents):
+        for document in self._documents:
             try:
-                target = await self._target(index, document)
+                target = await self._target(document)
                 with self._made.making(target):
                     self._made.refs.append(await self._carry_out(target, document))
                 self._targets.append(target)
@@ -84,8 +84,8 @@ class _Run:
     async def last_look(self) -> Outcome:
         """Find what was made although nobody saw it end; succeed if that is all there was to do."""
         start, complete = len(self._targets), True
-        for index, document in enumerate(self._documents[start:], start):
-            target = await self._target(index, document)
+        for document in self._documents[start:]:
+            target = await self._target(document)
             with self._made.making(target):
                 done, ref = await self._found(target)
                 if ref is not None:
@@ -107,19 +107,15 @@ class _Run:
         changed, _ = await self._context.priors.load(objects.prior_key(self._context, target))
         return False, target.reference(uid_of(live)) if changed else None
 
-    async def _target(self, index: int, document: dict[str, Any]) -> Target:
+    async def _target(self, document: dict[str, Any]) -> Target:
         metadata = document["metadata"]
         resource = await self._context.kube.resource_for(document["apiVersion"], document["kind"])
         namespace = (metadata.get("namespace") or self._context.execution_namespace) if resource.namespaced else ""
-        name = metadata.get("name") or object_name_for(
-            metadata["generateName"], self._context.identity, str(index), limit=63
-        )
-        return Target(resource, namespace, name)
+        return Target(resource, namespace, metadata["name"])
 
     async def _carry_out(self, target: Target, document: dict[str, Any]) -> CoreReference:
         place = {"namespace": target.namespace} if target.namespace else {}
-        metadata = {key: value for key, value in document["metadata"].items() if key != "generateName"}
-        body = {**document, "metadata": {**metadata, **place, "name": target.name}}
+        body = {**document, "metadata": {**document["metadata"], **place}}
         match self._operation:
             case ResourceOperation.APPLY:
                 made = await objects.apply(self._context, target, body)
@@ -170,8 +166,7 @@ class _Run:
         """Say which of several documents an error is about; of a single one, the server's text alone is the message."""
         if len(self._documents) == 1:
             return ""
-        metadata = document["metadata"]
-        return f"{document['kind']} {metadata.get('name') or metadata.get('generateName')}: "
+        return f"{document['kind']} {document['metadata']['name']}: "
 
     def _succeeded(self) -> Outcome:
         texts = (f"{_label(target)} {self._operation}" for target in self._targets)

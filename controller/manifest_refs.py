@@ -1,0 +1,100 @@
+"""Reading a value that a `manifestRef` points at (contract: actions, section 8; decision P9)."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from app.engine.gotext import quote
+from app.engine.jsonpath import JsonPathError, evaluate
+from app.kube.errors import KubeError, is_transient
+from app.kube.resources import Resource
+from app.models.common import ManifestRef, Select
+
+
+class Reader(Protocol):
+    """What of the client is needed; `app.kube.client.KubeClient` has it."""
+
+    async def resource_for(self, api_version: str, kind: str) -> Resource:
+        """Return the resource type that serves a kind."""
+
+    async def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> dict[str, Any]:
+        """Read one object."""
+
+    async def list_all(
+        self, resource: Resource, *, namespace: str | None = None, label_selector: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Read a collection."""
+
+
+class LookupFailed(ValueError):  # noqa: N818 - says what happened
+    """The reference gives no value; the text is the contract's."""
+
+
+def is_secret(ref: ManifestRef) -> bool:
+    """Tell whether `ref` points at a Secret, whose values must not be stored (decision P9)."""
+    return ref.api_version == "v1" and ref.kind == "Secret"
+
+
+async def read_value(ref: ManifestRef, reader: Reader) -> str:
+    """Return the value of a rendered reference.
+
+    Raises LookupFailed; when the API server is away or overloaded its own KubeError, because a later try may succeed.
+    """
+    resource = await _resource(ref, reader)
+    candidates = await _candidates(ref, resource, reader)
+    try:
+        return evaluate(ref.json_path, _selected(ref, resource, candidates))
+    except JsonPathError as error:
+        raise LookupFailed(str(error)) from error
+
+
+async def _resource(ref: ManifestRef, reader: Reader) -> Resource:
+    group, _, version = ref.api_version.rpartition("/")
+    try:
+        return await reader.resource_for(ref.api_version, ref.kind)
+    except KubeError as error:
+        raise _lookup_failed(f"mapping GVK {group}/{version}, Kind={ref.kind}", error) from error
+
+
+async def _candidates(ref: ManifestRef, resource: Resource, reader: Reader) -> list[dict[str, Any]]:
+    namespace = ref.namespace if resource.namespaced else None
+    if not ref.name:
+        try:
+            return await reader.list_all(
+                resource, namespace=namespace or None, label_selector=ref.label_selector or None
+            )
+        except KubeError as error:
+            raise _lookup_failed(f"list {_gvr(resource)} in {ref.namespace}", error) from error
+    what = f"get {_gvr(resource)}/{ref.namespace}/{ref.name}"
+    if resource.namespaced and not namespace:
+        raise LookupFailed(f"{what}: namespace is required, because {resource.plural} are namespaced")
+    try:
+        return [await reader.get(resource, ref.name, namespace=namespace)]
+    except KubeError as error:
+        raise _lookup_failed(what, error) from error
+
+
+def _lookup_failed(what: str, error: KubeError) -> Exception:
+    return error if is_transient(error) else LookupFailed(f"{what}: {error}")
+
+
+def _selected(ref: ManifestRef, resource: Resource, candidates: list[dict[str, Any]]) -> dict[str, Any]:
+    if not candidates:
+        where = f"{_gvr(resource)}/{ref.namespace}/{ref.name}"
+        raise LookupFailed(f"no resource found for {where} (selector={quote(ref.label_selector)})")
+    if len(candidates) == 1 or ref.select is Select.ANY:
+        return candidates[0]
+    if ref.select is Select.SINGLE:
+        raise LookupFailed(f"expected single match, got {len(candidates)}")
+    pick = max if ref.select is Select.LAST else min
+    return pick(candidates, key=_age)
+
+
+def _age(obj: dict[str, Any]) -> tuple[str, str, str]:
+    metadata = obj["metadata"]
+    return str(metadata.get("creationTimestamp", "")), str(metadata.get("namespace", "")), str(metadata.get("name", ""))
+
+
+def _gvr(resource: Resource) -> str:
+    """A resource type as Go prints it."""
+    return f"{resource.group}/{resource.version}, Resource={resource.plural}"
