@@ -118,9 +118,10 @@ class EventRecorder:
                 await self._wake.wait()
                 iterations.inc()
                 while self._queue:
-                    series = self._queue.popleft()
+                    series = self._queue[0]
                     series.queued = False
                     await self._write(series)
+                    self._queue.popleft()
                 self._wake.clear()
                 self._idle.set()
         finally:
