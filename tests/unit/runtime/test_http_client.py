@@ -1,0 +1,282 @@
+"""The HTTP client of actions: sent once, bounded, and silent about secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+
+from app.runtime import http_client
+from app.runtime.http_client import HttpCall, HttpSender, HttpSendError
+from tests.unit.runtime.pki import Authority
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Site:
+    """A little web site and what it was asked."""
+
+    url: str = ""
+    requests: list[web.Request] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[Site]:
+    site = Site()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        site.requests.append(request)
+        site.bodies.append(await request.read())
+        return await handler(request)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    scheme = "https" if tls else "http"
+    site.url = f"{scheme}://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield site
+    finally:
+        await runner.cleanup()
+
+
+async def greet(_request: web.Request) -> web.StreamResponse:
+    return web.Response(text="hello", headers={"X-Version": "7"})
+
+
+async def failure(call: HttpCall) -> HttpSendError:
+    async with HttpSender() as http:
+        with pytest.raises(HttpSendError) as caught:
+            await http.send(call)
+    return caught.value
+
+
+async def test_what_is_sent_and_what_comes_back() -> None:
+    async with serving(greet) as site, HttpSender() as http:
+        headers = {"Content-Type": "application/json", "X-Name": "Zürich"}
+        reply = await http.send(HttpCall("POST", site.url + "/a?b=c", headers, b'{"x":1}'))
+        request = site.requests[0]
+        assert (reply.status, reply.body, reply.truncated) == (200, b"hello", False)
+        assert reply.headers["x-version"] == "7"
+        assert (request.method, request.path_qs, site.bodies) == ("POST", "/a?b=c", [b'{"x":1}'])
+        assert request.headers["Content-Type"] == "application/json"
+        assert request.headers["X-Name"] == "Zürich"
+        assert request.headers["User-Agent"].startswith("drplan/")
+
+
+async def test_a_body_without_content_type_gets_none() -> None:
+    async with serving(greet) as site, HttpSender() as http:
+        await http.send(HttpCall("POST", site.url, body=b"x"))
+        assert "Content-Type" not in site.requests[0].headers
+
+
+async def test_failure_statuses_are_replies() -> None:
+    async def unavailable(_request: web.Request) -> web.StreamResponse:
+        return web.Response(text="later", status=503, headers={"Retry-After": "3"})
+
+    async with serving(unavailable) as site, HttpSender() as http:
+        reply = await http.send(HttpCall("GET", site.url))
+    assert (reply.status, reply.body, reply.headers["retry-after"]) == (503, b"later", "3")
+
+
+async def test_bodies_are_bounded_also_when_compressed() -> None:
+    async def big(request: web.Request) -> web.StreamResponse:
+        if request.path == "/gzip":
+            return web.Response(body=gzip.compress(b"x" * 1_000_000), headers={"Content-Encoding": "gzip"})
+        return web.Response(body=b"x" * 1_000_000)
+
+    async with serving(big) as site, HttpSender() as http:
+        for path in ("/", "/gzip"):
+            reply = await http.send(HttpCall("GET", site.url + path, max_bytes=1000))
+            assert (len(reply.body), reply.truncated) == (1000, True)
+        exact = await http.send(HttpCall("GET", site.url, max_bytes=1_000_000))
+        assert (len(exact.body), exact.truncated) == (1_000_000, False)
+
+
+async def test_redirects_are_followed_unless_told_otherwise() -> None:
+    async def redirect(request: web.Request) -> web.StreamResponse:
+        if request.path == "/from":
+            raise web.HTTPTemporaryRedirect("/to")
+        return web.Response(text=request.path)
+
+    async with serving(redirect) as site, HttpSender() as http:
+        assert (await http.send(HttpCall("POST", site.url + "/from", body=b"x"))).body == b"/to"
+        assert site.bodies == [b"x", b"x"]
+        assert (await http.send(HttpCall("GET", site.url + "/from", follow_redirects=False))).status == 307
+
+
+async def test_endless_redirects_are_final() -> None:
+    async def around(_request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("/")
+
+    async with serving(around) as site:
+        error = await failure(HttpCall("GET", site.url))
+    assert "more than 10 redirects" in str(error)
+    assert not error.retryable
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST"])
+async def test_a_call_whose_connection_broke_was_sent_once(method: str) -> None:
+    async def cut(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with serving(cut) as site:
+        error = await failure(HttpCall(method, site.url))
+        assert len(site.requests) == 1
+    assert error.retryable
+    assert "broke" in str(error)
+
+
+async def test_an_answer_that_breaks_off_is_no_answer() -> None:
+    async def half(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b"half")
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    async with serving(half) as site:
+        assert (await failure(HttpCall("GET", site.url))).retryable
+
+
+@pytest.mark.parametrize("where", ["head", "body"])
+async def test_the_timeout_covers_the_whole_call(where: str) -> None:
+    async def slow(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        if where == "body":
+            await response.prepare(request)
+            for _ in range(100):
+                await response.write(b"x")
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(60)
+        return response
+
+    async with serving(slow) as site:
+        error = await failure(HttpCall("GET", site.url, timeout=0.3))
+    assert "no answer within 0.3s" in str(error)
+    assert error.retryable
+
+
+async def test_nobody_listens() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        error = await failure(HttpCall("GET", f"http://127.0.0.1:{free.getsockname()[1]}/"))
+    assert "connection refused" in str(error)
+    assert error.retryable
+
+
+async def test_a_host_that_does_not_exist() -> None:
+    error = await failure(HttpCall("GET", "http://no-such-host.invalid/"))
+    assert "the host name cannot be resolved" in str(error)
+    assert error.retryable
+
+
+@pytest.mark.parametrize("url", ["nope", "http://", "ftp://example.invalid/", "http://a:b:c/", "https://[::1/"])
+async def test_urls_that_are_none_are_final(url: str) -> None:
+    error = await failure(HttpCall("GET", url))
+    assert "the URL is not valid" in str(error)
+    assert not error.retryable
+
+
+async def test_headers_that_http_forbids_are_final() -> None:
+    async with serving(greet) as site:
+        error = await failure(HttpCall("GET", site.url, {"X-A": "b\r\nInjected: c"}))
+        assert site.requests == []
+    assert "characters that HTTP forbids" in str(error)
+    assert not error.retryable
+
+
+async def test_secrets_are_not_in_errors() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://user:hunter2@127.0.0.1:{free.getsockname()[1]}/hook/s3cret?token=t0ken"
+        call = HttpCall("POST", url, {"Authorization": "Bearer abc"}, b"b0dy")
+        error = await failure(call)
+    for secret in ("hunter2", "s3cret", "t0ken", "abc", "b0dy"):
+        assert secret not in str(error)
+    assert "b0dy" not in repr(call)
+    assert "Bearer" not in repr(call)
+
+
+async def test_a_user_in_the_url_is_basic_auth() -> None:
+    async with serving(greet) as site, HttpSender() as http:
+        await http.send(HttpCall("GET", site.url.replace("//", "//u:p@")))
+        assert site.requests[0].headers["Authorization"] == "Basic dTpw"
+
+
+async def test_cookies_are_not_kept() -> None:
+    async def cookie(_request: web.Request) -> web.StreamResponse:
+        return web.Response(headers={"Set-Cookie": "session=1"})
+
+    async with serving(cookie) as site, HttpSender() as http:
+        await http.send(HttpCall("GET", site.url))
+        await http.send(HttpCall("GET", site.url))
+        assert "Cookie" not in site.requests[1].headers
+
+
+async def test_certificates_are_verified_against_the_given_authority() -> None:
+    authority = Authority()
+    async with serving(greet, authority.server_context()) as site, HttpSender() as http:
+        with pytest.raises(HttpSendError, match="certificate is not trusted") as caught:
+            await http.send(HttpCall("GET", site.url))
+        assert not caught.value.retryable
+        assert (await http.send(HttpCall("GET", site.url, ca_bundle=authority.pem))).status == 200
+        assert (await http.send(HttpCall("GET", site.url, verify=False))).status == 200
+
+
+async def test_a_client_certificate_is_shown() -> None:
+    authority = Authority()
+    seen: list[object] = []
+
+    async def look(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        seen.append(request.transport.get_extra_info("peercert"))
+        return web.Response()
+
+    async with serving(look, authority.server_context(client_certificates=True)) as site, HttpSender() as http:
+        pair = authority.issue("client")
+        await http.send(HttpCall("GET", site.url, ca_bundle=authority.pem, client_cert=pair))
+        with pytest.raises(HttpSendError):
+            await http.send(HttpCall("GET", site.url, ca_bundle=authority.pem))
+    assert "client" in str(seen)
+
+
+async def test_a_bad_ca_bundle_or_pair_is_final() -> None:
+    authority = Authority()
+    mixed = (authority.issue("a")[0], authority.issue("b")[1])
+    for call in (
+        HttpCall("GET", "https://127.0.0.1:1", ca_bundle="no pem"),
+        HttpCall("GET", "https://127.0.0.1:1", client_cert=mixed),
+    ):
+        error = await failure(call)
+        assert "not valid PEM, or the key does not fit" in str(error)
+        assert not error.retryable
+
+
+async def test_clients_are_kept_by_tls_settings_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_client, "MAX_CLIENTS", 2)
+    authorities = [Authority() for _ in range(3)]
+    async with serving(greet) as site, HttpSender() as http:
+        for authority in [*authorities, *authorities]:
+            await http.send(HttpCall("GET", site.url, ca_bundle=authority.pem))
+        assert len(http._clients) == 2
+
+
+async def test_many_calls_at_once() -> None:
+    async with serving(greet) as site, HttpSender() as http:
+        replies = await asyncio.gather(*(http.send(HttpCall("GET", site.url)) for _ in range(150)))
+    assert {reply.status for reply in replies} == {200}

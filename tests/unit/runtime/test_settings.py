@@ -1,0 +1,114 @@
+"""Settings from flags and environment, and the one line that says what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+from pydantic import ValidationError
+
+from app.runtime.settings import (
+    CommonSettings,
+    ControllerSettings,
+    WebhookSettings,
+    add_settings_flags,
+    parse_settings,
+    settings_from,
+    settings_parser,
+)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cls in (ControllerSettings, WebhookSettings):
+        for name in cls.model_fields:
+            monkeypatch.delenv(f"DRPLAN_{name.upper()}", raising=False)
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    settings = parse_settings(ControllerSettings, [])
+    assert (settings.bind_address, settings.health_port, settings.metrics_port) == ("0.0.0.0", 8081, 8080)
+    assert (settings.namespace, settings.lease_name) == ("drplan-system", "65498215.bkbcs.tencent.com")
+    assert (settings.lease_duration, settings.renew_deadline, settings.retry_period) == (15.0, 10.0, 2.0)
+    assert (settings.status_interval, settings.shutdown_grace, settings.unknown_after) == (0.5, 7.0, 120.0)
+    assert parse_settings(WebhookSettings, []).webhook_port == 9443
+
+
+def test_identities_differ_between_processes() -> None:
+    assert parse_settings(ControllerSettings, []).identity != parse_settings(ControllerSettings, []).identity
+
+
+def test_flag_before_environment_before_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRPLAN_HEALTH_PORT", "1111")
+    monkeypatch.setenv("DRPLAN_METRICS_PORT", "2222")
+    settings = parse_settings(ControllerSettings, ["--health-port", "3333"])
+    assert (settings.health_port, settings.metrics_port) == (3333, 2222)
+
+
+@pytest.mark.parametrize(
+    ("argv", "value"),
+    [([], True), (["--leader-elect"], True), (["--leader-elect=false"], False), (["--no-leader-elect"], False)],
+)
+def test_booleans(argv: list[str], value: bool) -> None:
+    assert parse_settings(ControllerSettings, argv).leader_elect is value
+
+
+def test_settings_do_not_change() -> None:
+    settings = parse_settings(CommonSettings, [])
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.health_port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("argv", "env", "line"),
+    [
+        (["--health-port", "x"], {}, "p: --health-port: found 'x': input should be a valid integer"),
+        ([], {"HEALTH_PORT": "99999"}, "p: DRPLAN_HEALTH_PORT: found '99999': input should be less than"),
+        (["--log-level=loud"], {}, "p: --log-level: found 'loud': input should be 'debug', 'info', 'warning' or"),
+        (["--leader-elect=maybe"], {}, "p: --leader-elect: found 'maybe': input should be a valid boolean"),
+        (["--lease-duration=5"], {}, "p: lease_duration (5 s) must be greater than renew_deadline (10 s)"),
+        (["--nonsense"], {}, "p: unrecognized arguments: --nonsense; see --help"),
+        (["--health"], {}, "p: unrecognized arguments: --health"),
+    ],
+)
+def test_a_wrong_value_ends_with_one_line(
+    argv: list[str],
+    env: dict[str, str],
+    line: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(f"DRPLAN_{name}", value)
+    with pytest.raises(SystemExit) as ended:
+        parse_settings(ControllerSettings, argv, prog="p")
+    assert ended.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(line)
+    assert printed.count("\n") == 1
+
+
+def test_all_wrong_values_come_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_settings(ControllerSettings, ["--health-port=x", "--status-interval=-1"], prog="p")
+    printed = capsys.readouterr().err
+    assert "--health-port" in printed
+    assert "--status-interval" in printed
+
+
+def test_every_setting_is_a_flag_and_a_variable_in_the_help() -> None:
+    for cls in (ControllerSettings, WebhookSettings):
+        text = " ".join(settings_parser(cls).format_help().split())
+        for name, field in cls.model_fields.items():
+            assert f"--{name.replace('_', '-')}" in text
+            assert f"DRPLAN_{name.upper()}" in text
+            assert field.description
+
+
+def test_as_a_subcommand() -> None:
+    parser = argparse.ArgumentParser(prog="drplan")
+    commands = parser.add_subparsers(dest="command")
+    controller = commands.add_parser("controller")
+    add_settings_flags(controller, ControllerSettings)
+    parsed = parser.parse_args(["controller", "--namespace", "dr"])
+    assert settings_from(ControllerSettings, parsed, controller).namespace == "dr"
