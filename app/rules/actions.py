@@ -54,13 +54,11 @@ def _check_timeout(spot: Spot, timeout: str | None) -> None:
     if not timeout:
         return
     try:
-        if parse_duration(timeout) <= timedelta(0):
-            spot.error(
-                "W25", f"invalid timeout {timeout}: timeout must be positive", "timeout", found=timeout, runnable=True
-            )
+        why = "timeout must be positive" if parse_duration(timeout) <= timedelta(0) else ""
     except ValueError as error:
-        text = f"invalid timeout {timeout}: {error} (a duration such as 90s, 5m or 1h30m)"
-        spot.error("W25", text, "timeout", found=timeout, runnable=True)
+        why = f"{error} (write a duration such as 90s, 5m or 1h30m)"
+    if why:
+        spot.error("W25", f"invalid timeout {timeout}: {why}", "timeout", found=timeout, runnable=True)
 
 
 def _check_retry(spot: Spot, body: ActionBody) -> None:

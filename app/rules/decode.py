@@ -37,24 +37,26 @@ class UndecodableError(ValueError):
         super().__init__(f"the {kind} cannot be decoded: {texts}")
 
 
-_SCHEMA_RULES: tuple[tuple[str, re.Pattern[str], str, str], ...] = (
-    ("W1", re.compile(r"spec\.actions"), "too_short|missing", "at least one action is required"),
-    ("P1", re.compile(r"spec\.stages"), "too_short|missing", "at least one stage is required"),
-    ("W3", re.compile(r"spec\.actions\[(\d+)\]\.name"), "too_short|missing", "action[{0}]: name is required"),
+_ABSENT = ("missing", "too_short", "string_too_short")
+
+_SCHEMA_RULES: tuple[tuple[str, re.Pattern[str], tuple[str, ...], str], ...] = (
+    ("W1", re.compile(r"spec\.actions"), _ABSENT, "at least one action is required"),
+    ("W3", re.compile(r"spec\.actions\[(\d+)\]\.name"), _ABSENT, "action[{0}]: name is required"),
     (
         "W19",
         re.compile(r"spec\.actions\[(\d+)\]\.type"),
-        "enum",
+        ("enum",),
         "action[{0}] '{name}': unsupported action type '{found}'",
     ),
-    ("P3", re.compile(r"spec\.stages\[(\d+)\]\.name"), "too_short|missing", "stage[{0}]: name is required"),
+    ("P1", re.compile(r"spec\.stages"), _ABSENT, "at least one stage is required"),
+    ("P3", re.compile(r"spec\.stages\[(\d+)\]\.name"), _ABSENT, "stage[{0}]: name is required"),
     (
         "P4",
         re.compile(r"spec\.stages\[(\d+)\]\.workflows"),
-        "too_short|missing",
+        _ABSENT,
         "stage[{0}] '{name}': at least one workflow is required",
     ),
-    ("E1", re.compile(r"spec\.planRef"), "missing", "planRef is required"),
+    ("E1", re.compile(r"spec\.planRef"), _ABSENT, "planRef is required"),
 )
 """Rules of the contract that the schema enforces first: id, field, pydantic's error types, text."""
 
@@ -81,7 +83,7 @@ def decode(model: type[M], data: Mapping[str, Any]) -> M | Report:
     try:
         return model.from_wire(data)
     except ValidationError as error:
-        findings = [_contract_finding(details, data) for details in error.errors()]
+        findings = [_contract_finding(details, data) for details in _details(error)]
         if all(finding is not None for finding in findings):
             return Report(errors=tuple(finding for finding in findings if finding is not None))
         kind = str(model.model_fields["kind"].default) if "kind" in model.model_fields else model.__name__
@@ -90,7 +92,19 @@ def decode(model: type[M], data: Mapping[str, Any]) -> M | Report:
 
 def member_problems(error: ValidationError) -> tuple[Problem, ...]:
     """What a ValidationError complains about, with field paths."""
-    return tuple(Problem(_path(details), _text(details)) for details in error.errors())
+    return tuple(Problem(_path(details), _text(details)) for details in _details(error))
+
+
+def _details(error: ValidationError) -> list[ErrorDetails]:
+    """The errors, without the "too short" that pydantic adds for a list whose items are wrong."""
+    details = error.errors()
+    locations = [each["loc"] for each in details]
+    return [
+        each
+        for each in details
+        if each["type"] != "too_short"
+        or not any(loc != each["loc"] and loc[: len(each["loc"])] == each["loc"] for loc in locations)
+    ]
 
 
 def _path(details: ErrorDetails) -> str:

@@ -108,7 +108,7 @@ def _check_source(item: Spot, parameter: Parameter, rules: ParameterRules) -> No
     source = parameter.value_from
     if source is None:
         return
-    if parameter.value and rules.exclusive:
+    if parameter.value and source.manifest_ref is not None and rules.exclusive:
         item.error(rules.exclusive, ": value and valueFrom are mutually exclusive")
     if source.manifest_ref is not None:
         _check_reference(item.below("valueFrom.manifestRef", ".valueFrom.manifestRef: "), source.manifest_ref, rules)

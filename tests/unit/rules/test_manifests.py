@@ -1,0 +1,62 @@
+"""Reading YAML safely, and manifests with placeholders."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.rules.manifests import ManifestError, load_documents
+from app.rules.workflow import check_workflow
+from tests.unit.rules.builders import CONFIG_MAP, resource, workflow
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 100_000, "? " * 100_000])
+def test_deep_nesting_is_refused_before_it_overflows_the_stack(text: str) -> None:
+    with pytest.raises(ManifestError):
+        load_documents(text)
+
+
+def test_an_alias_bomb_is_refused() -> None:
+    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    with pytest.raises(ManifestError, match="when its aliases are expanded"):
+        load_documents("\n".join(levels))
+
+
+def test_ordinary_aliases_work() -> None:
+    assert load_documents("a: &x {k: v}\nb: *x\n") == [{"a": {"k": "v"}, "b": {"k": "v"}}]
+
+
+def test_scalars_are_read_as_kubectl_reads_them() -> None:
+    text = "{t: 2001-12-14, s: 12:30:45, o: on, n: 1, f: 1.5, e: 1e3, z: 0644, x: 0x1f, q: '1'}"
+    assert load_documents(text) == [
+        {"t": "2001-12-14", "s": "12:30:45", "o": True, "n": 1, "f": 1.5, "e": 1000.0, "z": 420, "x": 31, "q": "1"}
+    ]
+
+
+def test_empty_documents_do_not_count() -> None:
+    assert load_documents("---\n---\na: 1\n---\n# nothing\n") == [{"a": 1}]
+
+
+@pytest.mark.parametrize("text", ["!!python/object/apply:os.system [x]", "a: !!binary ü", "\x00", "a: *nowhere"])
+def test_what_cannot_be_read_is_one_kind_of_error(text: str) -> None:
+    with pytest.raises(ManifestError):
+        load_documents(text)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        CONFIG_MAP.replace("name: c", "name: $(params.n)-x"),
+        CONFIG_MAP.replace("name: c", "name: {{ .params.n }}"),
+        CONFIG_MAP + "data:\n  k: $(params.a)\n  l: '$$(params.a)'\n",
+        "apiVersion: $(params.v)\nkind: $(params.k)\nmetadata: {name: $(params.n)}\n",
+    ],
+)
+def test_placeholders_do_not_disturb(manifest: str) -> None:
+    assert check_workflow(workflow(resource(manifest))).errors == ()
+
+
+def test_a_manifest_that_gets_its_structure_by_a_placeholder_only_warns() -> None:
+    report = check_workflow(workflow(resource("$(params.head)\nmetadata:\n  name: x\n")))
+    assert report.ok
+    assert any("KubernetesResource.Manifest" in warning for warning in report.warnings)
