@@ -129,7 +129,7 @@ def _record(run: Run, phase: Phase) -> ExecutionRecord:
 
 
 def _with_record(plan: DRPlanStatus, record: ExecutionRecord, *, add: bool) -> tuple[ExecutionRecord, ...]:
-    """Return the history with `record` in the place of the run's own one, else on top if it may be added; at most ten."""
+    """Return the history with `record` in place of the run's own one, else on top if it may be added; at most ten."""
     history = plan.execution_history
     for index, old in enumerate(history):
         if _same(old, record.uid, record.name):

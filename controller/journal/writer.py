@@ -31,8 +31,8 @@ class JournalClosed(Exception):  # noqa: N818 - a fact about this process, not a
 class Journal:
     """The one writer of the journal (design: invariants 1, 2 and 4).
 
-    `claim` fences off an earlier leader and returns what its runs left; `run` writes until it is cancelled. An entry is
-    kept until a status write covers it (`release`) or its run is over (`forget`).
+    `claim` fences off an earlier leader and returns what its runs left; `run` writes until it is cancelled. An entry
+    is kept until a status write covers it (`release`) or its run is over (`forget`).
     """
 
     def __init__(self, kube: KubeClient, namespace: str, identity: str) -> None:
@@ -54,7 +54,7 @@ class Journal:
         return self._header.epoch
 
     async def claim(self) -> dict[str, list[Entry]]:
-        """Take the journal over and return the entries of each run, by uid. Raises `DamagedSegmentError`, `KubeError`."""
+        """Take the journal over and return each run's entries, by uid. Raises `DamagedSegmentError`, `KubeError`."""
         self._header, self._segments = await self._store.claim(self._identity)
         recovered = entries_by_run(self._segments)
         log.info(

@@ -1,0 +1,1 @@
+"""The `drplan` command line."""

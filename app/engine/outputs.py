@@ -1,0 +1,51 @@
+"""Fields of outputs that `$(outputs.<action>.<field>)` can name (decision P8).
+
+| action type | fields |
+|---|---|
+| HTTP | `statusCode`, `body` (its first 1000 bytes) |
+| any other | `apiVersion`, `kind`, `namespace`, `name`, `uid` of the (first) object |
+"""
+
+from __future__ import annotations
+
+from app.engine.definition import WorkflowDefinition, references
+from app.models.execution import ActionOutputs, ActionStatus
+from app.models.phases import Phase
+
+HTTP_FIELDS = ("statusCode", "body")
+OBJECT_FIELDS = ("apiVersion", "kind", "namespace", "name", "uid")
+
+
+def output_fields(outputs: ActionOutputs | None) -> dict[str, str]:
+    """Return the fields that templates can name, as text."""
+    if outputs is None:
+        return {}
+    if outputs.http_response is not None:
+        return {"statusCode": str(outputs.http_response.status_code), "body": outputs.http_response.body}
+    for ref in references(outputs):
+        return {
+            "apiVersion": ref.api_version,
+            "kind": ref.kind,
+            "namespace": ref.namespace,
+            "name": ref.name,
+            "uid": ref.uid,
+        }
+    return {}
+
+
+def outputs_of_predecessors(
+    definition: WorkflowDefinition, actions: tuple[ActionStatus, ...], index: int
+) -> dict[str, dict[str, str]]:
+    """Return the outputs of the actions that surely ended before the one at `index`, by action name."""
+    before: set[int] = set()
+    open_ = list(definition.actions[index].after)
+    while open_:
+        earlier = open_.pop()
+        if earlier not in before:
+            before.add(earlier)
+            open_.extend(definition.actions[earlier].after)
+    return {
+        actions[earlier].name: output_fields(actions[earlier].outputs)
+        for earlier in sorted(before)
+        if actions[earlier].phase is Phase.SUCCEEDED
+    }

@@ -1,0 +1,100 @@
+"""What follows the end of a run: its target is marked, its plan completed, its lock released. All of it idempotent."""
+
+from __future__ import annotations
+
+from app.engine import notes
+from app.engine.history import Run, completed, ended_before_lock
+from app.engine.revert import mark_reverted, revert_definition
+from app.kube.errors import Conflict, NotFound
+from app.kube.resources import EXECUTIONS
+from app.models.base import API_VERSION
+from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
+from app.models.phases import Operation
+from app.models.plan import DRPlan, DRPlanStatus
+from app.models.snapshot import Snapshot
+from app.runtime import metrics
+from app.runtime.logging import get_logger
+from controller.plan_status import change_plan_status
+from controller.services import Services
+
+log = get_logger(__name__)
+
+_ATTEMPTS = 10
+
+
+async def complete(services: Services, execution: DRPlanExecution, snapshot: Snapshot | None) -> None:
+    """Carry a run that has ended over to its target and its plan (decisions D7 and R2a).
+
+    The target goes first: as long as the plan's lock names the run, a crash in between is repaired.
+    """
+    target_uid = ""
+    if execution.spec.operation_type is Operation.REVERT and snapshot is not None and snapshot.target is not None:
+        target_uid = snapshot.target.uid
+        await _mark_target(services, execution, snapshot)
+    run = Run.of(execution, target_uid=target_uid)
+
+    async def change(plan: DRPlan) -> DRPlanStatus:
+        return completed(plan.status, run)
+
+    await change_plan_status(services, execution.metadata.namespace, execution.spec.plan_ref, change)
+
+
+async def record_unstarted(services: Services, execution: DRPlanExecution) -> None:
+    """Record an execution that ended before it owned its plan; done before its own status is written (decision D7)."""
+    run = Run.of(execution)
+
+    async def change(plan: DRPlan) -> DRPlanStatus:
+        return ended_before_lock(plan.status, run)
+
+    await change_plan_status(services, execution.metadata.namespace, execution.spec.plan_ref, change)
+
+
+def count_end(operation: Operation, status: DRPlanExecutionStatus) -> None:
+    """Count the end of a run in the metrics (decision O3)."""
+    if status.phase is None:
+        return
+    metrics.executions_total.labels(operation=operation.value, phase=status.phase.value).inc()
+    if status.start_time is not None and status.completion_time is not None:
+        seconds = (status.completion_time - status.start_time).total_seconds()
+        metrics.execution_duration_seconds.labels(operation=operation.value).observe(max(seconds, 0.0))
+
+
+def announce_end(
+    services: Services, stored: dict[str, object], operation: Operation, status: DRPlanExecutionStatus
+) -> None:
+    """Write the Event of an end that no runner announced."""
+    note = notes.ended(operation, status)
+    services.recorder.emit(stored, note.type, note.reason, note.message)
+
+
+async def _mark_target(services: Services, execution: DRPlanExecution, snapshot: Snapshot) -> None:
+    """Mark what a Revert took back on the execution it took back, if that still exists."""
+    target = snapshot.target
+    if target is None or not execution.status.stage_statuses:
+        return
+    definition = revert_definition(snapshot)
+    for _ in range(_ATTEMPTS):
+        try:
+            stored = await services.kube.get(EXECUTIONS, target.name, namespace=execution.metadata.namespace)
+        except NotFound:
+            return
+        if stored["metadata"]["uid"] != target.uid:
+            return
+        status = DRPlanExecution.from_wire(stored).status
+        marked = mark_reverted(status, definition, execution.status, execution.metadata.name)
+        if marked == status:
+            return
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "DRPlanExecution",
+            "metadata": {key: stored["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")},
+            "status": marked.to_wire(),
+        }
+        try:
+            services.executions.remember(await services.kube.replace(EXECUTIONS, body, subresource="status"))
+        except Conflict:
+            continue
+        except NotFound:
+            return
+        return
+    raise Conflict(409, "Conflict", f"the status of DRPlanExecution {target.name} changed {_ATTEMPTS} times in a row")

@@ -1,0 +1,167 @@
+"""One attempt of one action: from its definition to an outcome, with parameters, secrets, time-out and redaction."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from app.engine.decide import deadline
+from app.engine.definition import Address, Forward, RollBack, RunDefinition
+from app.engine.durations import format_duration
+from app.engine.names import ActionIdentity
+from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
+from app.engine.outputs import output_fields, outputs_of_predecessors
+from app.engine.templates import Scope, secret_values
+from app.engine.text import redact, single_line
+from app.engine.tree import action_at
+from app.kube.errors import KubeError, is_transient
+from app.models.actions import ActionType
+from app.models.execution import ActionOutputs, DRPlanExecutionStatus, RevertOptions
+from app.models.snapshot import Snapshot
+from app.runtime.logging import get_logger
+from controller.actions.base import ActionContext
+from controller.parameters import ParameterError, read_secrets
+from controller.services import Services
+from controller.snapshots import Owner
+
+log = get_logger(__name__)
+
+OVERTIME = 15.0
+"""Seconds that an executor may take beyond an action's time-out to observe and tidy up."""
+
+
+async def attempt(
+    services: Services,
+    snapshot: Snapshot,
+    definition: RunDefinition,
+    status: DRPlanExecutionStatus,
+    address: Address,
+    *,
+    in_doubt: bool,
+) -> Outcome:
+    """Run one attempt and return its outcome; secrets are masked in everything it says.
+
+    An executor that fails in a way nobody foresaw ends its action Failed, and is logged with its traceback: one broken
+    action must not take the other runs down.
+    """
+    node = definition.action(address)
+    step = node.step
+    if step is None:
+        return Failed(f"action {node.name} has nothing to run")
+    try:
+        context = await _context(services, snapshot, definition, status, address, step, in_doubt=in_doubt)
+    except (ParameterError, KubeError) as error:
+        return Failed(single_line(str(error)), retryable=is_transient(error))
+    try:
+        async with asyncio.timeout_at(context.deadline + OVERTIME):
+            outcome = await _run(services, step, context)
+    except TimeoutError:
+        outcome = Failed(f"timed out after {context.timeout_text}")
+    except Exception as error:
+        log.exception("action failed in an unforeseen way", action=node.name, type=node.type)
+        outcome = Failed(f"internal error in {node.type} action: {type(error).__name__}: {error}")
+    return _masked(outcome, secret_values(context.scope))
+
+
+async def _run(services: Services, step: Forward | RollBack, context: ActionContext) -> Outcome:
+    executor = services.executors[step.type]
+    if isinstance(step, Forward):
+        return await executor.execute(step.body, context)
+    if not step.custom:
+        return await executor.rollback(step.body, step.outputs, context)
+    outcome = await executor.execute(step.body, context)
+    if isinstance(outcome, Succeeded):
+        kind = "custom HTTP rollback action" if step.type is ActionType.HTTP else "custom rollback action"
+        return replace(outcome, message=f"Rolled back: executed {kind}")
+    if isinstance(outcome, Failed):
+        return replace(outcome, message=f"Custom rollback failed: {outcome.message}")
+    return outcome
+
+
+async def _context(
+    services: Services,
+    snapshot: Snapshot,
+    definition: RunDefinition,
+    status: DRPlanExecutionStatus,
+    address: Address,
+    step: Forward | RollBack,
+    *,
+    in_doubt: bool,
+) -> ActionContext:
+    stage, workflow, node = definition.stages[address.stage], definition.workflow(address), definition.action(address)
+    used = snapshot.stages[stage.run].workflows[workflow.run]
+    loop = asyncio.get_running_loop()
+    left = (deadline(definition, status, address) - services.now()).total_seconds()
+    secrets = await read_secrets(used.secret_params, services.kube)
+    identity = ActionIdentity(snapshot.execution_uid, stage.name, workflow.run, node.name)
+    return ActionContext(
+        kube=services.kube,
+        http=services.http,
+        execution_name=snapshot.execution_name,
+        execution_namespace=snapshot.execution_namespace,
+        execution_uid=snapshot.execution_uid,
+        plan_name=snapshot.plan_name,
+        stage=stage.name,
+        workflow_index=workflow.run,
+        action=node.name,
+        identity=str(identity),
+        workflow_namespace=used.namespace,
+        scope=Scope(
+            params={**used.params, **secrets},
+            plan_name=snapshot.plan_name,
+            execution_name=snapshot.execution_name,
+            mode=definition.mode,
+            outputs=_outputs(snapshot, definition, status, address, step),
+            secrets=frozenset(secrets),
+        ),
+        attempt=action_at(status, address).attempt,
+        deadline=loop.time() + left,
+        timeout_text=format_duration(node.timeout),
+        in_doubt=in_doubt,
+        priors=services.snapshots.priors(_owner_of_priors(snapshot, step)),
+        missing_resources=(snapshot.revert_options or RevertOptions()).missing_resources,
+        explained_absence=isinstance(step, RollBack) and step.explained,
+    )
+
+
+def _owner_of_priors(snapshot: Snapshot, step: Forward | RollBack) -> Owner:
+    """An automatic rollback reads what the target run recorded; everything else records for its own run."""
+    if isinstance(step, RollBack) and not step.custom and snapshot.target is not None:
+        return Owner(snapshot.target.uid, snapshot.execution_namespace, snapshot.target.name)
+    return Owner(snapshot.execution_uid, snapshot.execution_namespace, snapshot.execution_name)
+
+
+def _outputs(
+    snapshot: Snapshot,
+    definition: RunDefinition,
+    status: DRPlanExecutionStatus,
+    address: Address,
+    step: Forward | RollBack,
+) -> dict[str, dict[str, str]]:
+    """Return the outputs that templates see: a rollback sees those of the workflow run it takes back."""
+    if isinstance(step, RollBack):
+        target = snapshot.target
+        if target is None:
+            return {}
+        at = step.target_address
+        run = target.status.stage_statuses[at.stage].workflow_executions[at.workflow]
+        return {action.name: output_fields(action.outputs) for action in run.action_statuses if action.outputs}
+    run = status.stage_statuses[address.stage].workflow_executions[address.workflow]
+    return outputs_of_predecessors(definition.workflow(address), run.action_statuses, address.action)
+
+
+def _masked(outcome: Outcome, secrets: frozenset[str]) -> Outcome:
+    if not secrets:
+        return outcome
+    message = redact(outcome.message, secrets)
+    if isinstance(outcome, NothingToDo) or outcome.outputs is None:
+        return replace(outcome, message=message)
+    return replace(outcome, message=message, outputs=_masked_outputs(outcome.outputs, secrets))
+
+
+def _masked_outputs(outputs: ActionOutputs, secrets: frozenset[str]) -> ActionOutputs:
+    response = outputs.http_response
+    if response is None:
+        return outputs
+    masked = response.model_copy(update={"body": redact(response.body, secrets)})
+    return outputs.model_copy(update={"http_response": masked})

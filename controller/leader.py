@@ -1,0 +1,162 @@
+"""What only the leader does: reconcilers fed by the caches, runs, the journal, the sweep."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from app.kube.errors import KubeError, NotFound
+from app.kube.resources import EXECUTIONS
+from app.kube.stream import EventType
+from app.models.phases import Phase
+from app.runtime.logging import get_logger
+from app.runtime.tasks import TaskOwner
+from controller.journal import Entry
+from controller.queue import Key, WorkQueue
+from controller.reconcilers.execution import ExecutionReconciler
+from controller.reconcilers.plan import PlanReconciler
+from controller.reconcilers.workflow import WorkflowReconciler
+from controller.runs import Runs
+from controller.services import Services
+
+log = get_logger(__name__)
+
+BY_WORKFLOW = "workflow"
+BY_PLAN = "plan"
+
+
+async def lead(services: Services, recovered: dict[str, list[Entry]], stop: asyncio.Event) -> None:
+    """Reconcile and run until `stop` is set, then wind down within the grace period."""
+    async with TaskOwner("leader") as owner:
+        owner.spawn("journal", services.journal.run())
+        runs = Runs(services, owner, lambda key, delay: executions.add_after(key, delay))
+        executions = WorkQueue("drplanexecution", ExecutionReconciler(services, runs, recovered).reconcile)
+        plans = WorkQueue("drplan", PlanReconciler(services).reconcile)
+        workflows = WorkQueue("drworkflow", WorkflowReconciler(services).reconcile)
+        _Feed(services, runs, workflows, plans, executions).connect()
+        for queue in (workflows, plans, executions):
+            owner.spawn(queue.name, queue.run())
+        owner.spawn("sweep", sweep(services, recovered))
+        log.info("leading", epoch=services.journal.epoch)
+        await stop.wait()
+        log.info("shutting down", grace=services.settings.shutdown_grace)
+        await runs.drain(services.settings.shutdown_grace)
+        owner.cancel_all()
+
+
+class _Feed:
+    """Turns changes in the caches into keys to reconcile."""
+
+    def __init__(
+        self, services: Services, runs: Runs, workflows: WorkQueue, plans: WorkQueue, executions: WorkQueue
+    ) -> None:
+        self._services = services
+        self._runs = runs
+        self._workflows = workflows
+        self._plans = plans
+        self._executions = executions
+
+    def connect(self) -> None:
+        services = self._services
+        services.plans.add_index(BY_WORKFLOW, _workflows_of_plan)
+        services.executions.add_index(BY_PLAN, _plan_of_unstarted)
+        services.workflows.subscribe(self._on_workflow)
+        services.plans.subscribe(self._on_plan)
+        services.executions.subscribe(self._on_execution)
+        for cache, queue in (
+            (services.workflows, self._workflows),
+            (services.plans, self._plans),
+            (services.executions, self._executions),
+        ):
+            for obj in cache.items():
+                queue.add(key_of(obj))
+
+    def _on_workflow(self, event: EventType, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
+        del event
+        obj = new or old
+        if obj is None:
+            return
+        key = key_of(obj)
+        if new is not None:
+            self._workflows.add(key)
+        if old is None or new is None or _generation(old) != _generation(new):
+            for plan in self._services.plans.by_index(BY_WORKFLOW, "/".join(key)):
+                self._plans.add(key_of(plan))
+
+    def _on_plan(self, event: EventType, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
+        del event, old
+        if new is None:
+            return
+        key = key_of(new)
+        self._plans.add(key)
+        for execution in self._services.executions.by_index(BY_PLAN, "/".join(key)):
+            self._executions.add(key_of(execution))
+
+    def _on_execution(self, event: EventType, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
+        del event
+        if new is None:
+            if old is not None:
+                self._plans.add((key_of(old)[0], old["spec"]["planRef"]))
+                run = self._runs.get(old["metadata"]["uid"])
+                if run is not None:
+                    run.cancel("Execution removed while running")
+            return
+        if old is not None and self._runs.get(new["metadata"]["uid"]) and not _metadata_changed(old, new):
+            return
+        self._executions.add(key_of(new))
+
+
+async def sweep(services: Services, recovered: dict[str, list[Entry]]) -> None:
+    """Remove snapshots and journal entries of executions that are gone, each after a fresh read."""
+    known = {obj["metadata"]["uid"] for obj in services.executions.items()}
+    for entries in [entries for uid, entries in recovered.items() if uid not in known]:
+        first = entries[0]
+        if await _is_gone(services, first.namespace, first.name, first.uid):
+            services.journal.forget(first.uid)
+    try:
+        owners = await services.snapshots.owners()
+        for owner in owners:
+            if owner.uid not in known and await _is_gone(services, owner.namespace, owner.name, owner.uid):
+                log.info("snapshot of a vanished execution removed", execution=f"{owner.namespace}/{owner.name}")
+                await services.snapshots.delete(owner.uid)
+    except KubeError as error:
+        log.warning("stray snapshots stay until the next start", error=str(error))
+
+
+async def _is_gone(services: Services, namespace: str, name: str, uid: str) -> bool:
+    try:
+        found = await services.kube.get(EXECUTIONS, name, namespace=namespace)
+    except NotFound:
+        return True
+    except KubeError as error:
+        log.warning("cannot tell whether an execution is gone", execution=f"{namespace}/{name}", error=str(error))
+        return False
+    return bool(found["metadata"]["uid"] != uid)
+
+
+def key_of(obj: dict[str, Any]) -> Key:
+    """Return namespace and name of an object."""
+    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+
+
+def _generation(obj: dict[str, Any]) -> int:
+    return int(obj["metadata"].get("generation", 0))
+
+
+def _metadata_changed(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    members = ("annotations", "labels", "finalizers", "deletionTimestamp", "generation", "uid")
+    return any(old["metadata"].get(member) != new["metadata"].get(member) for member in members)
+
+
+def _workflows_of_plan(plan: dict[str, Any]) -> Iterable[str]:
+    namespace = plan["metadata"].get("namespace", "")
+    for stage in (plan.get("spec") or {}).get("stages") or ():
+        for used in stage.get("workflows") or ():
+            ref = used.get("workflowRef") or {}
+            yield f"{ref.get('namespace') or namespace}/{ref.get('name', '')}"
+
+
+def _plan_of_unstarted(execution: dict[str, Any]) -> Iterable[str]:
+    if (execution.get("status") or {}).get("phase", Phase.PENDING) in ("", Phase.PENDING):
+        yield f"{execution['metadata'].get('namespace', '')}/{(execution.get('spec') or {}).get('planRef', '')}"

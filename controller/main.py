@@ -1,0 +1,171 @@
+"""The controller process: warm caches always, reconcilers and runs only as the leader (design: processes)."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from app.kube.cache import Cache
+from app.kube.client import KubeClient
+from app.kube.config import load_connection
+from app.kube.errors import KubeError
+from app.kube.events import EventRecorder
+from app.kube.lease import LeaderLease, LeaseLost
+from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS
+from app.runtime.health import Health
+from app.runtime.http_client import HttpSender
+from app.runtime.logging import get_logger, setup_logging
+from app.runtime.settings import ControllerSettings
+from app.runtime.tasks import TaskOwner
+from app.service.server import PortError, serve_probes
+from controller.actions.registry import build_registry
+from controller.journal import DamagedSegmentError, Deposed, Journal, JournalClosed
+from controller.leader import lead
+from controller.services import Services
+from controller.snapshots import SnapshotStore
+
+log = get_logger(__name__)
+
+SYNC_TIMEOUT = 60.0
+"""Seconds that the first lists may take before the process gives up and is restarted."""
+EVENT_DRAIN = 1.0
+"""Seconds at the end for events that are not written yet."""
+STALE_SECONDS = 180.0
+"""Age of a watch at which this process no longer counts as ready."""
+
+
+@dataclass(slots=True)
+class _Process:
+    settings: ControllerSettings
+    kube: KubeClient
+    http: HttpSender
+    recorder: EventRecorder
+    lease: LeaderLease
+    caches: dict[str, Cache]
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def main(settings: ControllerSettings) -> int:
+    """Run the controller until SIGTERM or SIGINT; return the exit code: 0, or 1 after an error or a lost lease."""
+    setup_logging(settings.log_level, settings.log_format == "json")
+    try:
+        return asyncio.run(_run(settings))
+    except (KubeError, PortError, DamagedSegmentError) as error:
+        log.error("controller ends", error=str(error))
+        return 1
+
+
+async def _run(settings: ControllerSettings) -> int:
+    connection = load_connection(settings.kubeconfig)
+    async with KubeClient(connection) as kube, HttpSender() as http:
+        process = _Process(
+            settings=settings,
+            kube=kube,
+            http=http,
+            recorder=EventRecorder(kube, instance=settings.identity),
+            lease=_lease(kube, settings),
+            caches={resource.plural: Cache(kube, resource) for resource in (WORKFLOWS, PLANS, EXECUTIONS)},
+        )
+        _listen_for_signals(process.stop)
+        async with TaskOwner("controller") as owner:
+            serve_probes(owner, settings, _health(process))
+            for plural, cache in process.caches.items():
+                owner.spawn(f"cache/{plural}", cache.run())
+            owner.spawn("events", process.recorder.run())
+            code = await _lead_until_stopped(process)
+            await process.recorder.drain(EVENT_DRAIN)
+            owner.cancel_all()
+        return code
+
+
+def _lease(kube: KubeClient, settings: ControllerSettings) -> LeaderLease:
+    return LeaderLease(
+        kube,
+        namespace=settings.namespace,
+        name=settings.lease_name,
+        identity=settings.identity,
+        duration=settings.lease_duration,
+        renew_deadline=settings.renew_deadline,
+        retry=settings.retry_period,
+    )
+
+
+async def _lead_until_stopped(process: _Process) -> int:
+    """Wait for the lease and work until told to stop. Every way to lose the lead ends the process."""
+    async with TaskOwner("lead") as owner:
+        work = owner.spawn("lead", _guarded_lead(process))
+        stop = owner.spawn("stop", process.stop.wait())
+        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done() and not process.lease.is_leader:
+            work.cancel()
+        stop.cancel()
+        await asyncio.wait({work})
+    return 0 if work.cancelled() else work.result()
+
+
+async def _guarded_lead(process: _Process) -> int:
+    code = 0
+    try:
+        if process.settings.leader_elect:
+            await process.lease.lead(lambda: _work(process))
+        else:
+            await _work(process)
+    except* (LeaseLost, Deposed, JournalClosed) as group:
+        log.error("this process no longer leads and ends", error=", ".join(_texts(group)))
+        code = 1
+    return code
+
+
+def _texts(group: BaseExceptionGroup[BaseException]) -> list[str]:
+    texts: list[str] = []
+    for error in group.exceptions:
+        texts += _texts(error) if isinstance(error, BaseExceptionGroup) else [str(error)]
+    return list(dict.fromkeys(texts))
+
+
+async def _work(process: _Process) -> None:
+    for cache in process.caches.values():
+        await cache.wait_synced(SYNC_TIMEOUT)
+    settings, lease = process.settings, process.lease
+    journal = Journal(process.kube, settings.namespace, settings.identity)
+    services = Services(
+        settings=settings,
+        kube=process.kube,
+        http=process.http,
+        workflows=process.caches[WORKFLOWS.plural],
+        plans=process.caches[PLANS.plural],
+        executions=process.caches[EXECUTIONS.plural],
+        journal=journal,
+        snapshots=SnapshotStore(process.kube, settings.namespace),
+        recorder=process.recorder,
+        executors=build_registry(),
+        lease_remaining=lease.remaining if settings.leader_elect else lambda: timedelta(days=1).total_seconds(),
+    )
+    recovered = await journal.claim()
+    if settings.leader_elect and (wait := lease.previous_remaining()) > 0:
+        log.info("waiting until the previous leader's lease has expired", seconds=round(wait, 1))
+        await asyncio.sleep(wait)
+    await lead(services, recovered, process.stop)
+
+
+def _health(process: _Process) -> Health:
+    health = Health()
+
+    async def caches() -> str | None:
+        for plural, cache in process.caches.items():
+            if not cache.synced:
+                return f"the first list of {plural} is not complete"
+            if cache.seconds_since_last_line > STALE_SECONDS:
+                return f"the watch of {plural} has been silent for {cache.seconds_since_last_line:.0f} s"
+        return None
+
+    health.add_check("caches", caches)
+    return health
+
+
+def _listen_for_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)

@@ -1,0 +1,71 @@
+"""Changing a plan's status: read fresh, compute, write with the resourceVersion that was read (invariants 4, 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from pydantic import ValidationError
+
+from app.kube.errors import Conflict, NotFound
+from app.kube.resources import PLANS
+from app.models.plan import DRPlan, DRPlanStatus
+from controller.services import Services
+
+ATTEMPTS = 10
+"""Conflicts in a row that are taken before the reconcile gives up and is repeated later."""
+
+Change = Callable[[DRPlan], Awaitable[DRPlanStatus | None]]
+"""Computes the new status of a plan from its current state; None when nothing is to change."""
+
+
+class PlanUnreadableError(Exception):
+    """A stored plan that does not decode; the message names it and the members at fault."""
+
+
+async def read_plan(services: Services, namespace: str, name: str) -> DRPlan | None:
+    """Return a plan, read fresh; None when there is none. Raises `PlanUnreadableError` and `KubeError`."""
+    try:
+        found = await services.kube.get(PLANS, name, namespace=namespace)
+    except NotFound:
+        return None
+    try:
+        return DRPlan.from_wire(found)
+    except ValidationError as error:
+        raise PlanUnreadableError(f"DRPlan {namespace}/{name} cannot be read: {error}") from error
+
+
+async def change_plan_status(services: Services, namespace: str, name: str, change: Change) -> DRPlan | None:
+    """Apply `change` to a plan's status by compare-and-swap; return the plan after it, None when there is none.
+
+    On a conflict the plan is read again and the change computed anew.
+    """
+    for _ in range(ATTEMPTS):
+        plan = await read_plan(services, namespace, name)
+        if plan is None:
+            return None
+        status = await change(plan)
+        if status is None or status == plan.status:
+            return plan
+        try:
+            stored = await services.kube.replace(
+                PLANS,
+                {
+                    "apiVersion": plan.api_version,
+                    "kind": plan.kind,
+                    "metadata": {
+                        "name": name,
+                        "namespace": namespace,
+                        "uid": plan.metadata.uid,
+                        "resourceVersion": plan.metadata.resource_version,
+                    },
+                    "status": status.to_wire(),
+                },
+                subresource="status",
+            )
+        except Conflict:
+            continue
+        except NotFound:
+            return None
+        services.plans.remember(stored)
+        return DRPlan.from_wire(stored)
+    raise Conflict(409, "Conflict", f"the status of DRPlan {namespace}/{name} changed {ATTEMPTS} times in a row")

@@ -1,0 +1,1 @@
+"""One reconciler a kind: from the state of an object to what is to be done about it."""

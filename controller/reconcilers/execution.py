@@ -1,0 +1,376 @@
+"""DRPlanExecutions: from their state to start, cancel, resume, completion or removal (design: the run)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.engine.abandon import abandoned
+from app.engine.build import execute_definition
+from app.engine.definition import RunDefinition
+from app.engine.fold import IllegalEventError, end_run, fold, initial_status
+from app.engine.history import Run as PlanRun
+from app.engine.history import holds_lock, with_lock
+from app.engine.notes import started
+from app.engine.revert import revert_definition
+from app.engine.texts import EXECUTION_CANCELED
+from app.kube.errors import NotFound
+from app.kube.resources import EXECUTIONS
+from app.models.base import API_VERSION
+from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
+from app.models.names import CANCEL_ANNOTATION, FINALIZER, START_RESTORED_ANNOTATION
+from app.models.phases import Operation, Phase, PlanPhase
+from app.models.plan import DRPlan, DRPlanStatus
+from app.models.snapshot import Snapshot
+from app.rules.execution import already_running, known_invalid
+from app.runtime.logging import get_logger
+from controller.completion import announce_end, complete, count_end, record_unstarted
+from controller.journal import Entry
+from controller.metadata import missing_metadata, restored_from_backup, without_finalizer
+from controller.plan_status import PlanUnreadableError, change_plan_status, read_plan
+from controller.queue import Key
+from controller.reconcilers.plan import settled_lock
+from controller.runner import Run, doubtful
+from controller.runs import Runs
+from controller.services import Services
+from controller.snapshots import SnapshotDamagedError
+from controller.start import StartRefusedError, build_snapshot
+
+log = get_logger(__name__)
+
+VALIDATION_PATIENCE = timedelta(seconds=60)
+"""How long an execution waits for its plan to be validated (decision P2)."""
+DELETED = "Execution deleted while running"
+
+
+class LockHeldError(Exception):
+    """The plan belongs to another execution."""
+
+
+class ExecutionReconciler:
+    """Decides about one execution at a time; what takes long runs in tasks of `Runs`.
+
+    `recovered` are the journal entries that earlier leaders left, by uid.
+    """
+
+    def __init__(self, services: Services, runs: Runs, recovered: dict[str, list[Entry]]) -> None:
+        self._services = services
+        self._runs = runs
+        self._recovered = recovered
+        self._synced_at = services.now()
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Do what the state of one execution asks for; return after how many seconds to look again."""
+        stored = self._services.executions.get(*key)
+        if stored is None:
+            return None
+        try:
+            execution = DRPlanExecution.from_wire(stored)
+        except ValidationError as error:
+            log.error("execution cannot be read", execution="/".join(key), error=str(error))
+            return None
+        run = self._runs.get(execution.metadata.uid)
+        if run is not None:
+            if message := cancel_message(execution):
+                run.cancel(message)
+            return None
+        if execution.phase.is_final:
+            return await self._ended(execution)
+        if execution.phase is Phase.PENDING:
+            return await self._pending(stored, execution)
+        return await self._resume(execution)
+
+    async def _ended(self, execution: DRPlanExecution) -> float | None:
+        """Repair what a crash left undone, keep the finalizer on, or let a deletion go through."""
+        await self._complete_if_owed(execution)
+        if execution.metadata.deletion_timestamp is not None:
+            await self._release(execution)
+        else:
+            await self._adopt(execution)
+        return None
+
+    async def _complete_if_owed(self, execution: DRPlanExecution) -> None:
+        plan = self._services.plans.get(execution.metadata.namespace, execution.spec.plan_ref)
+        if plan is None or not _is_unsettled(plan.get("status") or {}, execution):
+            return
+        snapshot = None
+        if execution.spec.operation_type is Operation.REVERT:
+            try:
+                snapshot = await self._services.snapshots.load(execution.metadata.uid)
+            except SnapshotDamagedError as error:
+                log.error("target of a Revert cannot be marked", execution=execution.metadata.key, error=str(error))
+        await complete(self._services, execution, snapshot)
+        self._services.journal.forget(execution.metadata.uid)
+
+    async def _release(self, execution: DRPlanExecution) -> None:
+        """Remove what belongs to a deleted execution, then its finalizer. Its history record stays."""
+        if FINALIZER not in execution.metadata.finalizers:
+            return
+        await self._services.snapshots.delete(execution.metadata.uid)
+        self._services.journal.forget(execution.metadata.uid)
+        await self._patch(execution, without_finalizer(execution))
+
+    async def _adopt(self, execution: DRPlanExecution) -> DRPlanExecution | None:
+        """Put finalizer and labels on; return the execution with them, None when it is gone."""
+        patch = missing_metadata(execution)
+        return execution if patch is None else await self._patch(execution, patch)
+
+    async def _patch(self, execution: DRPlanExecution, patch: Mapping[str, Any]) -> DRPlanExecution | None:
+        metadata = execution.metadata
+        try:
+            stored = await self._services.kube.patch(EXECUTIONS, metadata.name, patch, namespace=metadata.namespace)
+        except NotFound:
+            return None
+        if FINALIZER in stored["metadata"].get("finalizers", ()) or "deletionTimestamp" not in stored["metadata"]:
+            self._services.executions.remember(stored)
+        return DRPlanExecution.from_wire(stored)
+
+    async def _pending(self, stored: dict[str, Any], execution: DRPlanExecution) -> float | None:
+        if execution.metadata.deletion_timestamp is not None:
+            if FINALIZER in execution.metadata.finalizers:
+                await self._end_unstarted(stored, execution, Phase.CANCELLED, DELETED)
+            return None
+        if restored_from_backup(execution):
+            message = (
+                "This execution was restored from a backup and does not start by itself; annotate it with "
+                f'{START_RESTORED_ANNOTATION}: "true" to start it, or delete it'
+            )
+            await self._wait(execution, message)
+            return None
+        adopted = await self._adopt(execution)
+        if adopted is None:
+            return None
+        if cancel_message(adopted):
+            await self._end_unstarted(stored, adopted, Phase.CANCELLED, EXECUTION_CANCELED)
+            return None
+        try:
+            return await self._start(adopted)
+        except (StartRefusedError, PlanUnreadableError, LockHeldError) as refusal:
+            await self._end_unstarted(stored, adopted, Phase.FAILED, str(refusal))
+            return None
+
+    async def _start(self, execution: DRPlanExecution) -> float | None:
+        namespace, plan_name = execution.metadata.namespace, execution.spec.plan_ref
+        plan = await read_plan(self._services, namespace, plan_name)
+        if plan is None:
+            raise StartRefusedError(f'plan not found: drplans.dr.bkbcs.tencent.com "{plan_name}" not found')
+        if known_invalid(plan):
+            raise StartRefusedError(f"plan {plan_name} is not ready (phase={PlanPhase.INVALID})")
+        if plan.status.observed_generation != plan.metadata.generation:
+            return await self._wait_for_validation(execution)
+        await self._demand_free(plan, execution)
+        snapshot = await self._snapshot(execution, plan)
+        definition = definition_of(snapshot)
+        now = self._services.now()
+        await self._lock(execution.model_copy(update={"status": DRPlanExecutionStatus(start_time=now)}))
+        status = initial_status(
+            definition,
+            now,
+            generation=execution.metadata.generation,
+            resolved_params=snapshot.resolved_params,
+        )
+        written = await self._write_status(execution, status)
+        if written is None:
+            return None
+        self._services.recorder.emit(written, *_note_arguments(definition))
+        self._begin(snapshot, definition, status, written)
+        return None
+
+    async def _snapshot(self, execution: DRPlanExecution, plan: DRPlan) -> Snapshot:
+        """Return the run's snapshot: the stored one when a crash left it complete, else a new one."""
+        try:
+            kept = await self._services.snapshots.load(execution.metadata.uid)
+        except SnapshotDamagedError as error:
+            log.warning("half-written snapshot is replaced", execution=execution.metadata.key, error=str(error))
+            kept = None
+        if kept is not None:
+            return kept
+        snapshot = await build_snapshot(self._services, execution, plan)
+        await self._services.snapshots.save(snapshot)
+        return snapshot
+
+    async def _wait_for_validation(self, execution: DRPlanExecution) -> float | None:
+        since = max(execution.metadata.creation_timestamp or self._synced_at, self._synced_at)
+        left = (since + VALIDATION_PATIENCE - self._services.now()).total_seconds()
+        name = execution.spec.plan_ref
+        if left <= 0:
+            raise StartRefusedError(
+                f"plan {name} was not validated within {int(VALIDATION_PATIENCE.total_seconds())} s; see the "
+                "controller's log for why, then create a new execution"
+            )
+        await self._wait(execution, f"Waiting until plan {name} has been validated")
+        return min(left, 2.0)
+
+    async def _wait(self, execution: DRPlanExecution, message: str) -> None:
+        """Say in the status of an execution that has not started what it waits for."""
+        if execution.status.phase is Phase.PENDING and execution.status.message == message:
+            return
+        waiting = execution.status.model_copy(update={"phase": Phase.PENDING, "message": message})
+        await self._write_status(execution, waiting)
+
+    async def _demand_free(self, plan: DRPlan, execution: DRPlanExecution) -> None:
+        """Refuse early, before a snapshot is stored, when the plan belongs to another run."""
+        status = await settled_lock(self._services, plan.status, plan.metadata.namespace)
+        _demand_lock(status, execution)
+
+    async def _lock(self, execution: DRPlanExecution) -> None:
+        """Take the plan's lock and write the history record, by compare-and-swap. Raises `LockHeldError`."""
+
+        async def change(plan: DRPlan) -> DRPlanStatus | None:
+            if holds_lock(plan.status, execution.metadata.uid):
+                return None
+            status = await settled_lock(self._services, plan.status, plan.metadata.namespace)
+            _demand_lock(status, execution)
+            return with_lock(status, PlanRun.of(execution))
+
+        plan = await change_plan_status(self._services, execution.metadata.namespace, execution.spec.plan_ref, change)
+        if plan is None:
+            raise StartRefusedError(f"plan not found: DRPlan {execution.spec.plan_ref} was deleted")
+
+    async def _resume(self, execution: DRPlanExecution) -> float | None:
+        """Take up a run that an earlier process left: its status, then the journal's later events (invariant 1)."""
+        adopted = await self._adopt(execution)
+        if adopted is None:
+            return None
+        fresh = await self._services.kube.get(
+            EXECUTIONS, execution.metadata.name, namespace=execution.metadata.namespace
+        )
+        execution = DRPlanExecution.from_wire(fresh)
+        if execution.phase.is_final:
+            self._services.executions.remember(fresh)
+            return await self._ended(execution)
+        try:
+            snapshot = await self._services.snapshots.load(execution.metadata.uid)
+        except SnapshotDamagedError as error:
+            await self._abandon(execution, str(error))
+            return None
+        if snapshot is None:
+            await self._abandon(
+                execution,
+                "The run was interrupted and has no snapshot to go on from (it was started by another controller, or "
+                "its snapshot was removed); what had been recorded is below and can be reverted",
+            )
+            return None
+        definition = definition_of(snapshot)
+        status = self._replay(definition, execution)
+        if cancel := cancel_message(execution):
+            log.info("run is cancelled", execution=execution.metadata.key, why=cancel)
+        log.info("run resumed", execution=execution.metadata.key, doubtful=len(doubtful(status)))
+        self._begin(snapshot, definition, status, fresh)
+        run = self._runs.get(execution.metadata.uid)
+        if run is not None and cancel:
+            run.cancel(cancel)
+        return None
+
+    def _replay(self, definition: RunDefinition, execution: DRPlanExecution) -> DRPlanExecutionStatus:
+        status = execution.status
+        for entry in self._recovered.pop(execution.metadata.uid, ()):
+            if entry.sequence <= status.journal_sequence:
+                continue
+            try:
+                status = fold(definition, status, entry.event)
+            except IllegalEventError as error:
+                log.error("journal event does not fit", execution=execution.metadata.key, error=str(error))
+                continue
+            status = status.model_copy(update={"journal_sequence": entry.sequence})
+        return status
+
+    def _begin(
+        self, snapshot: Snapshot, definition: RunDefinition, status: DRPlanExecutionStatus, stored: dict[str, Any]
+    ) -> None:
+        run = Run(self._services, snapshot, definition, status, stored, in_doubt=doubtful(status))
+        self._runs.start(run, DRPlanExecution.from_wire(stored))
+
+    async def _abandon(self, execution: DRPlanExecution, why: str) -> None:
+        """End a run that cannot be taken up, with everything it recorded kept."""
+        status = abandoned(execution.status, why, self._services.now())
+        ended = execution.model_copy(update={"status": status})
+        if await self._write_status(execution, status) is not None:
+            announce_end(self._services, execution.to_wire(), execution.spec.operation_type, status)
+            count_end(execution.spec.operation_type, status)
+            await complete(self._services, ended, None)
+
+    async def _end_unstarted(
+        self, stored: dict[str, Any], execution: DRPlanExecution, phase: Phase, message: str
+    ) -> None:
+        """End an execution that never owned its plan: first the plan's record, then its own status (decision D7)."""
+        status = end_run(
+            execution.status.model_copy(update={"observed_generation": execution.metadata.generation}),
+            phase,
+            message,
+            self._services.now(),
+        )
+        ended = execution.model_copy(update={"status": status})
+        if not await self._lock_is_ours(execution):
+            await record_unstarted(self._services, ended)
+        if await self._write_status(execution, status) is None:
+            return
+        announce_end(self._services, stored, execution.spec.operation_type, status)
+        count_end(execution.spec.operation_type, status)
+        await complete(self._services, ended, None)
+
+    async def _lock_is_ours(self, execution: DRPlanExecution) -> bool:
+        plan = await read_plan(self._services, execution.metadata.namespace, execution.spec.plan_ref)
+        return plan is not None and holds_lock(plan.status, execution.metadata.uid)
+
+    async def _write_status(self, execution: DRPlanExecution, status: DRPlanExecutionStatus) -> dict[str, Any] | None:
+        """Write a status by PUT with the resourceVersion it was computed from; None when the execution is gone."""
+        metadata = execution.metadata
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "DRPlanExecution",
+            "metadata": {
+                "name": metadata.name,
+                "namespace": metadata.namespace,
+                "uid": metadata.uid,
+                "resourceVersion": metadata.resource_version,
+            },
+            "status": status.to_wire(),
+        }
+        try:
+            written = await self._services.kube.replace(EXECUTIONS, body, subresource="status")
+        except NotFound:
+            return None
+        self._services.executions.remember(written)
+        return written
+
+
+def cancel_message(execution: DRPlanExecution) -> str:
+    """Return why an execution is to be cancelled; empty when it is not."""
+    if execution.metadata.deletion_timestamp is not None:
+        return DELETED
+    if execution.metadata.annotations.get(CANCEL_ANNOTATION) == "true":
+        return EXECUTION_CANCELED
+    return ""
+
+
+def definition_of(snapshot: Snapshot) -> RunDefinition:
+    """Return what the run of a snapshot does."""
+    return revert_definition(snapshot) if snapshot.operation is Operation.REVERT else execute_definition(snapshot)
+
+
+def _demand_lock(status: DRPlanStatus, execution: DRPlanExecution) -> None:
+    held = status.current_execution
+    if held is not None and held.uid != execution.metadata.uid:
+        namespace = held.namespace or execution.metadata.namespace
+        raise LockHeldError(already_running(execution.spec.plan_ref, namespace, held.name))
+
+
+def _is_unsettled(plan_status: Mapping[str, Any], execution: DRPlanExecution) -> bool:
+    """Tell whether the plan still counts an execution that has ended as its owner, or as unfinished."""
+    held = plan_status.get("currentExecution") or {}
+    uid, name = execution.metadata.uid, execution.metadata.name
+    if held.get("uid") == uid or (not held.get("uid") and held.get("name") == name):
+        return True
+    return any(
+        record.get("uid") == uid and record.get("phase") in (Phase.PENDING, Phase.RUNNING, "")
+        for record in plan_status.get("executionHistory") or ()
+    )
+
+
+def _note_arguments(definition: RunDefinition) -> tuple[Any, str, str]:
+    note = started(definition)
+    return note.type, note.reason, note.message

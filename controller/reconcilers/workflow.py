@@ -1,0 +1,46 @@
+"""DRWorkflows: validate, publish phase and condition."""
+
+from __future__ import annotations
+
+from app.kube.errors import NotFound
+from app.kube.resources import WORKFLOWS
+from app.models.phases import WorkflowPhase
+from app.models.workflow import DRWorkflow, DRWorkflowStatus
+from app.rules.workflow import check_workflow
+from controller.queue import Key
+from controller.reconcilers.validity import judge, ready_condition
+from controller.services import Services
+
+
+class WorkflowReconciler:
+    """Keeps the status of a workflow as its spec deserves."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Validate one workflow; nothing is written when its status already says so."""
+        stored = self._services.workflows.get(*key)
+        if stored is None:
+            return None
+        report = judge(DRWorkflow, stored, check_workflow)
+        old = DRWorkflowStatus.from_wire(stored.get("status") or {})
+        generation = int(stored["metadata"].get("generation", 0))
+        new = old.model_copy(
+            update={
+                "phase": WorkflowPhase.INVALID if report.stoppers else WorkflowPhase.READY,
+                "conditions": ready_condition(old.conditions, report, "Workflow", generation, self._services.now()),
+                "observed_generation": generation,
+                "action_count": len((stored.get("spec") or {}).get("actions") or ()),
+            }
+        )
+        if new == old:
+            return None
+        try:
+            written = await self._services.kube.replace(
+                WORKFLOWS, {**stored, "status": new.to_wire()}, subresource="status"
+            )
+        except NotFound:
+            return None
+        self._services.workflows.remember(written)
+        return None

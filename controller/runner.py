@@ -1,0 +1,218 @@
+"""One run: asks the engine what may start, journals it, runs it, folds the results in, until it is over.
+
+The order is the whole point (design: invariants 1 to 3). Nothing has a side effect before its `ActionStarted` is
+committed; the end of one action and the start of the next travel in one write; a status is offered only with what is
+committed. Results that arrive while a write is in flight travel in the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from app.engine import notes
+from app.engine.conditions import cancel_requested
+from app.engine.decide import Start, conclude, decide
+from app.engine.definition import Address, RunDefinition
+from app.engine.events import ActionFinished, ActionStarted, CancelRequested, Event
+from app.engine.fold import fold
+from app.engine.outcome import Outcome
+from app.engine.tree import running_actions
+from app.models.execution import DRPlanExecutionStatus
+from app.models.phases import Phase
+from app.models.snapshot import Snapshot
+from app.runtime import metrics
+from app.runtime.logging import get_logger
+from controller.effects import attempt
+from controller.journal import Entry
+from controller.services import Services
+from controller.status_writer import ExecutionGone, StatusWriter
+
+log = get_logger(__name__)
+
+ORDINARY_EVENTS = 50
+"""Ordinary action events that one run writes at most (decision O1)."""
+LEASE_MARGIN = 1.0
+"""Seconds of the lease that must be left for an effect to begin."""
+
+
+class Run:
+    """One execution that is running here. `run` drives it; `cancel` and `drain` are called from outside.
+
+    `in_doubt` are the actions that were recorded as started by an earlier process: they are attempted again under the
+    same attempt number, and their executors observe first (invariant 3).
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        snapshot: Snapshot,
+        definition: RunDefinition,
+        status: DRPlanExecutionStatus,
+        stored: dict[str, Any],
+        *,
+        in_doubt: Iterable[Address] = (),
+    ) -> None:
+        self.snapshot = snapshot
+        self.definition = definition
+        self.status = status
+        self._services = services
+        self._stored = stored
+        self._in_doubt = tuple(in_doubt)
+        self._cancel_message: str | None = None
+        self._draining = False
+        self._results: dict[Address, Outcome] = {}
+        self._in_flight: set[Address] = set()
+        self._wake = asyncio.Event()
+        self._events_left = ORDINARY_EVENTS
+        self._writer = StatusWriter(
+            services.kube,
+            stored["metadata"],
+            interval=services.settings.status_interval,
+            on_written=self._on_written,
+            on_refused=self._on_refused,
+        )
+        self._log = log.bind(
+            execution=f"{snapshot.execution_namespace}/{snapshot.execution_name}", plan=snapshot.plan_name
+        )
+
+    @property
+    def uid(self) -> str:
+        """The execution's uid."""
+        return self.snapshot.execution_uid
+
+    def cancel(self, message: str) -> None:
+        """Ask for a cancel; acted on at once, once journalled never taken back (invariant 8)."""
+        if self._cancel_message is None and not cancel_requested(self.status):
+            self._cancel_message = message
+            self._wake.set()
+
+    def drain(self) -> None:
+        """Start nothing more; `run` returns when what is under way has ended. For the controller's shutdown."""
+        self._draining = True
+        self._wake.set()
+
+    async def run(self) -> DRPlanExecutionStatus:
+        """Drive the run to its end and return the final, stored status; when drained, the status so far.
+
+        Raises `ExecutionGone` when the execution was removed by force, `JournalClosed` and `Deposed` when this process
+        is no longer the leader.
+        """
+        async with asyncio.TaskGroup() as group:
+            writing = group.create_task(self._writer.run(), name=f"status/{self.snapshot.execution_name}")
+            self._writer.offer(self.status, urgent=True)
+            for address in self._in_doubt:
+                self._spawn(group, Start(address, 0), in_doubt=True)
+            while not self._is_over():
+                self._wake.clear()
+                await self._step(group)
+                await self._wait()
+            await self._writer.flush()
+            writing.cancel()
+        return self.status
+
+    def _is_over(self) -> bool:
+        if self.status.phase is not None and self.status.phase.is_final:
+            return not self._in_flight
+        return self._draining and not self._in_flight and not self._results
+
+    async def _step(self, group: asyncio.TaskGroup) -> None:
+        """Fold in what has happened, decide what may start, commit both in one write, then start it."""
+        metrics.loop_iterations_total.labels(loop="run").inc()
+        now = self._services.now()
+        events, status = self._collect(now)
+        starts: tuple[Start, ...] = ()
+        if not self._draining:
+            starts = self._begin(status, now)
+            for start in starts:
+                events.append(ActionStarted(now, start.address, start.attempt))
+                status = fold(self.definition, status, events[-1])
+        if not events:
+            return
+        sequence = self.status.journal_sequence
+        entries = [self._entry(sequence + number, event) for number, event in enumerate(events, start=1)]
+        await self._services.journal.append(entries)
+        self._adopt(status.model_copy(update={"journal_sequence": sequence + len(events)}))
+        for start in starts:
+            self._spawn(group, start, in_doubt=False)
+
+    def _collect(self, now: datetime) -> tuple[list[Event], DRPlanExecutionStatus]:
+        """Turn results and a wish to cancel into events; the cancel first: it decides whether failures are repeated."""
+        events: list[Event] = []
+        status = self.status
+        if self._cancel_message is not None and not cancel_requested(status):
+            events.append(CancelRequested(now, self._cancel_message))
+            status = fold(self.definition, status, events[-1])
+        results, self._results = self._results, {}
+        for address, outcome in results.items():
+            self._in_flight.discard(address)
+            event = conclude(self.definition, status, address, outcome, now, jitter=random.random())  # noqa: S311
+            events.append(event)
+            status = fold(self.definition, status, event)
+            if isinstance(event, ActionFinished) and event.phase is Phase.FAILED:
+                metrics.action_failures_total.labels(type=self.definition.action(address).type).inc()
+        return events, status
+
+    def _begin(self, status: DRPlanExecutionStatus, now: datetime) -> tuple[Start, ...]:
+        if self._services.lease_remaining() < LEASE_MARGIN:
+            return ()
+        return decide(self.definition, status, now).starts
+
+    async def _wait(self) -> None:
+        """Wait for a result, a cancel, a shutdown or the time of a retry, whichever comes first."""
+        if self._results or self._is_over():
+            return
+        wake_at = decide(self.definition, self.status, self._services.now()).wake_at
+        delay = None if wake_at is None else max(0.0, (wake_at - self._services.now()).total_seconds())
+        if self._services.lease_remaining() < LEASE_MARGIN:
+            delay = 0.2
+        try:
+            async with asyncio.timeout(delay):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _spawn(self, group: asyncio.TaskGroup, start: Start, *, in_doubt: bool) -> None:
+        self._in_flight.add(start.address)
+        node = self.definition.action(start.address)
+        group.create_task(self._effect(start.address, self.status, in_doubt=in_doubt), name=f"action/{node.name}")
+
+    async def _effect(self, address: Address, status: DRPlanExecutionStatus, *, in_doubt: bool) -> None:
+        outcome = await attempt(self._services, self.snapshot, self.definition, status, address, in_doubt=in_doubt)
+        self._results[address] = outcome
+        self._wake.set()
+
+    def _adopt(self, status: DRPlanExecutionStatus) -> None:
+        old, self.status = self.status, status
+        self._writer.offer(status, urgent=old.phase is not status.phase)
+        for note in notes.changes(self.definition, old, status):
+            self._log.info(note.message, reason=note.reason)
+            if note.ordinary:
+                if self._events_left <= 0:
+                    metrics.events_dropped_total.labels(reason="ordinary").inc()
+                    continue
+                self._events_left -= 1
+            self._services.recorder.emit(self._stored, note.type, note.reason, note.message)
+
+    def _entry(self, sequence: int, event: Event) -> Entry:
+        return Entry(self.uid, self.snapshot.execution_namespace, self.snapshot.execution_name, sequence, event)
+
+    def _on_written(self, stored: dict[str, Any], sequence: int) -> None:
+        self._services.executions.remember(stored)
+        self._services.journal.release(self.uid, sequence)
+
+    def _on_refused(self, why: str) -> None:
+        self._services.recorder.emit(
+            self._stored, "Warning", "StatusRefused", f"The API server refuses the status: {why}"
+        )
+
+
+def doubtful(status: DRPlanExecutionStatus) -> list[Address]:
+    """Return the actions that were started and whose end nobody recorded."""
+    return [address for address, action in running_actions(status) if action.next_attempt_time is None]
+
+
+__all__ = ["ExecutionGone", "Run", "doubtful"]

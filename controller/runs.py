@@ -1,0 +1,94 @@
+"""The runs of this process: one task each, from the first action to the plan's completion (design: invariant 7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from app.kube.errors import KubeError
+from app.models.execution import DRPlanExecution
+from app.runtime import metrics
+from app.runtime.logging import get_logger
+from app.runtime.tasks import Backoff, TaskOwner
+from controller.completion import complete, count_end
+from controller.journal import Deposed, JournalClosed
+from controller.queue import Key
+from controller.runner import ExecutionGone, Run
+from controller.services import Services
+
+log = get_logger(__name__)
+
+CRASH_DELAY = 5.0
+"""Seconds until a run that broke off is taken up again."""
+
+
+class Runs:
+    """Starts, finds and ends runs. `requeue` is called with an execution's key when its run is over."""
+
+    def __init__(self, services: Services, owner: TaskOwner, requeue: Callable[[Key, float], None]) -> None:
+        self._services = services
+        self._owner = owner
+        self._requeue = requeue
+        self._runs: dict[str, Run] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def get(self, uid: str) -> Run | None:
+        """Return the run of the execution `uid`, if it is running or being completed here."""
+        return self._runs.get(uid)
+
+    def start(self, run: Run, execution: DRPlanExecution) -> None:
+        """Begin to drive `run`."""
+        self._runs[run.uid] = run
+        metrics.runs_in_flight.set(len(self._runs))
+        self._tasks[run.uid] = self._owner.spawn(f"run/{execution.metadata.key}", self._drive(run, execution))
+
+    async def drain(self, grace: float) -> None:
+        """Start nothing more, give what is under way `grace` seconds, leave the rest recorded as started."""
+        for run in self._runs.values():
+            run.drain()
+        tasks = list(self._tasks.values())
+        if tasks:
+            _, left = await asyncio.wait(tasks, timeout=grace)
+            for task in left:
+                task.cancel()
+            if left:
+                log.warning("actions left running at shutdown; the next leader settles them", runs=len(left))
+                await asyncio.wait(left, timeout=1.0)
+
+    async def _drive(self, run: Run, execution: DRPlanExecution) -> None:
+        """Drive a run to its end. One that breaks off is taken up again; only losing the journal ends the process."""
+        key = (execution.metadata.namespace, execution.metadata.name)
+        delay = 0.0
+        try:
+            status = await run.run()
+            if status.phase is not None and status.phase.is_final:
+                ended = execution.model_copy(update={"status": status})
+                await self._complete(run, ended)
+        except* ExecutionGone:
+            log.warning("execution was removed while it ran", execution=execution.metadata.key)
+            self._services.journal.forget(run.uid)
+        except* (JournalClosed, Deposed):
+            raise
+        except* Exception as group:
+            delay = CRASH_DELAY
+            log.error(
+                "run broke off, it is taken up again", execution=execution.metadata.key, exc_info=group, delay=delay
+            )
+        finally:
+            self._runs.pop(run.uid, None)
+            self._tasks.pop(run.uid, None)
+            metrics.runs_in_flight.set(len(self._runs))
+        self._requeue(key, delay)
+
+    async def _complete(self, run: Run, execution: DRPlanExecution) -> None:
+        backoff = Backoff(initial=0.1, maximum=10.0)
+        count_end(execution.spec.operation_type, execution.status)
+        while True:
+            try:
+                await complete(self._services, execution, run.snapshot)
+            except KubeError as error:
+                log.warning("plan not completed yet", execution=execution.metadata.key, error=str(error))
+                await asyncio.sleep(backoff.next())
+            else:
+                self._services.journal.forget(run.uid)
+                return

@@ -1,0 +1,43 @@
+"""What the parts of the controller share, made once in `controller.main` and handed down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from app.kube.cache import Cache
+from app.kube.client import KubeClient
+from app.kube.events import EventRecorder
+from app.models.actions import ActionType
+from app.runtime.http_client import HttpSender
+from app.runtime.settings import ControllerSettings
+from controller.actions.base import Executor
+from controller.journal import Journal
+from controller.snapshots import SnapshotStore
+
+
+def utc_now() -> datetime:
+    """Return the current time; the one wall clock of the controller."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The controller's connections, caches and stores.
+
+    `lease_remaining` gives the seconds left of the leader's lease: effects begin only within it (design: the fence).
+    """
+
+    settings: ControllerSettings
+    kube: KubeClient
+    http: HttpSender
+    workflows: Cache
+    plans: Cache
+    executions: Cache
+    journal: Journal
+    snapshots: SnapshotStore
+    recorder: EventRecorder
+    executors: Mapping[ActionType, Executor]
+    lease_remaining: Callable[[], float]
+    now: Callable[[], datetime] = utc_now

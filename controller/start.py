@@ -1,0 +1,246 @@
+"""From an execution that may start to its snapshot: what is run, with which parameters (design: the run)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pydantic import ValidationError
+
+from app.engine.revert import target_problem
+from app.kube.errors import ApiError, NotFound, is_transient
+from app.kube.resources import EXECUTIONS, WORKFLOWS
+from app.models.common import Parameter
+from app.models.execution import DRPlanExecution, DRPlanExecutionStatus, ResolvedParam
+from app.models.phases import Mode, Operation
+from app.models.plan import DRPlan, DRPlanSpec
+from app.models.snapshot import Snapshot, StageRun, Target, WorkflowRun
+from app.models.workflow import DRWorkflow
+from app.rules.execution import Surroundings, check_execution
+from app.rules.plan import workflow_keys
+from app.rules.workflow import check_workflow
+from controller.parameters import ParameterError, ResolvedRun, Values, plain_values, resolve_run, secret_refs, shown
+from controller.queue import Key
+from controller.services import Services
+from controller.snapshots import SnapshotDamagedError
+
+
+class StartRefusedError(Exception):
+    """An execution that cannot start; the message becomes its own, its phase Failed."""
+
+
+async def build_snapshot(services: Services, execution: DRPlanExecution, plan: DRPlan) -> Snapshot:
+    """Return the snapshot of a run about to start. Raises `StartRefusedError`, and `KubeError` for another try."""
+    try:
+        if execution.spec.operation_type is Operation.REVERT:
+            return await _revert_snapshot(services, execution, plan)
+        return await _execute_snapshot(services, execution, plan)
+    except ParameterError as error:
+        raise StartRefusedError(str(error)) from error
+
+
+async def _execute_snapshot(services: Services, execution: DRPlanExecution, plan: DRPlan) -> Snapshot:
+    workflows = await _read_workflows(services, plan, required=True)
+    around = Surroundings(plan=plan, workflows=dict(workflows))
+    stoppers = check_execution(execution, around).stoppers
+    if stoppers:
+        raise StartRefusedError("; ".join(finding.message for finding in stoppers))
+    resolved = await resolve_run(plan, workflows, execution, services.kube)
+    return _snapshot(execution, plan, workflows, resolved)
+
+
+async def _revert_snapshot(services: Services, execution: DRPlanExecution, plan: DRPlan) -> Snapshot:
+    target = await _read_target(services, execution)
+    try:
+        kept = await services.snapshots.load(target.metadata.uid)
+    except SnapshotDamagedError as error:
+        raise StartRefusedError(f"{error}; restore it, or delete it to revert from recorded outputs") from error
+    if kept is not None:
+        return await _from_kept(services, execution, plan, target, kept)
+    return await _from_live(services, execution, plan, target)
+
+
+async def _from_kept(
+    services: Services, execution: DRPlanExecution, plan: DRPlan, target: DRPlanExecution, kept: Snapshot
+) -> Snapshot:
+    """The target's definitions and parameters as they were, with the Revert's own parameters on top."""
+    own = await _own_values(services, execution, plan)
+    stages = tuple(
+        stage.model_copy(update={"workflows": tuple(_overlaid(workflow, own) for workflow in stage.workflows)})
+        for stage in kept.stages
+    )
+    names = {param.name for param in shown(own)}
+    params = (*(param for param in kept.resolved_params if param.name not in names), *shown(own))
+    return _base(execution, plan).model_copy(
+        update={
+            "plan_spec": kept.plan_spec,
+            "workflows": kept.workflows,
+            "stages": stages,
+            "resolved_params": _sorted(params),
+            "target": Target(name=target.metadata.name, uid=target.metadata.uid, status=target.status),
+        }
+    )
+
+
+async def _from_live(services: Services, execution: DRPlanExecution, plan: DRPlan, target: DRPlanExecution) -> Snapshot:
+    """For a target without snapshot: the live definitions as far as they exist (invariant 6)."""
+    workflows = await _read_workflows(services, plan, required=False)
+    known = _without_missing(plan, workflows)
+    resolved = await resolve_run(known, workflows, execution, services.kube, inherited=target.spec.params)
+    return _base(execution, plan).model_copy(
+        update={
+            "workflows": {"/".join(key): workflow.spec for key, workflow in workflows.items()},
+            "stages": _aligned(target.status, known, resolved),
+            "resolved_params": shown(resolved.run),
+            "target": Target(
+                name=target.metadata.name, uid=target.metadata.uid, status=target.status, has_snapshot=False
+            ),
+        }
+    )
+
+
+async def _read_target(services: Services, execution: DRPlanExecution) -> DRPlanExecution:
+    name, namespace = execution.spec.revert_execution_ref, execution.metadata.namespace
+    if not name:
+        raise StartRefusedError("revertExecutionRef must be specified for Revert operation")
+    try:
+        stored = await services.kube.get(EXECUTIONS, name, namespace=namespace)
+    except NotFound as error:
+        raise StartRefusedError(f"Failed to get target execution {name}: {error}") from error
+    target = DRPlanExecution.from_wire(stored)
+    problem = target_problem(
+        target.spec.operation_type,
+        target.status,
+        same_plan=target.spec.plan_ref == execution.spec.plan_ref,
+        target=f"{namespace}/{name}",
+    )
+    if problem:
+        raise StartRefusedError(problem)
+    return target
+
+
+async def _own_values(services: Services, execution: DRPlanExecution, plan: DRPlan) -> Values:
+    if not execution.spec.params:
+        return {}
+    empty: tuple[Parameter, ...] = ()
+    bare = plan.model_copy(update={"spec": DRPlanSpec.model_construct(stages=(), global_params=empty)})
+    return (await resolve_run(bare, {}, execution, services.kube)).run
+
+
+async def _read_workflows(services: Services, plan: DRPlan, *, required: bool) -> dict[Key, DRWorkflow]:
+    """Return the plan's workflows, read fresh and all at once. Those that cannot run are refused when `required`."""
+    keys = workflow_keys(plan)
+    read = await asyncio.gather(*(_read_workflow(services, key) for key in keys))
+    problems = [text for _, text in read if text]
+    if required and problems:
+        raise StartRefusedError("; ".join(problems))
+    return {key: workflow for key, (workflow, text) in zip(keys, read, strict=True) if workflow and not text}
+
+
+async def _read_workflow(services: Services, key: Key) -> tuple[DRWorkflow | None, str]:
+    namespace, name = key
+    try:
+        workflow = DRWorkflow.from_wire(await services.kube.get(WORKFLOWS, name, namespace=namespace))
+    except (ApiError, ValidationError) as error:
+        if is_transient(error):
+            raise
+        return None, f"failed to get workflow {namespace}/{name}: {error}"
+    stoppers = check_workflow(workflow).stoppers
+    listed = "; ".join(finding.message for finding in stoppers)
+    return workflow, f"workflow {namespace}/{name} is invalid: {listed}" if stoppers else ""
+
+
+def _base(execution: DRPlanExecution, plan: DRPlan) -> Snapshot:
+    mode = Mode.ROLLBACK if execution.spec.operation_type is Operation.REVERT else execution.spec.mode
+    return Snapshot(
+        execution_name=execution.metadata.name,
+        execution_namespace=execution.metadata.namespace,
+        execution_uid=execution.metadata.uid,
+        execution_generation=execution.metadata.generation,
+        operation=execution.spec.operation_type,
+        mode=(mode or Mode.INSTALL).lower(),
+        mode_assumed=mode is None,
+        plan_name=plan.metadata.name,
+        plan_uid=plan.metadata.uid,
+        plan_spec=plan.spec,
+        revert_options=execution.spec.revert_options,
+    )
+
+
+def _snapshot(
+    execution: DRPlanExecution, plan: DRPlan, workflows: dict[Key, DRWorkflow], resolved: ResolvedRun
+) -> Snapshot:
+    stages = tuple(
+        StageRun(
+            name=stage.name,
+            workflows=tuple(
+                _workflow_run(
+                    used.workflow_ref.namespace or plan.metadata.namespace,
+                    used.workflow_ref.name,
+                    resolved.workflows[(number, index)],
+                )
+                for index, used in enumerate(stage.workflows)
+            ),
+        )
+        for number, stage in enumerate(plan.spec.stages)
+    )
+    return _base(execution, plan).model_copy(
+        update={
+            "mode": resolved.mode,
+            "mode_assumed": resolved.mode_assumed,
+            "workflows": {"/".join(key): workflow.spec for key, workflow in workflows.items()},
+            "stages": stages,
+            "resolved_params": shown(resolved.run),
+        }
+    )
+
+
+def _workflow_run(namespace: str, name: str, values: Values) -> WorkflowRun:
+    return WorkflowRun(namespace=namespace, name=name, params=plain_values(values), secret_params=secret_refs(values))
+
+
+def _overlaid(workflow: WorkflowRun, own: Values) -> WorkflowRun:
+    plain, secret = plain_values(own), secret_refs(own)
+    return workflow.model_copy(
+        update={
+            "params": {name: v for name, v in {**workflow.params, **plain}.items() if name not in secret},
+            "secret_params": {name: r for name, r in {**workflow.secret_params, **secret}.items() if name not in plain},
+        }
+    )
+
+
+def _without_missing(plan: DRPlan, workflows: dict[Key, DRWorkflow]) -> DRPlan:
+    stages = []
+    for stage in plan.spec.stages:
+        used = tuple(
+            reference
+            for reference in stage.workflows
+            if (reference.workflow_ref.namespace or plan.metadata.namespace, reference.workflow_ref.name) in workflows
+        )
+        stages.append(stage.model_copy(update={"workflows": used}))
+    return plan.model_copy(update={"spec": plan.spec.model_copy(update={"stages": tuple(stages)})})
+
+
+def _aligned(status: DRPlanExecutionStatus, plan: DRPlan, resolved: ResolvedRun) -> tuple[StageRun, ...]:
+    """Return the target's stages and workflows in the order of its status, with the parameters of the same use today.
+
+    The n-th use of a workflow in a stage is matched with the n-th one of the plan's stage of that name.
+    """
+    numbers = {stage.name: number for number, stage in enumerate(plan.spec.stages)}
+    aligned = []
+    for stage in status.stage_statuses:
+        number = numbers.get(stage.name)
+        uses: dict[Key, list[Values]] = {}
+        for index, used in enumerate(plan.spec.stages[number].workflows if number is not None else ()):
+            key = (used.workflow_ref.namespace or plan.metadata.namespace, used.workflow_ref.name)
+            uses.setdefault(key, []).append(resolved.workflows[(number or 0, index)])
+        runs = []
+        for workflow in stage.workflow_executions:
+            key = (workflow.workflow_ref.namespace or plan.metadata.namespace, workflow.workflow_ref.name)
+            left = uses.get(key, [])
+            runs.append(_workflow_run(*key, left.pop(0) if left else resolved.run))
+        aligned.append(StageRun(name=stage.name, workflows=tuple(runs)))
+    return tuple(aligned)
+
+
+def _sorted(params: tuple[ResolvedParam, ...]) -> tuple[ResolvedParam, ...]:
+    return tuple(sorted(params, key=lambda param: param.name))

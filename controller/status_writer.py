@@ -1,0 +1,198 @@
+"""Writing the status of a run: coalesced, with the resourceVersion it belongs to, and never lost (decision D6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from app.engine.shrink import STATUS_LIMIT, minimal, shrink
+from app.engine.summary import summarize
+from app.kube.client import KubeClient
+from app.kube.errors import ApiError, Conflict, Invalid, KubeError, NotFound, is_transient
+from app.kube.resources import EXECUTIONS
+from app.models.base import API_VERSION
+from app.models.execution import DRPlanExecutionStatus
+from app.runtime import metrics
+from app.runtime.logging import get_logger
+from app.runtime.tasks import Backoff
+from controller.journal import Deposed
+
+log = get_logger(__name__)
+
+MAX_INTERVAL = 5.0
+"""Seconds that a status may be behind at most, however slow its writes are."""
+LATENCY_FACTOR = 10.0
+"""A status is written no sooner than this many times the last write's own latency."""
+REFUSED_RETRY = 60.0
+"""Seconds until a status that the API server refused is tried whole again."""
+
+
+class ExecutionGone(Exception):  # noqa: N818 - a fact, not a fault
+    """The execution no longer exists, so that there is no status to write."""
+
+
+class StatusWriter:
+    """Keeps the stored status of one execution up with the one last offered.
+
+    `on_written` is told the stored object and the journal sequence that a complete write covers, `on_refused` the API
+    server's message when it refuses the status.
+    """
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        metadata: dict[str, Any],
+        *,
+        interval: float,
+        on_written: Callable[[dict[str, Any], int], None],
+        on_refused: Callable[[str], None],
+    ) -> None:
+        self._kube = kube
+        self._namespace: str = metadata["namespace"]
+        self._name: str = metadata["name"]
+        self._uid: str = metadata["uid"]
+        self._version: str = metadata["resourceVersion"]
+        self._interval = interval
+        self._on_written = on_written
+        self._on_refused = on_refused
+        self._offered: DRPlanExecutionStatus | None = None
+        self._written: DRPlanExecutionStatus | None = None
+        self._urgent = False
+        self._changed = asyncio.Event()
+        self._flushed = asyncio.Condition()
+        self._gone = False
+
+    def offer(self, status: DRPlanExecutionStatus, *, urgent: bool = False) -> None:
+        """Take `status` as the newest one; write it at once when `urgent`, else when it is time."""
+        self._offered = status
+        self._urgent = self._urgent or urgent
+        self._changed.set()
+
+    async def flush(self) -> None:
+        """Wait until the status last offered is stored. Raises `ExecutionGone`."""
+        self._urgent = True
+        self._changed.set()
+        async with self._flushed:
+            await self._flushed.wait_for(lambda: self._gone or self._written is self._offered)
+        if self._gone:
+            raise ExecutionGone(f"{self._namespace}/{self._name}")
+
+    async def run(self) -> None:
+        """Write until cancelled. Raises `Deposed` when another leader has written in the meantime."""
+        clock = asyncio.get_running_loop().time
+        earliest = 0.0
+        while True:
+            await self._changed.wait()
+            await self._wait_until(earliest)
+            self._changed.clear()
+            self._urgent = False
+            metrics.loop_iterations_total.labels(loop="status").inc()
+            status = self._offered
+            if status is None or status is self._written:
+                continue
+            started = clock()
+            await self._write(status)
+            took = clock() - started
+            metrics.status_write_seconds.observe(took)
+            earliest = clock() + min(max(self._interval, took * LATENCY_FACTOR), MAX_INTERVAL)
+            async with self._flushed:
+                self._written = status
+                self._flushed.notify_all()
+
+    async def _wait_until(self, earliest: float) -> None:
+        """Wait for the time of the next ordinary write, or for an urgent one."""
+        clock = asyncio.get_running_loop().time
+        while not self._urgent and (delay := earliest - clock()) > 0:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(delay):
+                    await self._changed.wait()
+            except TimeoutError:
+                break
+        self._changed.set()
+
+    async def _write(self, status: DRPlanExecutionStatus) -> None:
+        full = summarize(status)
+        wire = shrink(full, size_of).to_wire()
+        backoff = Backoff(initial=0.05, maximum=10.0)
+        while not self._gone:
+            try:
+                stored = await self._put(wire)
+            except Conflict:
+                metrics.status_writes_total.labels(result="conflict").inc()
+                await self._take_live_version(status, backoff)
+            except NotFound:
+                await self._mark_gone()
+            except Invalid as error:
+                await self._write_minimal(full, str(error))
+            except KubeError as error:
+                result = "unavailable" if is_transient(error) else "refused"
+                metrics.status_writes_total.labels(result=result).inc()
+                log.warning("status not written, trying again", execution=self._name, error=str(error))
+                await asyncio.sleep(backoff.next())
+            else:
+                metrics.status_writes_total.labels(result="ok").inc()
+                self._version = stored["metadata"]["resourceVersion"]
+                self._on_written(stored, status.journal_sequence)
+                return
+
+    async def _put(self, wire: dict[str, Any]) -> dict[str, Any]:
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "DRPlanExecution",
+            "metadata": {
+                "name": self._name,
+                "namespace": self._namespace,
+                "uid": self._uid,
+                "resourceVersion": self._version,
+            },
+            "status": wire,
+        }
+        return await self._kube.replace(EXECUTIONS, body, subresource="status")
+
+    async def _take_live_version(self, status: DRPlanExecutionStatus, backoff: Backoff) -> None:
+        """Settle a conflict: a foreign change is merged, a later leader's write is the end of this one."""
+        try:
+            live = await self._kube.get(EXECUTIONS, self._name, namespace=self._namespace)
+        except NotFound:
+            await self._mark_gone()
+            return
+        except KubeError as error:
+            log.warning("execution cannot be read after a conflict", execution=self._name, error=str(error))
+            await asyncio.sleep(backoff.next())
+            return
+        if live["metadata"]["uid"] != self._uid:
+            await self._mark_gone()
+            return
+        if int((live.get("status") or {}).get("journalSequence", 0)) > status.journal_sequence:
+            raise Deposed(f"the status of {self._namespace}/{self._name} was written by a later leader")
+        self._version = live["metadata"]["resourceVersion"]
+
+    async def _write_minimal(self, status: DRPlanExecutionStatus, why: str) -> None:
+        """Store at least phase, times and counts of a status that is refused, then wait to try the whole one again."""
+        metrics.status_writes_total.labels(result="invalid").inc()
+        log.error("status refused by the API server", execution=self._name, error=why)
+        self._on_refused(why)
+        try:
+            stored = await self._put(minimal(status).to_wire())
+            self._version = stored["metadata"]["resourceVersion"]
+        except ApiError as error:
+            log.error("minimal status refused as well", execution=self._name, error=str(error))
+        await asyncio.sleep(REFUSED_RETRY)
+
+    async def _mark_gone(self) -> None:
+        async with self._flushed:
+            self._gone = True
+            self._flushed.notify_all()
+
+
+def size_of(status: DRPlanExecutionStatus) -> int:
+    """Return the bytes that the status's JSON has."""
+    rough = sum(len(w.action_statuses) for s in status.stage_statuses for w in s.workflow_executions)
+    # far below the limit even if every action carried a full message and body: not worth encoding twice
+    if rough * 3 * 1024 < STATUS_LIMIT:
+        return 0
+    return len(orjson.dumps(status.to_wire()))
