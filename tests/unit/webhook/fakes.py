@@ -1,0 +1,73 @@
+"""A cluster made of dicts, for the look-ups of the admission service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from webhook.lookups import Access, LookupFailedError
+from webhook.review import UserInfo
+
+Json = dict[str, Any]
+Key = tuple[str, str]
+
+
+def _key(obj: Json) -> Key:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]
+
+
+@dataclass
+class FakeLookups:
+    """Answers from its lists; `failing` names methods that fail, `hanging` those that never answer."""
+
+    stored_workflows: list[Json] = field(default_factory=list)
+    stored_plans: list[Json] = field(default_factory=list)
+    executions: list[Json] = field(default_factory=list)
+    terminating_namespaces: set[str] = field(default_factory=set)
+    forbidden: set[Key] = field(default_factory=set)
+    failing: dict[str, Exception] = field(default_factory=dict)
+    hanging: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+
+    async def _ask(self, method: str) -> None:
+        self.asked.append(method)
+        if method in self.hanging:
+            await asyncio.sleep(3600)
+        if method in self.failing:
+            raise self.failing[method]
+
+    async def plan(self, namespace: str, name: str) -> Json | None:
+        await self._ask("plan")
+        return next((plan for plan in self.stored_plans if _key(plan) == (namespace, name)), None)
+
+    async def execution(self, namespace: str, name: str) -> Json | None:
+        await self._ask("execution")
+        return next((each for each in self.executions if _key(each) == (namespace, name)), None)
+
+    async def workflows(self, keys: Iterable[Key]) -> Mapping[Key, Json | None]:
+        await self._ask("workflows")
+        known = {_key(workflow): workflow for workflow in self.stored_workflows}
+        return {key: known.get(key) for key in keys}
+
+    async def plans(self) -> list[Json]:
+        await self._ask("plans")
+        return self.stored_plans
+
+    async def executions_of(self, namespace: str, plan: str) -> list[Json]:
+        await self._ask("executions_of")
+        return [each for each in self.executions if _key(each)[0] == namespace and each["spec"].get("planRef") == plan]
+
+    async def terminating(self, namespace: str) -> bool:
+        await self._ask("terminating")
+        return namespace in self.terminating_namespaces
+
+    async def may_read_workflow(self, user: UserInfo, namespace: str, name: str) -> Access:
+        await self._ask("may_read_workflow")
+        denied = (namespace, name) in self.forbidden
+        return Access(not denied, "no rule allows it" if denied else "")
+
+
+def unavailable(what: str) -> LookupFailedError:
+    return LookupFailedError(f"{what}: connection refused", code=503, reason="ServiceUnavailable")
