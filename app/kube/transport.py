@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
-from multidict import CIMultiDict
 
 from app.kube.config import ConnectionConfig
 from app.kube.credentials import Credentials
@@ -46,11 +45,10 @@ class Transport:
         connector = aiohttp.TCPConnector(
             ssl=context if context is not None else True, limit=0, keepalive_timeout=60.0, ttl_dns_cache=30
         )
-        headers = CIMultiDict({"User-Agent": f"drplan/{package_version('drplan')}", "Accept": "application/json"})
+        headers = [("User-Agent", f"drplan/{package_version('drplan')}"), ("Accept", "application/json")]
         if self.config.impersonate_user:
-            headers["Impersonate-User"] = self.config.impersonate_user
-            for group in self.config.impersonate_groups:
-                headers.add("Impersonate-Group", group)
+            headers.append(("Impersonate-User", self.config.impersonate_user))
+            headers += [("Impersonate-Group", group) for group in self.config.impersonate_groups]
         self._session = aiohttp.ClientSession(
             connector=connector,
             headers=headers,

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from app.kube.client import KubeClient
-from app.kube.errors import ApiUnavailable, KubeError
+from app.kube.errors import ApiUnavailable, Gone, KubeError
 from app.kube.resources import CONFIG_MAPS, PLANS
 from app.runtime import metrics
 from devcluster import ControlPlane
@@ -98,6 +98,12 @@ async def test_an_api_server_that_dies_hangs_and_comes_back() -> None:
             await until(lambda: cache.get(namespace, "after") is not None, 90)
             assert cache.get(namespace, "before") is not None
             assert cache.get(namespace, "never") is None
+
+            # a freshly started server knows no history: what is from before its start is too old for it
+            old = kube.watch(CONFIG_MAPS, namespace=namespace, resource_version="1")
+            async with aclosing(old) as events:
+                with pytest.raises(Gone):
+                    await anext(events)
 
 
 async def until_created(kube: KubeClient, namespace: str) -> None:
