@@ -1,0 +1,59 @@
+"""From YAML text to objects."""
+
+import pytest
+
+from app.rules.manifests import ManifestError
+from controller.actions.manifests import parse_manifest
+
+HEAD = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+
+
+def test_values_are_what_kubectl_sees() -> None:
+    text = (
+        HEAD + "data:\n  time: 12:30:45\n  date: 2026-01-02\n  on: yes\n  2: two\n  mode: 0644\n  f: 1.5\n  n: null\n"
+    )
+    (obj,) = parse_manifest(text)
+    assert obj["data"] == {
+        "time": "12:30:45",
+        "date": "2026-01-02",
+        "true": True,
+        "2": "two",
+        "mode": 0o644,
+        "f": 1.5,
+        "n": None,
+    }
+
+
+def test_documents_and_lists_are_opened_up() -> None:
+    items = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: b}}\n"
+    objects = parse_manifest(f"---\n{HEAD}---\n# only a comment\n---\n{items}")
+    assert [(obj["kind"], obj["metadata"]["name"]) for obj in objects] == [("ConfigMap", "a"), ("Pod", "b")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the manifest contains no object"),
+        ("just text", "document 1 is text, expected an object with apiVersion, kind and metadata"),
+        (HEAD + "---\n- 1\n", "document 2 is a list, expected an object"),
+        ("apiVersion: v1\nmetadata: {name: a}", "Object 'Kind' is missing in 'unstructured object has no kind'"),
+        ("kind: Pod\nmetadata: {name: a}", r"document 1 \(Pod\): apiVersion is required"),
+        ("apiVersion: v1\nkind: Pod", r"document 1 \(Pod\): metadata is required"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {generateName: a-}", "metadata.name is required"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: 1.10}", "metadata.name is the number 1.1, expected text"),
+        (HEAD + "data: {a: .nan}", "the number nan has no counterpart in JSON"),
+        (HEAD + "data: {a: !!set {b}}", "a YAML set has no counterpart in JSON"),
+        (HEAD + "data: {? [1] : a}", "cannot be a key|unhashable"),
+        ("a: &a [x, x]\nb: !!python/object:os.system {}", "could not determine a constructor"),
+        ("apiVersion: v1\nkind: List\nitems: [1]", "document 1 is the number 1, expected an object"),
+    ],
+)
+def test_unusable_manifests(text: str, message: str) -> None:
+    with pytest.raises(ManifestError, match=message):
+        parse_manifest(text)
+
+
+def test_aliases_cannot_blow_up() -> None:
+    levels = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 10))
+    with pytest.raises(ManifestError, match="values when its aliases are expanded"):
+        parse_manifest(f"l0: &l0 x\n{levels}")
