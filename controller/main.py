@@ -144,7 +144,8 @@ async def _work(process: _Process) -> None:
         lease_remaining=lease.remaining if settings.leader_elect else lambda: timedelta(days=1).total_seconds(),
     )
     recovered = await journal.claim()
-    if settings.leader_elect and (wait := lease.previous_remaining()) > 0:
+    # with an empty journal nobody has ever led here, so that nobody can still believe that he does
+    if settings.leader_elect and journal.epoch > 1 and (wait := lease.previous_remaining()) > 0:
         log.info("waiting until the previous leader's lease has expired", seconds=round(wait, 1))
         await asyncio.sleep(wait)
     await lead(services, recovered, process.stop)

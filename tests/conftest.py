@@ -2,7 +2,7 @@
 
 import asyncio
 
-pytest_plugins = ["tests.support.cluster"]
+pytest_plugins = ["tests.support.cluster", "tests.support.installation"]
 
 
 def pytest_configure() -> None:
