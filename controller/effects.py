@@ -121,7 +121,15 @@ async def _context(
         priors=services.snapshots.priors(_owner_of_priors(snapshot, step)),
         missing_resources=(snapshot.revert_options or RevertOptions()).missing_resources,
         explained_absence=isinstance(step, RollBack) and step.explained,
+        target_identity=_target_identity(snapshot, step, node.name),
     )
+
+
+def _target_identity(snapshot: Snapshot, step: Forward | RollBack, action: str) -> str:
+    """Return the identity under which the target run made what is taken back now."""
+    if not isinstance(step, RollBack) or snapshot.target is None:
+        return ""
+    return str(ActionIdentity(snapshot.target.uid, step.stage, step.workflow_index, action))
 
 
 def _owner_of_priors(snapshot: Snapshot, step: Forward | RollBack) -> Owner:
