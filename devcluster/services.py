@@ -89,7 +89,7 @@ def start_webhook(
     env: Mapping[str, str] | None = None,
     wait: bool = True,
 ) -> WebhookProcess:
-    """Start ``drplan webhook`` as a process of its own.
+    """Start ``drplan webhook`` as a process of its own. It ends without draining, as nothing balances load to it.
 
     Args:
         plane: the control plane; stopping it stops the process.
@@ -103,7 +103,7 @@ def start_webhook(
     """
     port = webhook_port if webhook_port is not None else plane.port()
     certificates = cert_dir if cert_dir is not None else plane.directory / "webhook-certificates"
-    flags = [f"--webhook-port={port}", f"--cert-dir={certificates}", *arguments]
+    flags = [f"--webhook-port={port}", f"--cert-dir={certificates}", "--drain-seconds=0", *arguments]
     health, metrics = plane.port(), plane.port()
     command = _command("webhook", plane, identity, health, metrics, flags)
     process = WebhookProcess(name, command, plane.layout.logs / f"{name}.log", _environment(env), health, metrics)
