@@ -122,6 +122,7 @@ async def _context(
         missing_resources=(snapshot.revert_options or RevertOptions()).missing_resources,
         explained_absence=isinstance(step, RollBack) and step.explained,
         target_identity=_target_identity(snapshot, step, node.name),
+        own_namespace=services.settings.namespace,
     )
 
 

@@ -33,6 +33,7 @@ class ActionContext:
     HTTP requests and the ownership mark of created objects (design: invariant 3). `deadline` is on the event loop's
     clock. `in_doubt` says that an earlier attempt may have had its effect although nobody saw it end: observe first.
     `target_identity` is set in rollbacks only: the identity that the action had in the run that is taken back.
+    `own_namespace` is the controller's own: journal, snapshots and credentials there are out of bounds for actions.
     """
 
     kube: KubeClient
@@ -55,6 +56,7 @@ class ActionContext:
     missing_resources: MissingResources = MissingResources.FAIL
     explained_absence: bool = False
     target_identity: str = ""
+    own_namespace: str = ""
 
     def remaining(self) -> float:
         """Seconds left until the action's time-out; never negative."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.kube.errors import AlreadyExists, ApiUnavailable, Conflict, KubeError, NotFound, ServerError
-from app.kube.resources import Resource
+from app.kube.resources import NAMESPACES, Resource
 from app.models.common import CoreReference
 from controller.actions.base import ActionContext
-from controller.actions.ownership import JsonObject, is_being_deleted, is_own, marked, uid_of
+from controller.actions.ownership import JsonObject, is_being_deleted, is_own, keeping_marks, marked, uid_of
 from controller.actions.waiting import Pending, Seen, wait_for
 
 
@@ -96,11 +96,27 @@ async def find(context: ActionContext, target: Target) -> JsonObject | None:
         return None
 
 
+class OutOfBounds(KubeError):  # noqa: N818 - says what happened
+    """The object is the controller's own business. It has more rights there than those who write workflows."""
+
+
+def check_bounds(context: ActionContext, target: Target) -> None:
+    """Raise OutOfBounds for the controller's own namespace and what is in it."""
+    own = context.own_namespace
+    inside = target.namespace == own or (target.resource == NAMESPACES and target.name == own)
+    if own and inside:
+        raise OutOfBounds(
+            f"{target.label} is refused: namespace {own} is the controller's own, actions may not write to it; "
+            "use another namespace"
+        )
+
+
 async def create(context: ActionContext, target: Target, body: Mapping[str, Any]) -> JsonObject:
     """Create the object with the action's marks, or return the one an earlier attempt created.
 
     Raises AlreadyExists when the name is taken by an object of somebody else.
     """
+    check_bounds(context, target)
     try:
         return await context.kube.create(target.resource, marked(body, context), namespace=target.namespace or None)
     except (AlreadyExists, ApiUnavailable, ServerError) as error:
@@ -119,27 +135,26 @@ async def _find_after(context: ActionContext, target: Target, error: KubeError) 
 
 async def apply(context: ActionContext, target: Target, body: Mapping[str, Any]) -> JsonObject:
     """Apply the object server-side, with force. It is marked if, and only if, this brings it into being."""
+    check_bounds(context, target)
     existing = await find(context, target)
     own = existing is None or is_own(existing, context)
     if existing is not None and not own:
         await remember(context, target, existing)
-    applied, created = await _apply(context, target, body, mark=own)
+    applied, created = await _apply(context, target, marked(body, context) if own else keeping_marks(body, existing))
     if existing is None and not created:  # somebody else made it since the look above
-        applied, _ = await _apply(context, target, body, mark=False)
+        applied, _ = await _apply(context, target, body)
     elif created and not own:  # somebody else deleted it since
-        applied, _ = await _apply(context, target, body, mark=True)
+        applied, _ = await _apply(context, target, marked(body, context))
     return applied
 
 
-async def _apply(
-    context: ActionContext, target: Target, body: Mapping[str, Any], *, mark: bool
-) -> tuple[JsonObject, bool]:
-    content = marked(body, context) if mark else body
-    return await context.kube.apply(target.resource, content, name=target.name, namespace=target.namespace or None)
+async def _apply(context: ActionContext, target: Target, body: Mapping[str, Any]) -> tuple[JsonObject, bool]:
+    return await context.kube.apply(target.resource, body, name=target.name, namespace=target.namespace or None)
 
 
 async def patch(context: ActionContext, target: Target, change: Mapping[str, Any]) -> JsonObject:
     """Change the object with a JSON merge patch. Raises NotFound when there is none."""
+    check_bounds(context, target)
     existing = await context.kube.get(target.resource, target.name, namespace=target.namespace or None)
     await remember(context, target, existing)
     return await context.kube.patch(target.resource, target.name, change, namespace=target.namespace or None)
@@ -147,6 +162,7 @@ async def patch(context: ActionContext, target: Target, change: Mapping[str, Any
 
 async def remove(context: ActionContext, target: Target) -> JsonObject | None:
     """Delete whatever object has that name, and return it as it was. None: there was none, which is as good."""
+    check_bounds(context, target)
     for last in (False, False, True):
         existing = await find(context, target)
         if existing is None:
@@ -172,6 +188,7 @@ async def delete_uid(context: ActionContext, target: Target, uid: str) -> None:
 
 async def replace(context: ActionContext, target: Target, body: Mapping[str, Any]) -> JsonObject:
     """Delete the object, wait until it is gone and create it anew. One the action itself created stays."""
+    check_bounds(context, target)
     existing = await find(context, target)
     if existing is not None:
         if is_own(existing, context):

@@ -39,6 +39,31 @@ def marked(obj: Mapping[str, Any], context: ActionContext) -> JsonObject:
     }
 
 
+def keeping_marks(obj: Mapping[str, Any], existing: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return `obj` with the marks that `existing` has from whatever action created it.
+
+    A server-side apply removes what its manager applied before and now leaves out, and all actions are one manager.
+    """
+    metadata = (existing or {}).get("metadata") or {}
+    labels = _only(metadata.get("labels"), (EXECUTION_LABEL, EXECUTION_UID_LABEL, ACTION_LABEL))
+    annotations = _only(metadata.get("annotations"), (IDENTITY_ANNOTATION,))
+    if not annotations:
+        return obj
+    own = obj.get("metadata") or {}
+    return {
+        **obj,
+        "metadata": {
+            **own,
+            "labels": {**(own.get("labels") or {}), **labels},
+            "annotations": {**(own.get("annotations") or {}), **annotations},
+        },
+    }
+
+
+def _only(values: Mapping[str, str] | None, keys: tuple[str, ...]) -> dict[str, str]:
+    return {key: values[key] for key in keys if key in values} if values else {}
+
+
 def owner(obj: Mapping[str, Any]) -> str:
     """Return the identity of the action that created `obj`, or empty text."""
     annotations = (obj.get("metadata") or {}).get("annotations") or {}

@@ -177,6 +177,18 @@ async def test_apply_over_what_an_earlier_run_created_is_restored(kube: KubeClie
     assert await data_of(kube, namespace, "a") == {"x": "1"}
 
 
+async def test_marks_stay_with_the_run_that_created_the_object(kube: KubeClient, namespace: str) -> None:
+    body = resource("Apply", config_map("a", x="1"))
+    first, second = context(kube, namespace=namespace), context(kube, namespace=namespace, run="run-2")
+    outputs = outputs_of(await EXECUTOR.execute(body, first))
+    await EXECUTOR.execute(body, second)
+    found = await kube.get(CONFIG_MAPS, "a", namespace=namespace)
+    assert found["metadata"]["annotations"] == {IDENTITY_ANNOTATION: first.identity}
+    assert found["metadata"]["labels"][EXECUTION_UID_LABEL] == "run-1"
+    undone = await EXECUTOR.rollback(body, outputs, reverting(first))
+    assert undone == Succeeded(f"Rolled back: deleted resource ConfigMap {namespace}/a")
+
+
 async def test_two_applies_of_one_run_are_taken_back_one_at_a_time(
     kube: KubeClient, cluster: Cluster, namespace: str
 ) -> None:
@@ -368,6 +380,19 @@ async def test_unusable_manifests(kube: KubeClient, namespace: str, manifest: st
     assert isinstance(outcome, Failed)
     assert outcome.message.startswith(message)
     assert not outcome.retryable
+
+
+@pytest.mark.parametrize("operation", ["Create", "Apply", "Patch", "Delete"])
+async def test_the_controllers_own_namespace_is_out_of_bounds(kube: KubeClient, namespace: str, operation: str) -> None:
+    outside = context(kube, namespace="default", own_namespace=namespace)
+    inside = config_map("a").replace("name: a", f"name: a\n  namespace: {namespace}")
+    itself = f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n"
+    for manifest in (inside, itself):
+        outcome = await EXECUTOR.execute(resource(operation, manifest), outside)
+        assert isinstance(outcome, Failed)
+        assert f"namespace {namespace} is the controller's own, actions may not write to it" in outcome.message
+        assert outcome.outputs is None
+        assert not outcome.retryable
 
 
 async def test_unknown_kind_and_refused_object(kube: KubeClient, namespace: str) -> None:
