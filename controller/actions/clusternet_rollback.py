@@ -13,7 +13,7 @@ from app.models.names import DEFAULT_NAMESPACE
 from controller.actions.attempts import attempt, failed, timed_out
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
-from controller.actions.undo import CannotUndo, Effect, Undone, take_back
+from controller.actions.undo import CannotUndo, Effect, Undone, take_back, together
 
 _TAKEN_BACK = (ResourceOperation.CREATE, ResourceOperation.APPLY, ResourceOperation.REPLACE)
 
@@ -45,20 +45,12 @@ async def roll_back(
                 failures.append(Failed(str(problem)))
             except KubeError as error:
                 failures.append(failed(error, prefix=f"Failed to delete {resource.kind}: "))
-        return _failed(failures) if failures else _outcome(resource, undone)
+        return together(failures) if failures else _outcome(resource, undone)
 
     async def last_look() -> Outcome:
         return timed_out(context, f"{len(undone)} of {len(refs)} objects were rolled back")
 
     return await attempt(context, work, last_look)
-
-
-def _failed(failures: Sequence[Failed]) -> Failed:
-    return Failed(
-        message="; ".join(failure.message for failure in failures),
-        retryable=all(failure.retryable for failure in failures),
-        retry_after=max((failure.retry_after for failure in failures if failure.retry_after is not None), default=None),
-    )
 
 
 def _outcome(resource: Resource, undone: Sequence[tuple[Target, Undone]]) -> Outcome:

@@ -12,7 +12,7 @@ from app.models.common import CoreReference
 from controller.actions.attempts import attempt, failed, timed_out
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
-from controller.actions.undo import CannotUndo, Effect, Undone, take_back
+from controller.actions.undo import CannotUndo, Effect, Undone, take_back, together
 
 
 async def roll_back(context: ActionContext, refs: Sequence[CoreReference], operation: ResourceOperation) -> Outcome:
@@ -30,7 +30,7 @@ async def roll_back(context: ActionContext, refs: Sequence[CoreReference], opera
                 failures.append(Failed(str(problem)))
             except KubeError as error:
                 failures.append(failed(error, prefix="Failed to delete resource: "))
-        return _failed(failures, undone) if failures else _outcome(undone, operation)
+        return together(failures, _told(undone)) if failures else _outcome(undone, operation)
 
     async def last_look() -> Outcome:
         return timed_out(context, _told(undone) if undone else "nothing was rolled back")
@@ -49,15 +49,6 @@ async def _take_back(context: ActionContext, ref: CoreReference, operation: Reso
 
 def _label(ref: CoreReference) -> str:
     return f"{ref.kind} {ref.namespace}/{ref.name}"
-
-
-def _failed(failures: Sequence[Failed], undone: Sequence[tuple[str, Undone]]) -> Failed:
-    told = f" ({_told(undone)})" if undone else ""
-    return Failed(
-        message="; ".join(failure.message for failure in failures) + told,
-        retryable=all(failure.retryable for failure in failures),
-        retry_after=max((failure.retry_after for failure in failures if failure.retry_after is not None), default=None),
-    )
 
 
 def _outcome(undone: Sequence[tuple[str, Undone]], operation: ResourceOperation) -> Outcome:

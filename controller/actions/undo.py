@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from app.engine.outcome import Failed
 from app.kube.errors import Conflict, NotFound
 from app.models.actions import ResourceOperation
 from app.models.common import CoreReference
@@ -31,6 +32,16 @@ class Undone:
 
     effect: Effect
     why: str = ""
+
+
+def together(failures: Sequence[Failed], told: str = "") -> Failed:
+    """Return the one failure of a rollback of several objects; `told` is what was done all the same."""
+    waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
+    return Failed(
+        message="; ".join(failure.message for failure in failures) + (f" ({told})" if told else ""),
+        retryable=all(failure.retryable for failure in failures),
+        retry_after=max(waits, default=None),
+    )
 
 
 class CannotUndo(Exception):  # noqa: N818 - says what happened

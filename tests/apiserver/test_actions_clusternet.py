@@ -30,7 +30,7 @@ SUBSCRIBERS = [{"clusterAffinity": {"matchLabels": {"site": "b"}}}]
 
 @pytest_asyncio.fixture
 async def kube(cluster: Cluster) -> AsyncIterator[KubeClient]:
-    async with KubeClient(load_connection(str(cluster.kubeconfig))) as client:
+    async with KubeClient(load_connection(str(cluster.kubeconfig_of("controller")))) as client:
         yield client
 
 

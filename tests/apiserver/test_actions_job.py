@@ -28,7 +28,7 @@ EXECUTOR = JobExecutor()
 
 @pytest_asyncio.fixture
 async def kube(full_cluster: Cluster) -> AsyncIterator[KubeClient]:
-    async with KubeClient(load_connection(str(full_cluster.kubeconfig))) as client:
+    async with KubeClient(load_connection(str(full_cluster.kubeconfig_of("controller")))) as client:
         yield client
 
 
