@@ -81,14 +81,17 @@ def _populate(plane: ControlPlane, *, webhook: bool, controller: bool) -> None:
     print(f"API server  {plane.server}", flush=True)
     plane.api.install_crds(crds_folder())
     plane.install_clusternet()
-    if webhook:
-        service = devcluster.start_webhook(plane)
-        devcluster.register_webhooks(plane, service)
-        print(f"webhook     {_addresses(service)}", flush=True)
+    admission = devcluster.start_webhook(plane, wait=False) if webhook else None
+    running = devcluster.start_controller(plane, wait=False) if controller else None
+    if admission is not None:
+        admission.wait_ready()
+        devcluster.register_webhooks(plane, admission)
+        print(f"webhook     {_addresses(admission)}", flush=True)
     else:
         devcluster.unregister_webhooks(plane)
-    if controller:
-        print(f"controller  {_addresses(devcluster.start_controller(plane))}", flush=True)
+    if running is not None:
+        running.wait_ready()
+        print(f"controller  {_addresses(running)}", flush=True)
     print(f"logs        {plane.layout.logs}")
     print(f"users       {plane.layout.kubeconfigs} (a kubeconfig each; alice has no rights)", flush=True)
 
