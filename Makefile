@@ -30,7 +30,7 @@ test: $(STAMP) ## all tests, the real control plane included (built on first use
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 demo: $(STAMP) ## a failover and its way back, on a real local control plane
-	$(BIN)/python -m examples.demo
+	$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
 
 crds: $(STAMP) ## generate crds/ from the models
 	$(BIN)/python -m app.schema --write crds

@@ -1,0 +1,1 @@
+"""Plans to copy, and the demo that plays one of them."""
