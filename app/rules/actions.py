@@ -100,13 +100,16 @@ def _check_rollback_given(spot: Spot, action: Action) -> None:
 
 
 def _check_rollback(spot: Spot, action: Action, actions: Set[str]) -> None:
-    """Rule W28: the rollback block decodes and is complete for the type it runs as (decision A4)."""
-    inner = spot.below("rollback", "rollback: ")
+    """Rule W28: the rollback block decodes and is complete for the type it runs as (decision A4).
+
+    The Go operator stored incomplete ones; what comes before a Revert runs all the same.
+    """
+    inner = spot.below("rollback", "rollback: ", runnable=True)
     try:
         rollback = action.custom_rollback()
     except ValidationError as error:
         for problem in member_problems(error):
-            inner.error("W28", f"{problem.path} {problem.text}", problem.path)
+            spot.error("W28", f"rollback: {problem.path} {problem.text}", f"rollback.{problem.path}")
         return
     if rollback is not None:
         type_ = rollback_type(rollback, action.type)

@@ -109,14 +109,17 @@ class Spot:
     findings: Findings
     path: str
     prefix: str = ""
+    runnable: bool = False
+    """All errors found here let a stored object run all the same."""
 
-    def below(self, member: str, prefix: str = "") -> Spot:
+    def below(self, member: str, prefix: str = "", *, runnable: bool = False) -> Spot:
         """The spot of a member; `prefix` is added to what messages begin with."""
-        return Spot(self.findings, join(self.path, member), self.prefix + prefix)
+        return Spot(self.findings, join(self.path, member), self.prefix + prefix, self.runnable or runnable)
 
     def error(self, rule: str, text: str, member: str = "", *, found: str = "", runnable: bool = False) -> None:
         """Add an error about `member` (the spot itself when empty)."""
-        self.findings.errors.append(Finding(rule, join(self.path, member), self.prefix + text, found, runnable))
+        finding = Finding(rule, join(self.path, member), self.prefix + text, found, self.runnable or runnable)
+        self.findings.errors.append(finding)
 
     def warn(self, text: str) -> None:
         """Add a warning."""

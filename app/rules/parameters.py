@@ -34,6 +34,8 @@ class ParameterRules:
     """True: an item without name gets no other finding."""
     exclusive: str = ""
     """Rule that forbids `value` together with `valueFrom`; empty: `value` wins (decision P8)."""
+    tolerated: bool = False
+    """True: the Go operator did not look at these parameters at all, so stored ones stay runnable."""
 
 
 _ELSEWHERE = 'parameter name "mode" is reserved; use spec.mode of the execution instead'
@@ -64,6 +66,7 @@ STAGE_RULES = ParameterRules(
     reserved=("P15", _ELSEWHERE),
     type="P16",
     source="P17",
+    tolerated=True,
 )
 EXECUTION_RULES = ParameterRules(
     label="params",
@@ -79,14 +82,18 @@ EXECUTION_RULES = ParameterRules(
 
 
 def check_parameters(spot: Spot, params: Sequence[Parameter], rules: ParameterRules) -> None:
-    """Check one list of parameters. `spot` is the list."""
+    """Check one list of parameters. `spot` is the list.
+
+    Values and their sources are checked again when they are resolved, and only those that win; so what is wrong with
+    them here does not keep a stored object from running.
+    """
     seen: set[str] = set()
     for index, parameter in enumerate(params):
-        item = spot.below(f"[{index}]", f"{rules.label}[{index}]")
+        item = spot.below(f"[{index}]", f"{rules.label}[{index}]", runnable=rules.tolerated)
         _check_name(item, parameter.name, rules, seen)
         seen.add(parameter.name)
         if parameter.name or not rules.skip_empty:
-            named = item.below("", f"({parameter.name})")
+            named = item.below("", f"({parameter.name})", runnable=True)
             _check_source(named, parameter, rules)
             _check_literals(named, parameter, rules)
 

@@ -129,7 +129,7 @@ def check_declared_types(spot: Spot, rule: str, use: Use, workflow: DRWorkflow, 
         problem = type_problem(declared.type, literal(winner)) if winner is not None else ""
         if problem and winner is not declared:
             text = f"{use.prefix}: the value of parameter '{declared.name}' of workflow {'/'.join(use.key)} {problem}"
-            spot.error(rule, text, found=declared.name)
+            spot.error(rule, text, found=declared.name, runnable=True)
 
 
 def check_size(spot: Spot, rule: str, plan: DRPlan, workflows: Workflows) -> None:

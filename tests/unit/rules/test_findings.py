@@ -9,6 +9,7 @@ from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
 from app.rules.decode import UndecodableError, decode
 from app.rules.findings import Finding, Report, denial, only_new
+from app.rules.plan import check_plan
 from app.rules.workflow import check_workflow
 from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow, workflow_json
 
@@ -92,3 +93,19 @@ def test_what_the_contract_has_no_words_for_is_told_with_paths() -> None:
 
 def test_an_execution_decodes_with_unknown_members() -> None:
     assert isinstance(decode(DRPlanExecution, {**execution_json(), "extra": 1}), DRPlanExecution)
+
+
+def test_what_the_go_operator_stored_still_runs() -> None:
+    stored = workflow(
+        http(rollback={"type": "Job"}),
+        http("b", retryPolicy={"limit": 0}),
+        parameters=[{"name": "n", "type": "number", "default": "many"}, {"name": "mode"}, {"name": "a.b"}],
+    )
+    report = check_workflow(stored)
+    assert [found.rule for found in report.errors] == ["W6", "W32", "W31", "W30"]
+    assert report.stoppers == ()
+    params = [{"name": "x"}, {"name": "x"}, {"name": ""}]
+    plan = DRPlan.from_wire(plan_json(stage("s", {"workflowRef": {"name": "w"}, "params": params})))
+    report = check_plan(plan, {})
+    assert [found.rule for found in report.errors] == ["P13", "P12"]
+    assert report.stoppers == ()
