@@ -189,7 +189,7 @@ class Run:
         old, self.status = self.status, status
         self._writer.offer(status, urgent=old.phase is not status.phase)
         for note in notes.changes(self.definition, old, status):
-            self._log.info(note.message, reason=note.reason)
+            self._log.info(note.message, reason=note.reason, **note.where())
             if note.ordinary:
                 if self._events_left <= 0:
                     metrics.events_dropped_total.labels(reason="ordinary").inc()

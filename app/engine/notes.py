@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.engine.definition import RunDefinition
@@ -13,12 +13,20 @@ from app.models.phases import Operation, Phase
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One event. `ordinary` ones are dropped first when a run has many."""
+    """One event. `ordinary` ones are dropped first when a run has many. The names say where in the run it happened."""
 
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
     ordinary: bool = False
+    stage: str = ""
+    workflow: str = ""
+    action: str = ""
+
+    def where(self) -> dict[str, str]:
+        """Return the names that apply, for a log line (decision O2)."""
+        names = {"stage": self.stage, "workflow": self.workflow, "action": self.action}
+        return {key: name for key, name in names.items() if name}
 
 
 def started(definition: RunDefinition) -> Note:
@@ -36,7 +44,7 @@ def changes(definition: RunDefinition, old: DRPlanExecutionStatus, new: DRPlanEx
     """Yield the events that led from `old` to `new`, in the order of stages."""
     for before, after in zip(old.stage_statuses, new.stage_statuses, strict=True):
         if before is not after:
-            yield from _stage_changes(before, after)
+            yield from (replace(note, stage=after.name) for note in _stage_changes(before, after))
     if old.phase is not new.phase and new.phase is not None and new.phase.is_final:
         yield ended(definition.operation, new)
 
@@ -61,7 +69,8 @@ def _stage_changes(old: StageStatus, new: StageStatus) -> Iterator[Note]:
         yield Note("Normal", "StageStarted", f"Started executing stage {new.name} (mode={mode})")
     for before, after in zip(old.workflow_executions, new.workflow_executions, strict=True):
         if before is not after:
-            yield from _workflow_changes(before, after)
+            key = after.workflow_ref.key
+            yield from (replace(note, workflow=key) for note in _workflow_changes(before, after))
     if old.phase is not new.phase:
         if new.phase is Phase.SUCCEEDED:
             yield Note("Normal", "StageSucceeded", f"Stage {new.name} succeeded (duration={new.duration})")
@@ -77,7 +86,7 @@ def _workflow_changes(old: WorkflowExecutionStatus, new: WorkflowExecutionStatus
         yield Note("Normal", "WorkflowStarted", f"Started executing workflow {name}", ordinary=True)
     for before, after in zip(old.action_statuses, new.action_statuses, strict=True):
         if before is not after:
-            yield from _action_changes(before, after)
+            yield from (replace(note, action=after.name) for note in _action_changes(before, after))
     if old.phase is not new.phase:
         if new.phase is Phase.SUCCEEDED:
             message = f"Workflow {name} succeeded (duration={new.duration})"
