@@ -7,7 +7,7 @@ from typing import Any
 from app.engine.names import label_value
 from app.models.base import GROUP
 from app.models.execution import DRPlanExecution
-from app.models.names import FINALIZER, OPERATION_LABEL, PLAN_LABEL, START_RESTORED_ANNOTATION
+from app.models.names import FINALIZER, OPERATION_LABEL, PLAN_LABEL, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
 
 ADOPTED_ANNOTATION = f"{GROUP}/adopted-uid"
 """The uid of the execution when the controller first saw it: on an object restored from a backup it is another one."""
@@ -41,6 +41,16 @@ def without_finalizer(execution: DRPlanExecution) -> dict[str, Any]:
     """Return the merge patch that takes the finalizer off."""
     kept = [name for name in execution.metadata.finalizers if name != FINALIZER]
     return {"metadata": {"resourceVersion": execution.metadata.resource_version, "finalizers": kept}}
+
+
+def without_resume(execution: DRPlanExecution) -> dict[str, Any]:
+    """Return the merge patch that takes the resume annotation off: one answer serves one question."""
+    return {
+        "metadata": {
+            "resourceVersion": execution.metadata.resource_version,
+            "annotations": {RESUME_ANNOTATION: None},
+        }
+    }
 
 
 def restored_from_backup(execution: DRPlanExecution) -> bool:

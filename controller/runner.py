@@ -17,11 +17,12 @@ from app.engine import notes
 from app.engine.conditions import cancel_requested
 from app.engine.decide import Start, conclude, decide
 from app.engine.definition import Address, RunDefinition
-from app.engine.events import ActionFinished, ActionStarted, CancelRequested, Event
+from app.engine.events import ActionFinished, ActionStarted, CancelRequested, Event, RunResumed, RunSuspended
 from app.engine.fold import fold
-from app.engine.outcome import Outcome
+from app.engine.outcome import Failed, Outcome
 from app.engine.tree import running_actions
 from app.models.execution import DRPlanExecutionStatus
+from app.models.names import RESUME_ANNOTATION
 from app.models.phases import Phase
 from app.models.snapshot import Snapshot
 from app.runtime import metrics
@@ -63,6 +64,9 @@ class Run:
         self._stored = stored
         self._in_doubt = tuple(in_doubt)
         self._cancel_message: str | None = None
+        self._resume = False
+        self._doubted_at: float | None = None
+        self._suspension = ""
         self._draining = False
         self._results: dict[Address, Outcome] = {}
         self._in_flight: set[Address] = set()
@@ -88,6 +92,12 @@ class Run:
         """Ask for a cancel; acted on at once, once journalled never taken back (invariant 8)."""
         if self._cancel_message is None and not cancel_requested(self.status):
             self._cancel_message = message
+            self._wake.set()
+
+    def resume(self) -> None:
+        """Let a run of phase Unknown go on, because somebody has looked and says so."""
+        if self.status.phase is Phase.UNKNOWN:
+            self._resume = True
             self._wake.set()
 
     def drain(self) -> None:
@@ -135,6 +145,7 @@ class Run:
         sequence = self.status.journal_sequence
         entries = [self._entry(sequence + number, event) for number, event in enumerate(events, start=1)]
         await self._services.journal.append(entries)
+        self._suspend_after_long_doubt()
         self._adopt(status.model_copy(update={"journal_sequence": sequence + len(events)}))
         for start in starts:
             self._spawn(group, start, in_doubt=False)
@@ -146,15 +157,41 @@ class Run:
         if self._cancel_message is not None and not cancel_requested(status):
             events.append(CancelRequested(now, self._cancel_message))
             status = fold(self.definition, status, events[-1])
+        if self._resume and status.phase is Phase.UNKNOWN:
+            events.append(RunResumed(now))
+            status = fold(self.definition, status, events[-1])
+        self._resume = False
         results, self._results = self._results, {}
         for address, outcome in results.items():
             self._in_flight.discard(address)
+            self._note_doubt(outcome)
             event = conclude(self.definition, status, address, outcome, now, jitter=random.random())  # noqa: S311
             events.append(event)
             status = fold(self.definition, status, event)
             if isinstance(event, ActionFinished) and event.phase is Phase.FAILED:
                 metrics.action_failures_total.labels(type=self.definition.action(address).type).inc()
+        if self._suspension and status.phase is Phase.RUNNING and not cancel_requested(status):
+            events.append(RunSuspended(now, self._suspension))
+            status = fold(self.definition, status, events[-1])
+        self._suspension = ""
         return events, status
+
+    def _note_doubt(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Failed) and outcome.in_doubt and self._doubted_at is None:
+            self._doubted_at = asyncio.get_running_loop().time()
+
+    def _suspend_after_long_doubt(self) -> None:
+        """Stand still when a write of an action was in doubt and the API server was away for long (design: the run)."""
+        if self._doubted_at is None:
+            return
+        away = asyncio.get_running_loop().time() - self._doubted_at
+        self._doubted_at = None
+        if away > self._services.settings.unknown_after:
+            self._suspension = (
+                f"The API server did not answer a write of an action and was away for {away:.0f} s; look at what the "
+                f'action made, then annotate the execution with {RESUME_ANNOTATION}: "true" to go on, or cancel it'
+            )
+            self._wake.set()
 
     def _begin(self, status: DRPlanExecutionStatus, now: datetime) -> tuple[Start, ...]:
         if self._services.lease_remaining() < LEASE_MARGIN:

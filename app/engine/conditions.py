@@ -58,6 +58,16 @@ def with_cancel_requested(status: DRPlanExecutionStatus, message: str, at: datet
     return status.model_copy(update={"conditions": conditions})
 
 
+def with_suspension(
+    status: DRPlanExecutionStatus, message: str, at: datetime, *, suspended: bool
+) -> DRPlanExecutionStatus:
+    """Return `status` with the condition `Suspended`, which says why a run of phase Unknown stands still."""
+    word: ConditionStatus = "True" if suspended else "False"
+    reason = "OutcomeUnknown" if suspended else "Resumed"
+    conditions = set_condition(status.conditions, "Suspended", word, reason, message, at, status.observed_generation)
+    return status.model_copy(update={"conditions": conditions})
+
+
 def with_ended(status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
     """Return `status`, whose phase is terminal, with the conditions that say so."""
     phase = status.phase or Phase.FAILED

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from app.engine import texts
-from app.engine.conditions import cancel_requested, with_cancel_requested, with_ended, with_started
+from app.engine.conditions import cancel_requested, with_cancel_requested, with_ended, with_started, with_suspension
 from app.engine.definition import RunDefinition
 from app.engine.durations import format_duration
 from app.engine.events import (
@@ -115,11 +115,12 @@ def _apply(definition: RunDefinition, status: DRPlanExecutionStatus, event: Even
         case ActionFinished():
             return with_action(status, event.address, _action_finished(_action(status, event, event.phase), event))
         case CancelRequested():
-            return _cancel(status, event)
+            return _cancel(definition, status, event)
         case RunSuspended():
+            status = with_suspension(status, event.message, event.at, suspended=True)
             return status.model_copy(update={"phase": Phase.UNKNOWN, "message": cut(event.message)})
         case RunResumed():
-            return status.model_copy(update={"phase": Phase.RUNNING, "message": definition.note})
+            return _resumed(definition, status, event.at)
 
 
 def _action(
@@ -170,12 +171,17 @@ def _action_finished(action: ActionStatus, event: ActionFinished) -> ActionStatu
     return finished.model_copy(update={"outputs": event.outputs or action.outputs})
 
 
-def _cancel(status: DRPlanExecutionStatus, event: CancelRequested) -> DRPlanExecutionStatus:
+def _resumed(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
+    status = with_suspension(status, "The run goes on", at, suspended=False)
+    return status.model_copy(update={"phase": Phase.RUNNING, "message": definition.note})
+
+
+def _cancel(definition: RunDefinition, status: DRPlanExecutionStatus, event: CancelRequested) -> DRPlanExecutionStatus:
     if cancel_requested(status):
         return status
     status = with_cancel_requested(status, event.message, event.at)
     if status.phase is Phase.UNKNOWN:
-        status = status.model_copy(update={"phase": Phase.RUNNING})
+        status = _resumed(definition, status, event.at)
     for address, action in running_actions(status):
         if action.next_attempt_time is not None:
             message = texts.canceled_waiting(action.message.removeprefix(texts.waiting_for_retry("")))

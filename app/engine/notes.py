@@ -45,8 +45,13 @@ def changes(definition: RunDefinition, old: DRPlanExecutionStatus, new: DRPlanEx
     for before, after in zip(old.stage_statuses, new.stage_statuses, strict=True):
         if before is not after:
             yield from (replace(note, stage=after.name) for note in _stage_changes(before, after))
-    if old.phase is not new.phase and new.phase is not None and new.phase.is_final:
-        yield ended(definition.operation, new)
+    if old.phase is not new.phase:
+        if new.phase is not None and new.phase.is_final:
+            yield ended(definition.operation, new)
+        elif new.phase is Phase.UNKNOWN:
+            yield Note("Warning", "ExecutionUnknown", new.message)
+        elif old.phase is Phase.UNKNOWN:
+            yield Note("Normal", "ExecutionResumed", "The run goes on")
 
 
 def ended(operation: Operation, status: DRPlanExecutionStatus) -> Note:

@@ -21,13 +21,15 @@ class Failed:
 
     `outputs` names what was made all the same, so that a Revert can take it back (decision R4). `retryable` says that
     the failure is of a kind worth repeating (decision A1); whether it is repeated is the retry policy's matter.
-    `retry_after` is what the other side asked for, in seconds.
+    `retry_after` is what the other side asked for, in seconds. `in_doubt` says that the API server was asked to change
+    something and never answered, so that nobody knows whether it did.
     """
 
     message: str
     outputs: ActionOutputs | None = None
     retryable: bool = False
     retry_after: float | None = None
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

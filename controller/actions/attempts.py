@@ -9,7 +9,7 @@ from dataclasses import replace
 from app.engine.outcome import Failed, Outcome
 from app.engine.templates import secret_values
 from app.engine.text import redact
-from app.kube.errors import ApiError, Conflict, KubeError, is_transient
+from app.kube.errors import ApiError, ApiUnavailable, Conflict, KubeError, is_transient
 from app.models.execution import ActionOutputs
 from controller.actions.base import ActionContext
 
@@ -30,6 +30,7 @@ def failed(error: KubeError, outputs: ActionOutputs | None = None, *, prefix: st
         outputs=outputs,
         retryable=is_transient(error) or isinstance(error, Conflict),
         retry_after=error.retry_after if isinstance(error, ApiError) else None,
+        in_doubt=isinstance(error, ApiUnavailable) and error.in_doubt,
     )
 
 

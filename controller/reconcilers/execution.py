@@ -21,7 +21,7 @@ from app.kube.errors import NotFound
 from app.kube.resources import EXECUTIONS
 from app.models.base import API_VERSION
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
-from app.models.names import CANCEL_ANNOTATION, FINALIZER, START_RESTORED_ANNOTATION
+from app.models.names import CANCEL_ANNOTATION, FINALIZER, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
 from app.models.phases import Operation, Phase, PlanPhase
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
@@ -29,7 +29,7 @@ from app.rules.execution import already_running, known_invalid
 from app.runtime.logging import get_logger
 from controller.completion import announce_end, complete, count_end, record_unstarted
 from controller.journal import Entry
-from controller.metadata import missing_metadata, restored_from_backup, without_finalizer
+from controller.metadata import missing_metadata, restored_from_backup, without_finalizer, without_resume
 from controller.plan_status import PlanUnreadableError, change_plan_status, read_plan
 from controller.queue import Key
 from controller.reconcilers.plan import settled_lock
@@ -76,6 +76,9 @@ class ExecutionReconciler:
         if run is not None:
             if message := cancel_message(execution):
                 run.cancel(message)
+            elif execution.metadata.annotations.get(RESUME_ANNOTATION) == "true":
+                run.resume()
+                await self._patch(execution, without_resume(execution))
             return None
         if execution.phase.is_final:
             return await self._ended(execution)

@@ -44,7 +44,7 @@ async def unexpected() -> Outcome:
     ],
 )
 def test_errors_become_failures_with_the_servers_text(error: KubeError, retryable: bool, after: float | None) -> None:
-    assert failed(error) == Failed(str(error), retryable=retryable, retry_after=after)
+    assert failed(error) == Failed(str(error), retryable=retryable, retry_after=after, in_doubt=error is AWAY)
 
 
 async def test_api_error_is_told_with_what_was_made() -> None:
@@ -52,7 +52,9 @@ async def test_api_error_is_told_with_what_was_made() -> None:
         raise AWAY
 
     where = context()
-    assert await attempt(where, work, unexpected, lambda: OUTPUTS) == Failed("no answer", OUTPUTS, retryable=True)
+    assert await attempt(where, work, unexpected, lambda: OUTPUTS) == Failed(
+        "no answer", OUTPUTS, retryable=True, in_doubt=True
+    )
 
 
 async def test_deadline_ends_the_work_and_the_last_look_decides() -> None:
