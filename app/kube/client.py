@@ -6,16 +6,17 @@ by itself is said there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
 import orjson
 
+from app.kube.bodies import JsonObject, make_query, name_of, namespace_for, parse_object
 from app.kube.config import ConnectionConfig
 from app.kube.discovery import Discovery
-from app.kube.errors import ApiError, ApiUnavailable, Gone, error_from_status
+from app.kube.errors import Gone, error_from_status
 from app.kube.resources import PODS, Resource
 from app.kube.stream import WatchEvent, pick_watch_timeout, read_events
 from app.kube.transport import Transport
@@ -27,7 +28,6 @@ MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
-JsonObject = dict[str, Any]
 Items = list[JsonObject]
 PatchBody = Mapping[str, Any] | list[Any]
 """A merge patch or apply configuration is an object, a JSON patch a list."""
@@ -77,7 +77,7 @@ class KubeClient:
 
         Every item carries apiVersion and kind, also where the server leaves them out.
         """
-        query = _query(
+        query = make_query(
             labelSelector=label_selector,
             fieldSelector=field_selector,
             limit=limit,
@@ -145,7 +145,7 @@ class KubeClient:
         timeout: float = 10.0,
     ) -> JsonObject:
         """Create an object (in `namespace`, else in that of the body); AlreadyExists when the name is taken."""
-        namespace = _namespace_for(resource, namespace, body)
+        namespace = namespace_for(resource, namespace, body)
         return await self._object(
             "create",
             resource,
@@ -168,7 +168,7 @@ class KubeClient:
         timeout: float = 10.0,
     ) -> JsonObject:
         """Write a whole object (PUT); the resourceVersion in the body is the precondition, else Conflict."""
-        path = resource.path(_namespace_for(resource, namespace, body), name or _name_of(body), subresource)
+        path = resource.path(namespace_for(resource, namespace, body), name or name_of(body), subresource)
         return await self._object(
             "update",
             resource,
@@ -217,7 +217,7 @@ class KubeClient:
         timeout: float = 10.0,
     ) -> tuple[JsonObject, bool]:
         """Server-side apply; returns the object and whether it was created by this call."""
-        path = resource.path(_namespace_for(resource, namespace, body), name or _name_of(body))
+        path = resource.path(namespace_for(resource, namespace, body), name or name_of(body))
         status, content = await self._transport.request(
             "apply",
             str(resource.plural),
@@ -228,7 +228,7 @@ class KubeClient:
             headers={"Content-Type": APPLY_PATCH},
             timeout=timeout,
         )
-        return _parse_object(content, self.server), status == HTTPStatus.CREATED
+        return parse_object(content, self.server), status == HTTPStatus.CREATED
 
     async def delete(
         self,
@@ -245,7 +245,7 @@ class KubeClient:
 
         Returns the Status of the deletion, or the object when finalizers hold it.
         """
-        preconditions = _query(uid=uid, resourceVersion=resource_version)
+        preconditions = make_query(uid=uid, resourceVersion=resource_version)
         options: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if preconditions:
             options["preconditions"] = preconditions
@@ -271,15 +271,17 @@ class KubeClient:
         field_selector: str | None = None,
         timeout_seconds: int | None = None,
         inactivity: float = 75.0,
+        on_open: Callable[[], None] | None = None,
     ) -> AsyncGenerator[WatchEvent]:
         """One watch, from `resource_version` on, until the server ends it; wrap it in `contextlib.aclosing`.
 
-        `timeout_seconds` (random 5 to 10 minutes when None) is when the server ends it; `inactivity` is how
-        long no line may come (bookmarks come each minute). Raises Gone for both forms of 410, another ApiError for
-        other ERROR events, ApiUnavailable when the stream goes silent or breaks, WatchLineTooLong for an
-        event beyond the read buffer. Bookmarks are yielded like other events.
+        `timeout_seconds` (random 5 to 10 minutes when None) is when the server ends it; `inactivity` is how long
+        no line may come (bookmarks come each minute). Raises Gone for both forms of 410, another ApiError for other
+        ERROR events, ApiUnavailable when the stream breaks (WatchSilent when it goes silent), WatchLineTooLong for an
+        event beyond the read buffer. Bookmarks are yielded like other events; `on_open` is called once the server
+        has accepted the watch.
         """
-        query = _query(
+        query = make_query(
             watch="true",
             allowWatchBookmarks="true",
             resourceVersion=resource_version,
@@ -291,6 +293,8 @@ class KubeClient:
             resource.plural, resource.path(namespace), query, timeout=inactivity
         )
         try:
+            if on_open is not None:
+                on_open()
             async for event in read_events(response.content, inactivity=inactivity, server=self.server):
                 if event.type == "ERROR":
                     raise error_from_status(event.object)
@@ -312,7 +316,7 @@ class KubeClient:
         timeout: float = 10.0,
     ) -> str:
         """The last lines of a pod's log, at most 16 KiB."""
-        query = _query(tailLines=tail_lines, container=container, limitBytes=16 * 1024)
+        query = make_query(tailLines=tail_lines, container=container, limitBytes=16 * 1024)
         _, content = await self._transport.request(
             "get",
             "pods/log",
@@ -326,7 +330,7 @@ class KubeClient:
 
     async def version(self, *, timeout: float = 10.0) -> JsonObject:
         """The server's version document."""
-        return _parse_object(await self.get_raw("/version", timeout=timeout), self.server)
+        return parse_object(await self.get_raw("/version", timeout=timeout), self.server)
 
     async def get_raw(self, path: str, *, accept: str = "application/json", timeout: float = 10.0) -> bytes:
         """GET any path of the server (`/readyz`, discovery documents)."""
@@ -360,39 +364,7 @@ class KubeClient:
             headers={"Content-Type": content_type} if body is not None else {},
             timeout=timeout,
         )
-        found = _parse_object(content, self.server)
+        found = parse_object(content, self.server)
         if found.get("kind") == "Status" and not status_allowed:
             raise error_from_status(found)
         return found
-
-
-def _query(**values: str | int | None) -> dict[str, str]:
-    return {key: str(value) for key, value in values.items() if value is not None}
-
-
-def _name_of(body: Mapping[str, Any]) -> str:
-    name = (body.get("metadata") or {}).get("name")
-    if not isinstance(name, str) or not name:
-        raise ValueError(f"metadata.name of a {body.get('kind', 'object')} is missing")
-    return name
-
-
-def _namespace_for(resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> str | None:
-    found = namespace or (body.get("metadata") or {}).get("namespace")
-    if resource.namespaced and not found:
-        raise ValueError(f"metadata.namespace of a {resource.kind} is missing")
-    return found
-
-
-def _parse_object(content: bytes, server: str) -> JsonObject:
-    try:
-        parsed = orjson.loads(content)
-    except orjson.JSONDecodeError as e:
-        raise ApiUnavailable(
-            f"the API server {server} answered with something that is no JSON; check what listens there",
-            server=server,
-            in_doubt=True,
-        ) from e
-    if not isinstance(parsed, dict):
-        raise ApiError(502, "BadGateway", f"the API server {server} answered with JSON that is no object")
-    return parsed

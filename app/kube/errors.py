@@ -13,6 +13,7 @@
     │   ├── TooManyRequests  429
     │   └── ServerError      5xx
     ├── ApiUnavailable      no answer: connection, TLS, time-out, broken stream
+    │   └── WatchSilent      a watch brought no line for too long
     ├── WatchLineTooLong    one watch event is larger than the read buffer
     ├── UnknownKind         the server serves no such kind
     └── ConnectionConfigError  there is no usable kubeconfig or service account
@@ -125,6 +126,14 @@ class ApiUnavailable(KubeError):
         super().__init__(message)
         self.server = server
         self.in_doubt = in_doubt
+
+
+class WatchSilent(ApiUnavailable):
+    """No line came on a watch for too long.
+
+    Either the connection is dead, or nothing of this type has changed since the API server started (it sends
+    bookmarks only after the first change). The same watch again tells the two apart.
+    """
 
 
 class WatchLineTooLong(KubeError):

@@ -30,6 +30,9 @@ log = get_logger(__name__)
 RETRY_JITTER = 1.2
 """Attempts to acquire are `retry * (1 + random * RETRY_JITTER)` seconds apart, as in client-go."""
 
+CLOCK_SLACK = 0.01
+"""Seconds before the deadline from which it counts as reached: timers may fire a little early."""
+
 RELEASE_SECONDS = 2.0
 """How long giving the lease back may take."""
 
@@ -158,7 +161,7 @@ class LeaderLease:
             await asyncio.sleep(max(0.0, min(self._retry, deadline - loop.time())))
             iterations.inc()
             # a process that was stopped wakes up here, and must not send anything before it has looked at the clock
-            if loop.time() >= deadline:
+            if loop.time() >= deadline - CLOCK_SLACK:
                 raise self._lost(problem or "this process was stopped, or its event loop blocked")
             try:
                 async with asyncio.timeout_at(deadline):

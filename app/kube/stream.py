@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from app.kube.errors import ApiUnavailable, WatchLineTooLong
+from app.kube.errors import ApiUnavailable, WatchLineTooLong, WatchSilent
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 WatchType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
@@ -34,15 +34,16 @@ def pick_watch_timeout() -> int:
 async def read_events(content: aiohttp.StreamReader, *, inactivity: float, server: str) -> AsyncIterator[WatchEvent]:
     """Yield the events of a watch stream until the server ends it.
 
-    Raises ApiUnavailable when no whole line comes for `inactivity` seconds, when the stream breaks or ends
-    inside a line, and WatchLineTooLong for a line that does not fit into the buffer.
+    Raises WatchSilent when no whole line comes for `inactivity` seconds, ApiUnavailable when the stream breaks or
+    ends inside a line, and WatchLineTooLong for a line that does not fit into the buffer.
     """
     while True:
         try:
             async with asyncio.timeout(inactivity):
                 line = await content.readline()
         except TimeoutError as e:
-            raise _broken(server, f"was silent for {inactivity:g} s") from e
+            text = f"a watch at the API server {server} was silent for {inactivity:g} s"
+            raise WatchSilent(text, server=server, in_doubt=False) from e
         except LineTooLong as e:
             raise WatchLineTooLong(f"a watch event of {server} is larger than the read buffer") from e
         except (aiohttp.ClientError, HttpProcessingError, OSError) as e:

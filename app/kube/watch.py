@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.kube.client import LIST_PAGE, KubeClient
-from app.kube.errors import ApiError, ApiUnavailable, Gone, KubeError, is_transient
+from app.kube.errors import ApiError, ApiUnavailable, Gone, KubeError, WatchSilent, is_transient
 from app.kube.resources import Resource
 from app.kube.stream import EventType
 from app.runtime import metrics
@@ -224,6 +224,7 @@ class Reflector:
             label_selector=self._label_selector,
             field_selector=self._field_selector,
             inactivity=self._inactivity,
+            on_open=self._alive,
         )
         try:
             async with contextlib.aclosing(events):
@@ -246,8 +247,9 @@ class Reflector:
 
     def _report(self, verb: str, error: KubeError) -> None:
         self.last_error = error
-        level = "info" if isinstance(error, (Gone, ApiUnavailable)) else "warning"
-        getattr(log, level)(
+        quiet = isinstance(error, WatchSilent)
+        tell = log.debug if quiet else log.info if isinstance(error, (Gone, ApiUnavailable)) else log.warning
+        tell(
             f"{verb} failed, trying again",
             resource=str(self._resource),
             namespace=self._namespace,

@@ -21,6 +21,7 @@ from app.kube.errors import (
     ServerError,
     TooManyRequests,
     WatchLineTooLong,
+    WatchSilent,
 )
 from app.kube.resources import CONFIG_MAPS
 from app.kube.watch import Ended, Failed, Line, Listed, MustList, MustWatch, Next, State, step
@@ -109,7 +110,7 @@ async def test_another_error_event_is_its_own_error() -> None:
 async def test_a_silent_stream_is_given_up() -> None:
     async with scripted(stream(bookmark(2), hang=True)) as (_, kube):
         error = await failure_of(kube, inactivity=0.2)
-    assert isinstance(error, ApiUnavailable)
+    assert isinstance(error, WatchSilent)
     assert "was silent for 0.2 s" in str(error)
 
 
@@ -234,6 +235,16 @@ async def test_broken_and_silent_watches_are_taken_up_again(monkeypatch: pytest.
         await until(lambda: cache.get("ns", "b") is not None)
         assert "list" not in paths(server)[1:]
         assert paths(server)[-1] == "watch 15"
+
+
+async def test_a_quiet_collection_is_not_a_stale_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API server sends no bookmarks for a type without changes; accepting the watch is the sign of life."""
+    async with following(monkeypatch, answer(listing(10)), stream(hang=True), inactivity=0.2) as (server, cache, _):
+        await until(lambda: len(server.requests) >= 3)
+        earlier = cache.seconds_since_last_line, asyncio.get_running_loop().time()
+        await until(lambda: len(server.requests) >= 6)
+        assert cache.seconds_since_last_line < earlier[0] + asyncio.get_running_loop().time() - earlier[1]
+        assert paths(server) == ["list", *["watch 10"] * (len(server.requests) - 1)]
 
 
 async def test_a_refusal_is_listed_again_until_it_works(monkeypatch: pytest.MonkeyPatch) -> None:

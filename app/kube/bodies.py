@@ -1,0 +1,49 @@
+"""Small parts of requests and answers: query parameters, names and namespaces of bodies, JSON objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from app.kube.errors import ApiError, ApiUnavailable
+from app.kube.resources import Resource
+
+JsonObject = dict[str, Any]
+
+
+def make_query(**values: str | int | None) -> dict[str, str]:
+    """Query parameters as text, without those that are None."""
+    return {key: str(value) for key, value in values.items() if value is not None}
+
+
+def name_of(body: Mapping[str, Any]) -> str:
+    """The name in an object's metadata; ValueError when there is none."""
+    name = (body.get("metadata") or {}).get("name")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"metadata.name of a {body.get('kind', 'object')} is missing")
+    return name
+
+
+def namespace_for(resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> str | None:
+    """The namespace given, else that of the object; ValueError when a namespaced resource has neither."""
+    found = namespace or (body.get("metadata") or {}).get("namespace")
+    if resource.namespaced and not found:
+        raise ValueError(f"metadata.namespace of a {resource.kind} is missing")
+    return found
+
+
+def parse_object(content: bytes, server: str) -> JsonObject:
+    """An answer's JSON object; ApiUnavailable when what answered is no API server."""
+    try:
+        parsed = orjson.loads(content)
+    except orjson.JSONDecodeError as e:
+        raise ApiUnavailable(
+            f"the API server {server} answered with something that is no JSON; check what listens there",
+            server=server,
+            in_doubt=True,
+        ) from e
+    if not isinstance(parsed, dict):
+        raise ApiError(502, "BadGateway", f"the API server {server} answered with JSON that is no object")
+    return parsed
