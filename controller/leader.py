@@ -24,6 +24,8 @@ log = get_logger(__name__)
 
 BY_WORKFLOW = "workflow"
 BY_PLAN = "plan"
+_ENDED = frozenset({"Succeeded", "Failed", "Cancelled", "Canceled"})
+_DETAILS = frozenset({"stageStatuses", "conditions", "summary", "resolvedParams"})
 
 
 async def lead(services: Services, recovered: dict[str, list[Entry]], stop: asyncio.Event) -> None:
@@ -133,6 +135,15 @@ async def _is_gone(services: Services, namespace: str, name: str, uid: str) -> b
         log.warning("cannot tell whether an execution is gone", execution=f"{namespace}/{name}", error=str(error))
         return False
     return bool(found["metadata"]["uid"] != uid)
+
+
+def without_details(execution: dict[str, Any]) -> dict[str, Any]:
+    """Return what the controller keeps of an execution in memory: of an ended one a few fields only."""
+    status = execution.get("status") or {}
+    if status.get("phase") not in _ENDED:
+        return execution
+    kept = {name: value for name, value in status.items() if name not in _DETAILS}
+    return {**execution, "status": kept}
 
 
 def key_of(obj: dict[str, Any]) -> Key:

@@ -22,7 +22,7 @@ from app.runtime.tasks import TaskOwner
 from app.service.server import PortError, serve_probes
 from controller.actions.registry import build_registry
 from controller.journal import DamagedSegmentError, Deposed, Journal, JournalClosed
-from controller.leader import lead
+from controller.leader import lead, without_details
 from controller.services import Services
 from controller.snapshots import SnapshotStore
 
@@ -66,7 +66,11 @@ async def _run(settings: ControllerSettings) -> int:
             http=http,
             recorder=EventRecorder(kube, instance=settings.identity),
             lease=_lease(kube, settings),
-            caches={resource.plural: Cache(kube, resource) for resource in (WORKFLOWS, PLANS, EXECUTIONS)},
+            caches={
+                WORKFLOWS.plural: Cache(kube, WORKFLOWS),
+                PLANS.plural: Cache(kube, PLANS),
+                EXECUTIONS.plural: Cache(kube, EXECUTIONS, project=without_details),
+            },
         )
         _listen_for_signals(process.stop)
         async with TaskOwner("controller") as owner:

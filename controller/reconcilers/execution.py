@@ -38,6 +38,7 @@ from controller.runs import Runs
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
 from controller.start import StartRefusedError, build_snapshot
+from controller.status_writer import wire_of
 
 log = get_logger(__name__)
 
@@ -99,6 +100,7 @@ class ExecutionReconciler:
         plan = self._services.plans.get(execution.metadata.namespace, execution.spec.plan_ref)
         if plan is None or not _is_unsettled(plan.get("status") or {}, execution):
             return
+        execution = await self._whole(execution)
         snapshot = None
         if execution.spec.operation_type is Operation.REVERT:
             try:
@@ -107,6 +109,15 @@ class ExecutionReconciler:
                 log.error("target of a Revert cannot be marked", execution=execution.metadata.key, error=str(error))
         await complete(self._services, execution, snapshot)
         self._services.journal.forget(execution.metadata.uid)
+
+    async def _whole(self, execution: DRPlanExecution) -> DRPlanExecution:
+        """Return an execution with its whole record, which the cache does not keep of ended ones."""
+        metadata = execution.metadata
+        try:
+            stored = await self._services.kube.get(EXECUTIONS, metadata.name, namespace=metadata.namespace)
+        except NotFound:
+            return execution
+        return DRPlanExecution.from_wire(stored) if stored["metadata"]["uid"] == metadata.uid else execution
 
     async def _release(self, execution: DRPlanExecution) -> None:
         """Remove what belongs to a deleted execution, then its finalizer. Its history record stays."""
@@ -331,7 +342,7 @@ class ExecutionReconciler:
                 "uid": metadata.uid,
                 "resourceVersion": metadata.resource_version,
             },
-            "status": status.to_wire(),
+            "status": wire_of(status),
         }
         try:
             written = await self._services.kube.replace(EXECUTIONS, body, subresource="status")
