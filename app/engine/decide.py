@@ -10,7 +10,7 @@ from app.engine.conditions import cancel_requested
 from app.engine.definition import Address, RunDefinition
 from app.engine.events import ActionFinished, AttemptFailed
 from app.engine.outcome import NothingToDo, Outcome, Succeeded
-from app.engine.policy import is_open, is_ready, open_stages
+from app.engine.policy import is_ready, open_stages, open_workflows
 from app.engine.tree import action_at, running_actions
 from app.models.execution import DRPlanExecutionStatus
 from app.models.phases import Phase
@@ -88,8 +88,7 @@ def _ready(definition: RunDefinition, status: DRPlanExecutionStatus) -> list[Add
     return [
         Address(s, w, a)
         for s in open_stages(definition, status)
-        for w in range(len(definition.stages[s].workflows))
-        if is_open(definition.stages[s], status.stage_statuses[s], w)
+        for w in open_workflows(definition.stages[s], status.stage_statuses[s])
         for a in range(len(definition.stages[s].workflows[w].actions))
         if is_ready(
             definition.stages[s].workflows[w],

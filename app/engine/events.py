@@ -107,22 +107,25 @@ def encode(event: Event) -> dict[str, Any]:
 
 
 def decode(data: dict[str, Any]) -> Event:
-    """Read the stored form. Raises ValueError on an event this version does not know."""
+    """Read the stored form.
+
+    Raises ValueError on an event this version does not know, KeyError or TypeError on one that is not complete.
+    """
     name = data.get("e", "")
     if name not in _BY_NAME:
         raise ValueError(
             f"journal holds an event {name!r} that this version does not know; run the version that wrote it"
         )
     at = from_microseconds(data["t"])
-    address = Address(*data["at"]) if "at" in data else Address(-1, -1, -1)
     outputs = ActionOutputs.from_wire(data["outputs"]) if "outputs" in data else None
     match name:
         case "ActionStarted":
-            return ActionStarted(at, address, data["attempt"])
+            return ActionStarted(at, Address(*data["at"]), data["attempt"])
         case "AttemptFailed":
-            return AttemptFailed(at, address, data["message"], from_microseconds(data["notBefore"]), outputs)
+            not_before = from_microseconds(data["notBefore"])
+            return AttemptFailed(at, Address(*data["at"]), data["message"], not_before, outputs)
         case "ActionFinished":
-            return ActionFinished(at, address, Phase(data["phase"]), data["message"], outputs)
+            return ActionFinished(at, Address(*data["at"]), Phase(data["phase"]), data["message"], outputs)
         case "CancelRequested":
             return CancelRequested(at, data["message"])
         case "RunSuspended":

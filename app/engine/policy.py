@@ -95,14 +95,10 @@ def open_stages(definition: RunDefinition, status: DRPlanExecutionStatus) -> lis
     return sorted(opened)
 
 
-def is_open(node: StageDefinition, stage: StageStatus, index: int) -> bool:
-    """Tell whether a workflow of an open stage runs or may begin now."""
-    workflow = stage.workflow_executions[index]
-    if workflow.phase.is_final:
-        return False
-    if workflow.phase is Phase.RUNNING or node.parallel:
-        return True
-    return all(earlier.phase.is_final for earlier in stage.workflow_executions[:index])
+def open_workflows(node: StageDefinition, stage: StageStatus) -> list[int]:
+    """Return the workflows of an open stage that run or may begin now."""
+    unfinished = [index for index, workflow in enumerate(stage.workflow_executions) if not workflow.phase.is_final]
+    return unfinished if node.parallel else unfinished[:1]
 
 
 def is_ready(definition: WorkflowDefinition, actions: tuple[ActionStatus, ...], index: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from app.engine import texts
@@ -29,9 +29,10 @@ def workflow_ending(operation: Operation, definition: WorkflowDefinition, action
         return Ending(Phase.FAILED, _workflow_failure(operation, definition, failed))
     if any(action.phase is Phase.CANCELLED for action in actions):
         return Ending(Phase.CANCELLED, _cut_short(actions))
-    if any(texts.was_kept_back(action.message) for action in actions if action.phase is Phase.SKIPPED):
+    kept_back = [a for a in actions if a.phase is Phase.SKIPPED and texts.was_kept_back(a.message)]
+    if kept_back:
         begun = any(action.phase is not Phase.SKIPPED for action in actions)
-        return Ending(Phase.CANCELLED, _cut_short(actions)) if begun else Ending(Phase.SKIPPED, actions[0].message)
+        return Ending(Phase.CANCELLED, _cut_short(actions)) if begun else Ending(Phase.SKIPPED, kept_back[0].message)
     if operation is Operation.REVERT:
         rolled_back = any(action.phase is Phase.SUCCEEDED for action in actions)
         return Ending(Phase.SUCCEEDED, texts.WORKFLOW_REVERTED if rolled_back else texts.WORKFLOW_NOTHING_REVERTED)
@@ -67,7 +68,12 @@ def stage_ending(
 
 
 def run_ending(definition: RunDefinition, status: DRPlanExecutionStatus, *, cancelled: bool) -> Ending:
-    """Return how a run ended whose stages have all ended."""
+    """Return how a run ended whose stages have all ended. What there is to note about the run is in its message."""
+    ending = _run_ending(definition, status, cancelled=cancelled)
+    return replace(ending, message=f"{ending.message} ({definition.note})") if definition.note else ending
+
+
+def _run_ending(definition: RunDefinition, status: DRPlanExecutionStatus, *, cancelled: bool) -> Ending:
     if cancelled:
         return Ending(Phase.CANCELLED, texts.EXECUTION_CANCELED)
     failed = [
@@ -77,10 +83,9 @@ def run_ending(definition: RunDefinition, status: DRPlanExecutionStatus, *, canc
     ]
     if failed:
         return Ending(Phase.FAILED, _run_failure(definition, failed))
-    note = f" ({definition.note})" if definition.note else ""
     if definition.operation is Operation.REVERT:
-        return Ending(Phase.SUCCEEDED, _plan_reverted(status) + note)
-    return Ending(Phase.SUCCEEDED, texts.ALL_STAGES_COMPLETED + note)
+        return Ending(Phase.SUCCEEDED, _plan_reverted(status))
+    return Ending(Phase.SUCCEEDED, texts.ALL_STAGES_COMPLETED)
 
 
 def first_failure(actions: Iterable[ActionStatus]) -> ActionStatus | None:

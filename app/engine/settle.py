@@ -10,13 +10,12 @@ from app.engine.policy import (
     blocking_action,
     blocking_stage,
     halt_message,
-    is_open,
     is_ready,
     open_stages,
     stage_halt_message,
 )
 from app.engine.rollup import first_failure, stage_ending, workflow_ending
-from app.engine.tree import ended, replaced, with_stage, with_workflow
+from app.engine.tree import begun, ended, replaced, with_stage, with_workflow
 from app.engine.when import WhenError, evaluate, parse_when
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.phases import Operation, Phase, WorkflowPolicy
@@ -24,25 +23,23 @@ from app.models.phases import Operation, Phase, WorkflowPolicy
 
 def settle(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
     """Return `status` with everything drawn that follows from it. Settling twice changes nothing more."""
-    while True:
-        index, stage = _next_change(definition, status, at)
-        if stage is None:
-            return status
-        status = with_stage(status, index, stage)
+    while (settled := _pass(definition, status, at)) is not status:
+        status = settled
+    return status
 
 
-def _next_change(
-    definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime
-) -> tuple[int, StageStatus | None]:
-    halt = halt_message(definition, status)
-    opened = frozenset(open_stages(definition, status))
+def _pass(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
+    """Settle each stage once. What one stage comes to may concern those before it, hence further passes."""
+    halt, opened = halt_message(definition, status), frozenset(open_stages(definition, status))
     for index, stage in enumerate(status.stage_statuses):
         if stage.phase.is_final:
             continue
         settled = _settle_stage(definition, status, index, at, halt=halt, is_opened=index in opened)
         if settled is not stage:
-            return index, settled
-    return -1, None
+            status = with_stage(status, index, settled)
+            halt = halt or halt_message(definition, status)
+            opened = frozenset(open_stages(definition, status))
+    return status
 
 
 def _settle_stage(
@@ -56,35 +53,61 @@ def _settle_stage(
             return _skip_stage(definition.operation, node, stage, reason, at)
     if not is_opened:
         return stage
-    for position, workflow in enumerate(stage.workflow_executions):
-        if not workflow.phase.is_final:
-            settled = _settle_workflow(definition, node, stage, position, at, halt=halt)
-            if settled is not workflow:
-                stage = with_workflow(stage, position, settled)
+    stage = _settle_workflows(definition, node, stage, at, halt=halt)
     if all(workflow.phase.is_final for workflow in stage.workflow_executions):
         ending = stage_ending(definition.operation, node, stage.workflow_executions)
         return ended(stage, ending.phase, ending.message, at)
+    return begun(stage, at) if _is_under_way(stage.workflow_executions) else stage
+
+
+def _settle_workflows(
+    definition: RunDefinition, node: StageDefinition, stage: StageStatus, at: datetime, *, halt: str
+) -> StageStatus:
+    keeps_back = halt or stage_halt_message(node, stage)
+    done_before = True
+    for position, workflow in enumerate(stage.workflow_executions):
+        if workflow.phase.is_final:
+            continue
+        may_begin = node.parallel or done_before
+        settled = _settle_workflow(
+            definition, node.workflows[position], workflow, at, halt=halt, keeps_back=keeps_back, may_begin=may_begin
+        )
+        if settled is not workflow:
+            stage = with_workflow(stage, position, settled)
+            keeps_back = keeps_back or stage_halt_message(node, stage)
+        done_before = done_before and settled.phase.is_final
     return stage
 
 
 def _settle_workflow(
-    definition: RunDefinition, node: StageDefinition, stage: StageStatus, index: int, at: datetime, *, halt: str
+    definition: RunDefinition,
+    node: WorkflowDefinition,
+    workflow: WorkflowExecutionStatus,
+    at: datetime,
+    *,
+    halt: str,
+    keeps_back: str,
+    may_begin: bool,
 ) -> WorkflowExecutionStatus:
-    workflow, workflow_node = stage.workflow_executions[index], node.workflows[index]
+    """Settle one workflow. `halt` keeps its actions from starting, `keeps_back` the workflow itself."""
     if workflow.phase is Phase.PENDING:
-        reason = halt or stage_halt_message(node, stage)
-        if reason:
-            return _skip_workflow(definition.operation, workflow_node, workflow, reason, at)
-        if not is_open(node, stage, index):
+        if keeps_back:
+            return _skip_workflow(definition.operation, node, workflow, keeps_back, at)
+        if not may_begin:
             return workflow
-        if workflow_node.skip:
-            return _skip_workflow(definition.operation, workflow_node, workflow, "", at)
-    actions = _settle_actions(workflow_node, workflow.action_statuses, definition.mode, at, halt=halt)
+        if node.skip:
+            return _skip_workflow(definition.operation, node, workflow, "", at)
+    actions = _settle_actions(node, workflow.action_statuses, definition.mode, at, halt=halt)
     settled = with_actions(definition.operation, workflow, actions)
     if all(action.phase.is_final for action in actions):
-        ending = workflow_ending(definition.operation, workflow_node, actions)
+        ending = workflow_ending(definition.operation, node, actions)
         return ended(settled, ending.phase, ending.message, at)
-    return settled
+    return begun(settled, at) if _is_under_way(actions) else settled
+
+
+def _is_under_way(children: tuple[ActionStatus, ...] | tuple[WorkflowExecutionStatus, ...]) -> bool:
+    """Tell whether something has begun; what was skipped beforehand does not count."""
+    return any(child.phase not in (Phase.PENDING, Phase.SKIPPED) for child in children)
 
 
 def with_actions(
@@ -106,22 +129,33 @@ def with_actions(
 def _settle_actions(
     definition: WorkflowDefinition, actions: tuple[ActionStatus, ...], mode: str, at: datetime, *, halt: str
 ) -> tuple[ActionStatus, ...]:
+    keeps_back = _failure_message(definition, actions) or halt
     changed = True
     while changed:
         changed = False
         for index, action in enumerate(actions):
-            if action.phase is Phase.PENDING:
-                settled = _settle_action(definition, actions, index, mode, at, halt=halt)
-                if settled is not action:
-                    actions, changed = replaced(actions, index, settled), True
+            if action.phase is not Phase.PENDING:
+                continue
+            settled = _settle_action(definition, actions, index, mode, at, keeps_back=keeps_back)
+            if settled is not action:
+                actions, changed = replaced(actions, index, settled), True
+                if settled.phase is Phase.FAILED:
+                    keeps_back = _failure_message(definition, actions) or halt
     return actions
 
 
 def _settle_action(
-    definition: WorkflowDefinition, actions: tuple[ActionStatus, ...], index: int, mode: str, at: datetime, *, halt: str
+    definition: WorkflowDefinition,
+    actions: tuple[ActionStatus, ...],
+    index: int,
+    mode: str,
+    at: datetime,
+    *,
+    keeps_back: str,
 ) -> ActionStatus:
     action = actions[index]
-    reason = _kept_back_by(definition, actions, index) or halt
+    blocker = blocking_action(definition, actions, index)
+    reason = texts.dependency_failed("action", blocker) if blocker else keeps_back
     if reason:
         return ended(action, Phase.SKIPPED, reason, at)
     if not is_ready(definition, actions, index):
@@ -144,22 +178,17 @@ def _settle_when(node: ActionDefinition, action: ActionStatus, mode: str, at: da
     return action if result.run else ended(action, Phase.SKIPPED, result.message, at)
 
 
-def _kept_back_by(definition: WorkflowDefinition, actions: tuple[ActionStatus, ...], index: int) -> str:
-    blocker = blocking_action(definition, actions, index)
-    if blocker:
-        return texts.dependency_failed("action", blocker)
-    if definition.policy is WorkflowPolicy.FAIL_FAST:
-        failed = first_failure(actions)
-        if failed is not None:
-            return texts.kept_back(f'action "{failed.name}" failed (failurePolicy FailFast)')
-    return ""
+def _failure_message(definition: WorkflowDefinition, actions: tuple[ActionStatus, ...]) -> str:
+    """Return why a failure keeps every further action of a workflow from starting; empty when none does."""
+    failed = first_failure(actions) if definition.policy is WorkflowPolicy.FAIL_FAST else None
+    return texts.kept_back(f'action "{failed.name}" failed (failurePolicy FailFast)') if failed else ""
 
 
 def _skip_stage(
     operation: Operation, node: StageDefinition, stage: StageStatus, reason: str, at: datetime
 ) -> StageStatus:
     workflows = tuple(
-        _skip_workflow(operation, workflow_node, workflow, reason, at)
+        workflow if workflow.phase.is_final else _skip_workflow(operation, workflow_node, workflow, reason, at)
         for workflow_node, workflow in zip(node.workflows, stage.workflow_executions, strict=True)
     )
     skipped = stage.model_copy(update={"workflow_executions": workflows})
@@ -170,7 +199,7 @@ def _skip_workflow(
     operation: Operation, node: WorkflowDefinition, workflow: WorkflowExecutionStatus, reason: str, at: datetime
 ) -> WorkflowExecutionStatus:
     actions = tuple(
-        ended(action, Phase.SKIPPED, reason or action_node.skip or node.skip, at)
+        action if action.phase.is_final else ended(action, Phase.SKIPPED, reason or action_node.skip or node.skip, at)
         for action_node, action in zip(node.actions, workflow.action_statuses, strict=True)
     )
     return ended(with_actions(operation, workflow, actions), Phase.SKIPPED, reason or node.skip, at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 from app.engine.definition import Address
@@ -46,13 +46,17 @@ def with_stage(status: DRPlanExecutionStatus, index: int, stage: StageStatus) ->
 
 
 def ended(node: Node, phase: Phase, message: str, at: datetime) -> Node:
-    """Return `node` as ended at `at`: terminal phase, both times, duration, message."""
+    """Return `node` as ended at `at`: terminal phase, both times, duration, message.
+
+    Leaders' clocks differ: what was started by one never ends before its start by another.
+    """
     start = node.start_time or at
+    end = max(at, start)
     update: dict[str, Any] = {
         "phase": phase,
         "start_time": start,
-        "completion_time": at,
-        "duration": format_duration(max(at - start, timedelta(0))),
+        "completion_time": end,
+        "duration": format_duration(end - start),
         "message": cut(message),
     }
     if isinstance(node, ActionStatus):
