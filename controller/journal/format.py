@@ -101,7 +101,7 @@ def to_config_map(segment: Segment, namespace: str) -> dict[str, Any]:
 def read_segment(config_map: dict[str, Any]) -> Segment:
     """Read a segment. Raises `DamagedSegmentError`."""
     name = config_map["metadata"]["name"]
-    lines = (config_map.get("data") or {}).get(DATA_KEY, "").splitlines()
+    lines = (config_map.get("data") or {}).get(DATA_KEY, "").split("\n")
     try:
         number = int(name.removeprefix(NAME_PREFIX))
         head = orjson.loads(lines[0])
