@@ -20,8 +20,11 @@ class Authority:
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        certificate = self._build(self._name, self._key.public_key()).add_extension(
-            x509.BasicConstraints(ca=True, path_length=None), critical=True
+        self._identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+        certificate = (
+            self._build(self._name, self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(self._identifier, critical=False)
         )
         self._certificate = certificate.sign(self._key, hashes.SHA256())
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM).decode()
@@ -31,7 +34,12 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        certificate = self._build(subject, key.public_key()).add_extension(address, critical=False)
+        signer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._identifier)
+        certificate = (
+            self._build(subject, key.public_key())
+            .add_extension(address, critical=False)
+            .add_extension(signer, critical=False)
+        )
         return (
             certificate.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode(),
             key.private_bytes(
