@@ -22,7 +22,8 @@ def referencing_plans(namespace: str, name: str, plans: Iterable[Mapping[str, An
     """
     keys = []
     for plan in plans:
-        meta = plan.get("metadata") or {}
+        stored = plan.get("metadata")
+        meta = stored if isinstance(stored, dict) else {}
         own = str(meta.get("namespace", ""))
         if any((ref.get("namespace") or own, ref.get("name")) == (namespace, name) for ref in _references(plan)):
             keys.append(f"{own}/{meta.get('name', '')}")
@@ -68,8 +69,8 @@ def check_plan_deletion(namespace: str, name: str, lock: CurrentExecution | None
 def check_execution_deletion(execution: Mapping[str, Any]) -> Report:
     """Deleting an execution is allowed; while it runs it is a cancel, which draws a warning."""
     status = execution.get("status")
-    phase = status.get("phase") if isinstance(status, dict) else None
-    return Report(warnings=(RUNNING_WARNING,)) if phase and phase != "Pending" and phase not in ENDED else Report()
+    phase = str(status.get("phase") or "") if isinstance(status, dict) else ""
+    return Report() if phase in ("", "Pending", *ENDED) else Report(warnings=(RUNNING_WARNING,))
 
 
 def _listed(texts: Sequence[str]) -> str:

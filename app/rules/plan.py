@@ -108,6 +108,7 @@ def _check_dependencies(spec: Spot, plan: DRPlan) -> None:
             spec.error("P9", problem.message, where)
             continue
         rule = "P8" if problem.problem is Problem.SELF else "P7"
-        hint = f", did you mean '{problem.hint}'?" if problem.hint else ""
-        prefix = f"stage[{problem.index}] '{stages[problem.index].name}': "
-        spec.error(rule, prefix + problem.message + hint, where)
+        spot = spec.below("", f"stage[{problem.index}] '{stages[problem.index].name}': ")
+        spot.error(rule, problem.message, where)
+        if problem.hint:
+            spot.warn(f"did you mean stage '{problem.hint}'?")

@@ -66,5 +66,6 @@ def _check_dependencies(spec: Spot, workflow: DRWorkflow) -> None:
         if problem.problem is Problem.DUPLICATE:
             continue
         member = "dependsOn" if problem.dependency is None else f"dependsOn[{problem.dependency}]"
-        hint = f", did you mean '{problem.hint}'?" if problem.hint else ""
-        spec.error("W23", problem.message + hint, f"actions[{problem.index}].{member}")
+        spec.error("W23", problem.message, f"actions[{problem.index}].{member}")
+        if problem.hint:
+            spec.warn(f"action[{problem.index}] '{names[problem.index]}': did you mean action '{problem.hint}'?")
