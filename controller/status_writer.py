@@ -115,8 +115,7 @@ class StatusWriter:
         self._changed.set()
 
     async def _write(self, status: DRPlanExecutionStatus) -> None:
-        full = summarize(status)
-        wire = shrink(full, size_of).to_wire()
+        wire = wire_of(status)
         backoff = Backoff(initial=0.05, maximum=10.0)
         while not self._gone:
             try:
@@ -127,7 +126,7 @@ class StatusWriter:
             except NotFound:
                 await self._mark_gone()
             except Invalid as error:
-                await self._write_minimal(full, str(error))
+                await self._write_minimal(summarize(status), str(error))
             except KubeError as error:
                 result = "unavailable" if is_transient(error) else "refused"
                 metrics.status_writes_total.labels(result=result).inc()
@@ -187,6 +186,14 @@ class StatusWriter:
         async with self._flushed:
             self._gone = True
             self._flushed.notify_all()
+
+
+def wire_of(status: DRPlanExecutionStatus) -> dict[str, Any]:
+    """Return the JSON-ready form that is stored: counted and no larger than permitted (invariant 9, decision D6).
+
+    An execution that never began has nothing to count.
+    """
+    return shrink(summarize(status) if status.stage_statuses else status, size_of).to_wire()
 
 
 def size_of(status: DRPlanExecutionStatus) -> int:
