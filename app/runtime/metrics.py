@@ -6,6 +6,9 @@ names of objects never are, because their number has no bound. All durations are
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from platform import python_version
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -139,6 +142,11 @@ kube_request_seconds = Histogram(
 )
 
 build_info = Info("drplan_build", "Version of drplan and of Python.", registry=REGISTRY)
+
+
+def publish_build_info() -> None:
+    """Show the versions of drplan and Python in `drplan_build_info`."""
+    build_info.info({"version": version("drplan"), "python": python_version()})
 
 
 def render() -> bytes:

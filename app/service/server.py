@@ -16,6 +16,7 @@ from typing import Any
 
 import uvicorn
 
+from app.runtime import metrics
 from app.runtime.health import Health
 from app.runtime.logging import get_logger
 from app.runtime.settings import CommonSettings
@@ -140,6 +141,7 @@ class ProbePorts:
 
 def serve_probes(owner: TaskOwner, settings: CommonSettings, health: Health) -> ProbePorts:
     """Start heartbeat, probes and metrics as tasks of `owner`; raises PortError before any of them runs."""
+    metrics.publish_build_info()
     servers = [HttpServer(health_app(health), name="health", host=settings.bind_address, port=settings.health_port)]
     if settings.metrics_port:
         servers.append(
