@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.engine.templates import Scope, UnresolvedPlaceholders, render
-from app.engine.text import MASK
+from app.engine.text import MASK, cut
 from app.models.common import ManifestRef, Parameter
 from app.models.execution import DRPlanExecution, ResolvedParam
 from app.models.phases import Mode, Operation
@@ -67,9 +67,9 @@ def secret_refs(values: Values) -> dict[str, ManifestRef]:
 
 
 def shown(values: Values) -> tuple[ResolvedParam, ...]:
-    """Return `values` as a status shows them, secret ones masked (decision D2)."""
+    """Return `values` as a status shows them, secret ones masked and long ones cut (decisions D2 and D6)."""
     return tuple(
-        ResolvedParam(name=name, value=MASK if isinstance(value, SecretParam) else value)
+        ResolvedParam(name=name, value=MASK if isinstance(value, SecretParam) else cut(value))
         for name, value in sorted(values.items())
     )
 

@@ -14,10 +14,12 @@ from app.engine.definition import (
 )
 from app.engine.durations import parse_duration
 from app.engine.retry import RetryPolicy
+from app.engine.text import MASK, cut
 from app.models.actions import Action, ActionBody
+from app.models.execution import ResolvedParam
 from app.models.phases import PlanPolicy, StagePolicy
 from app.models.plan import DRPlanSpec, Stage
-from app.models.snapshot import Snapshot, StageRun
+from app.models.snapshot import Snapshot, StageRun, WorkflowRun
 from app.models.workflow import DRWorkflowSpec
 
 
@@ -32,7 +34,7 @@ def execute_definition(snapshot: Snapshot) -> RunDefinition:
         policy=spec.failure_policy,
         max_parallel_stages=spec.max_parallel_stages or 1,
         stages=tuple(
-            _stage(index, stage, snapshot.stages[index], spec, snapshot.workflows, positions)
+            _stage(index, stage, snapshot.stages[index], spec, snapshot.workflows, positions, snapshot.resolved_params)
             for index, stage in enumerate(spec.stages)
         ),
         note="No spec.mode given: mode install was assumed" if snapshot.mode_assumed and _uses_when(snapshot) else "",
@@ -83,6 +85,13 @@ def action_order(actions: tuple[Action, ...]) -> list[tuple[tuple[int, ...], tup
     return ordered
 
 
+def params_of_use(used: WorkflowRun, params: tuple[ResolvedParam, ...]) -> tuple[ResolvedParam, ...]:
+    """Return the parameters of one use of a workflow that differ from those of the run, as a status shows them."""
+    of_run = {param.name: param.value for param in params}
+    own = {name: cut(value) for name, value in used.params.items()} | dict.fromkeys(used.secret_params, MASK)
+    return tuple(ResolvedParam(name=name, value=own[name]) for name in sorted(own) if of_run.get(name) != own[name])
+
+
 def _stage(
     index: int,
     stage: Stage,
@@ -90,6 +99,7 @@ def _stage(
     plan: DRPlanSpec,
     workflows: dict[str, DRWorkflowSpec],
     positions: dict[str, int],
+    params: tuple[ResolvedParam, ...],
 ) -> StageDefinition:
     return StageDefinition(
         name=stage.name,
@@ -99,19 +109,21 @@ def _stage(
         policy=stage_policy(stage, plan.failure_policy),
         run=index,
         workflows=tuple(
-            _workflow(position, used.namespace, used.name, workflows[used.key])
-            for position, used in enumerate(run.workflows)
+            _workflow(position, used, workflows[used.key], params) for position, used in enumerate(run.workflows)
         ),
     )
 
 
-def _workflow(run: int, namespace: str, name: str, spec: DRWorkflowSpec) -> WorkflowDefinition:
+def _workflow(
+    run: int, used: WorkflowRun, spec: DRWorkflowSpec, params: tuple[ResolvedParam, ...]
+) -> WorkflowDefinition:
     order = action_order(spec.actions)
     return WorkflowDefinition(
-        namespace=namespace,
-        name=name,
+        namespace=used.namespace,
+        name=used.name,
         policy=spec.failure_policy,
         run=run,
+        params=params_of_use(used, params),
         actions=tuple(
             ActionDefinition(
                 name=action.name,

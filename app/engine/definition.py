@@ -13,7 +13,7 @@ from typing import NamedTuple
 from app.engine.retry import RetryPolicy
 from app.models.actions import ActionBody, ActionType
 from app.models.common import CoreReference
-from app.models.execution import ActionOutputs
+from app.models.execution import ActionOutputs, ResolvedParam
 from app.models.phases import Operation, PlanPolicy, StagePolicy, WorkflowPolicy
 
 DEFAULT_TIMEOUT = timedelta(minutes=5)
@@ -76,7 +76,10 @@ class ActionDefinition:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowDefinition:
-    """One workflow of a stage. `run` is its index among the workflows of the snapshot's stage."""
+    """One workflow of a stage. `run` is its index among the workflows of the snapshot's stage.
+
+    `params` are the parameters that differ from the run's, as the status shows them.
+    """
 
     namespace: str
     name: str
@@ -84,6 +87,7 @@ class WorkflowDefinition:
     policy: WorkflowPolicy = WorkflowPolicy.FAIL_FAST
     skip: str = ""
     run: int = 0
+    params: tuple[ResolvedParam, ...] = ()
 
     @property
     def key(self) -> str:

@@ -70,6 +70,7 @@ def initial_status(
                         workflow_ref=ObjectReference(name=workflow.name, namespace=workflow.namespace),
                         phase=Phase.PENDING,
                         message=texts.PENDING,
+                        resolved_params=workflow.params,
                         action_statuses=tuple(
                             ActionStatus(name=action.name, type=action.type, phase=Phase.PENDING, message=texts.PENDING)
                             for action in workflow.actions

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.engine.build import retry_of, timeout_of
+from app.engine.build import params_of_use, retry_of, timeout_of
 from app.engine.definition import (
     ActionDefinition,
     Address,
@@ -94,6 +94,7 @@ class _Builder:
             name=workflow.workflow_ref.name,
             actions=tuple(_in_sequence(actions)),
             policy=self._workflow_policy,
+            params=params_of_use(self._snapshot.stages[stage].workflows[index], self._snapshot.resolved_params),
             skip="" if entered else f"Original workflow phase was {workflow.phase}, skipped rollback",
             run=index,
         )

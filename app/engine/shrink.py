@@ -1,4 +1,4 @@
-"""Making a status fit into an object: bodies go first, then messages, then clusters (decision D6)."""
+"""Making a status fit into an object: bodies go first, then messages, then clusters and parameters (decision D6)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ STATUS_LIMIT = 1024 * 1024
 class _Step:
     body: int
     message: int
-    clusters: bool
+    details: bool
+    """Whether the single clusters of an action and the parameters of a workflow stay."""
 
 
 _STEPS = (
-    _Step(body=200, message=1024, clusters=True),
-    _Step(body=0, message=1024, clusters=True),
-    _Step(body=0, message=256, clusters=True),
-    _Step(body=0, message=96, clusters=True),
-    _Step(body=0, message=48, clusters=False),
+    _Step(body=200, message=1024, details=True),
+    _Step(body=0, message=1024, details=True),
+    _Step(body=0, message=256, details=True),
+    _Step(body=0, message=96, details=True),
+    _Step(body=0, message=48, details=False),
 )
 
 
@@ -61,6 +62,7 @@ def _with_actions(status: DRPlanExecutionStatus, step: _Step) -> DRPlanExecution
                             workflow.model_copy(
                                 update={
                                     "message": cut(workflow.message, step.message),
+                                    "resolved_params": workflow.resolved_params if step.details else (),
                                     "action_statuses": tuple(_shorter(a, step) for a in workflow.action_statuses),
                                 }
                             )
@@ -85,6 +87,6 @@ def _shorter(action: ActionStatus, step: _Step) -> ActionStatus:
         update={
             "message": cut(action.message, step.message),
             "outputs": outputs,
-            "cluster_statuses": action.cluster_statuses if step.clusters else (),
+            "cluster_statuses": action.cluster_statuses if step.details else (),
         }
     )
