@@ -1,0 +1,57 @@
+"""A control plane whose controller connects through the proxy; every test gets it running and leaves it running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devcluster import ControlPlane, register_webhooks, start_controller, start_webhook
+from devcluster.services import ServiceProcess
+from tests.crash.harness import Crashing
+from tests.support.cluster import CRDS, Cluster
+from tests.support.installation import FAST_LEASE
+from tests.support.proxy import Proxy
+from tests.support.site import Site
+
+
+class Rig:
+    """The processes that all crash tests of one test process share."""
+
+    def __init__(self, plane: ControlPlane, proxy: Proxy) -> None:
+        self.plane = plane
+        self.proxy = proxy
+        self.cluster = Cluster(plane)
+        self.controller = self.start("controller")
+
+    def start(self, name: str, *arguments: str, wait: bool = True) -> ServiceProcess:
+        """Start a controller that the proxy knows as `name`."""
+        kubeconfig = self.proxy.kubeconfig(name, self.plane.identity("controller").token, self.plane.directory)
+        flags = (f"--kubeconfig={kubeconfig}", *(arguments or FAST_LEASE))
+        return start_controller(self.plane, name=name, arguments=flags, wait=wait)
+
+
+@pytest.fixture(scope="session")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """A minimal control plane with webhook service and, behind a proxy, a controller."""
+    with ControlPlane("minimal") as plane:
+        plane.api.install_crds(CRDS)
+        plane.install_clusternet()
+        authority: Path = tmp_path_factory.mktemp("proxy") / "ca.pem"
+        authority.write_bytes(plane.authority.pem)
+        register_webhooks(plane, start_webhook(plane))
+        with Proxy(plane.server, authority).serving() as proxy:
+            rig = Rig(plane, proxy)
+            yield rig
+            rig.controller.kill9()
+
+
+@pytest.fixture
+def drplan(rig: Rig, site: Site) -> Iterator[Crashing]:
+    """drplan behind the proxy, with a new namespace."""
+    if not rig.controller.running:
+        rig.controller.start()
+    yield Crashing(rig.cluster, site, rig.cluster.namespace("crash"), rig.proxy, rig.controller)
+    rig.proxy.clear()
+    rig.controller.resume() if rig.controller.running else None
