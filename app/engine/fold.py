@@ -94,10 +94,11 @@ def fold(definition: RunDefinition, status: DRPlanExecutionStatus, event: Event)
 
 def end_run(status: DRPlanExecutionStatus, phase: Phase, message: str, at: datetime) -> DRPlanExecutionStatus:
     """Return `status` as ended at `at`, conditions included. The one place that ends a run."""
-    update: dict[str, Any] = {"phase": phase, "completion_time": at, "message": cut(message)}
+    end = max(at, status.start_time or at)
+    update: dict[str, Any] = {"phase": phase, "completion_time": end, "message": cut(message)}
     if status.start_time is not None:
-        update["duration"] = format_duration(at - status.start_time)
-    return with_ended(status.model_copy(update=update), at)
+        update["duration"] = format_duration(end - status.start_time)
+    return with_ended(status.model_copy(update=update), end)
 
 
 def _end_if_done(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
@@ -112,9 +113,9 @@ def _apply(definition: RunDefinition, status: DRPlanExecutionStatus, event: Even
         case ActionStarted():
             return _action_started(status, event)
         case AttemptFailed():
-            return with_action(status, event.address, _attempt_failed(_action(status, event, Phase.RUNNING), event))
+            return with_action(status, event.address, _attempt_failed(_started(status, event), event))
         case ActionFinished():
-            return with_action(status, event.address, _action_finished(_action(status, event, event.phase), event))
+            return with_action(status, event.address, _action_finished(_started(status, event), event))
         case CancelRequested():
             return _cancel(definition, status, event)
         case RunSuspended():
@@ -124,20 +125,29 @@ def _apply(definition: RunDefinition, status: DRPlanExecutionStatus, event: Even
             return _resumed(definition, status, event.at)
 
 
-def _action(
-    status: DRPlanExecutionStatus, event: ActionStarted | AttemptFailed | ActionFinished, next_phase: Phase
-) -> ActionStatus:
+def _action(status: DRPlanExecutionStatus, event: ActionStarted | AttemptFailed | ActionFinished) -> ActionStatus:
+    nowhere = IllegalEventError(f"{type(event).__name__}: no action at {tuple(event.address)} in this run")
+    if min(event.address) < 0:
+        raise nowhere
     try:
-        action = action_at(status, event.address)
+        return action_at(status, event.address)
     except IndexError:
-        raise IllegalEventError(f"{type(event).__name__}: no action at {tuple(event.address)} in this run") from None
-    if not may_follow(action.phase, next_phase) or action.phase.is_final:
-        raise IllegalEventError(f"action {action.name!r} is {action.phase} and cannot become {next_phase}")
+        raise nowhere from None
+
+
+def _started(status: DRPlanExecutionStatus, event: AttemptFailed | ActionFinished) -> ActionStatus:
+    """Return the action whose attempt has ended. Only what was recorded as started can end (invariant 2)."""
+    action = _action(status, event)
+    phase = event.phase if isinstance(event, ActionFinished) else Phase.RUNNING
+    if action.phase is not Phase.RUNNING or phase.is_final is not isinstance(event, ActionFinished):
+        raise IllegalEventError(f"action {action.name!r} is {action.phase} and cannot become {phase}")
     return action
 
 
 def _action_started(status: DRPlanExecutionStatus, event: ActionStarted) -> DRPlanExecutionStatus:
-    action = _action(status, event, Phase.RUNNING)
+    action = _action(status, event)
+    if not may_follow(action.phase, Phase.RUNNING):
+        raise IllegalEventError(f"action {action.name!r} is {action.phase} and cannot become {Phase.RUNNING}")
     started = action.model_copy(
         update={
             "phase": Phase.RUNNING,

@@ -47,8 +47,12 @@ def shrink(
 
 
 def minimal(status: DRPlanExecutionStatus) -> DRPlanExecutionStatus:
-    """Return a status without its lists, for an API server that refuses the whole one."""
-    return status.model_copy(update={"stage_statuses": ()})
+    """Return the least that a run can be taken up from and reverted by, for an API server that refuses the whole.
+
+    Phases, times, attempts and the names of what was made stay; bodies, clusters, parameters and the ends of messages
+    go. The lists themselves must stay: the journal's entries that earlier writes covered are gone by then.
+    """
+    return _with_actions(status.model_copy(update={"resolved_params": ()}), _STEPS[-1])
 
 
 def _with_actions(status: DRPlanExecutionStatus, step: _Step) -> DRPlanExecutionStatus:

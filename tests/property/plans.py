@@ -1,0 +1,63 @@
+"""Random plans."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from app.models.actions import Action, RetryPolicy
+from app.models.phases import PlanPolicy, StagePolicy, WorkflowPolicy
+from app.models.snapshot import Snapshot
+from tests.unit.engine.runs import S, W, http, snapshot_of
+
+WHENS = ("", "", "", 'mode == "install"', 'mode == "delete" || mode == "upgrade"', "nonsense")
+ROLLBACK = {"http": {"url": "http://site.invalid/undo"}}
+
+
+@st.composite
+def edges(draw: st.DrawFn, count: int) -> list[list[int]]:
+    """For each of `count` nodes the nodes it depends on: no cycle, but in any order, forward references included."""
+    order = draw(st.permutations(range(count)))
+    position = {node: index for index, node in enumerate(order)}
+    return [
+        sorted(draw(st.sets(st.sampled_from(order[: position[node]]), max_size=3))) if position[node] else []
+        for node in range(count)
+    ]
+
+
+@st.composite
+def workflows(draw: st.DrawFn, prefix: str, whens: tuple[str, ...]) -> W:
+    count = draw(st.integers(1, 5))
+    depends = draw(edges(count)) if draw(st.booleans()) else [[] for _ in range(count)]
+
+    def action(index: int) -> Action:
+        return http(
+            f"{prefix}-{index}",
+            *(f"{prefix}-{other}" for other in depends[index]),
+            when=draw(st.sampled_from(whens)),
+            retry=RetryPolicy(limit=draw(st.integers(0, 2)), interval="1s"),
+            rollback=draw(st.sampled_from([None, ROLLBACK])),
+        )
+
+    return W(tuple(action(index) for index in range(count)), draw(st.sampled_from(WorkflowPolicy)))
+
+
+@st.composite
+def snapshots(draw: st.DrawFn, whens: tuple[str, ...] = WHENS) -> Snapshot:
+    """The snapshot of an Execute of a random plan."""
+    count = draw(st.integers(1, 5))
+    depends = draw(edges(count))
+    stages = [
+        S(
+            name=f"s{index}",
+            workflows=tuple(
+                draw(workflows(f"{index}-{position}", whens)) for position in range(draw(st.integers(1, 3)))
+            ),
+            parallel=draw(st.booleans()),
+            depends_on=tuple(f"s{other}" for other in depends[index]),
+            policy=draw(st.sampled_from([None, *StagePolicy])),
+        )
+        for index in range(count)
+    ]
+    return snapshot_of(
+        *stages, policy=draw(st.sampled_from(PlanPolicy)), at_once=draw(st.sampled_from([None, 1, 2, 3]))
+    )
