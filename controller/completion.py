@@ -16,6 +16,7 @@ from app.runtime import metrics
 from app.runtime.logging import get_logger
 from controller.plan_status import change_plan_status
 from controller.services import Services
+from controller.snapshots import SnapshotDamagedError
 
 log = get_logger(__name__)
 
@@ -27,16 +28,34 @@ async def complete(services: Services, execution: DRPlanExecution, snapshot: Sna
 
     The target goes first: as long as the plan's lock names the run, a crash in between is repaired.
     """
-    target_uid = ""
-    if execution.spec.operation_type is Operation.REVERT and snapshot is not None and snapshot.target is not None:
-        target_uid = snapshot.target.uid
-        await _mark_target(services, execution, snapshot)
-    run = Run.of(execution, target_uid=target_uid)
+    run = Run.of(execution, target_uid=await mark_target(services, execution, snapshot))
 
     async def change(plan: DRPlan) -> DRPlanStatus:
         return completed(plan.status, run)
 
     await change_plan_status(services, execution.metadata.namespace, execution.spec.plan_ref, change)
+
+
+async def revert_snapshot(services: Services, execution: DRPlanExecution) -> Snapshot | None:
+    """Return the stored snapshot of a Revert, which says what its target is; None when there is none to be had."""
+    if execution.spec.operation_type is not Operation.REVERT:
+        return None
+    try:
+        return await services.snapshots.load(execution.metadata.uid)
+    except SnapshotDamagedError as error:
+        log.error("target of a Revert cannot be marked", execution=execution.metadata.key, error=str(error))
+        return None
+
+
+async def mark_target(services: Services, execution: DRPlanExecution, snapshot: Snapshot | None) -> str:
+    """Mark on its target what a Revert that has ended took back; return the target's uid, empty without one.
+
+    It comes before the plan's lock is let go of, whoever does that: a later Revert must find the marks.
+    """
+    if snapshot is None or snapshot.target is None:
+        return ""
+    await _mark_target(services, execution, snapshot)
+    return snapshot.target.uid
 
 
 async def record_unstarted(services: Services, execution: DRPlanExecution) -> None:

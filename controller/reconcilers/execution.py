@@ -27,7 +27,7 @@ from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
 from app.rules.execution import already_running, known_invalid
 from app.runtime.logging import get_logger
-from controller.completion import announce_end, complete, count_end, record_unstarted
+from controller.completion import announce_end, complete, count_end, record_unstarted, revert_snapshot
 from controller.journal import Entry
 from controller.metadata import missing_metadata, restored_from_backup, without_finalizer, without_resume
 from controller.plan_status import PlanUnreadableError, change_plan_status, read_plan
@@ -101,13 +101,7 @@ class ExecutionReconciler:
         if plan is None or not _is_unsettled(plan.get("status") or {}, execution):
             return
         execution = await self._whole(execution)
-        snapshot = None
-        if execution.spec.operation_type is Operation.REVERT:
-            try:
-                snapshot = await self._services.snapshots.load(execution.metadata.uid)
-            except SnapshotDamagedError as error:
-                log.error("target of a Revert cannot be marked", execution=execution.metadata.key, error=str(error))
-        await complete(self._services, execution, snapshot)
+        await complete(self._services, execution, await revert_snapshot(self._services, execution))
         self._services.journal.forget(execution.metadata.uid)
 
     async def _whole(self, execution: DRPlanExecution) -> DRPlanExecution:

@@ -16,6 +16,7 @@ from app.models.plan import CurrentExecution, DRPlan, DRPlanStatus
 from app.models.workflow import DRWorkflow
 from app.rules.findings import Report
 from app.rules.plan import check_plan, workflow_keys
+from controller.completion import mark_target, revert_snapshot
 from controller.plan_status import change_plan_status
 from controller.queue import Key
 from controller.reconcilers.validity import judge, ready_condition
@@ -27,7 +28,8 @@ M = TypeVar("M", bound=ApiModel)
 async def settled_lock(services: Services, status: DRPlanStatus, namespace: str) -> DRPlanStatus:
     """Return a plan's status with a stale lock released; the same object when the lock is sound or absent.
 
-    The holder is read fresh. One that has ended has its completion applied in the same write (decision D7).
+    The holder is read fresh. One that has ended has its completion applied in the same write (decision D7); what it
+    took back is marked before that, because nobody would do so once the lock is gone.
     """
     held = status.current_execution
     if held is None:
@@ -36,7 +38,7 @@ async def settled_lock(services: Services, status: DRPlanStatus, namespace: str)
     if holder is None:
         return without_stale_lock(status)
     if holder.phase.is_final:
-        run = Run.of(holder)
+        run = Run.of(holder, target_uid=await mark_target(services, holder, await revert_snapshot(services, holder)))
         sound = status.model_copy(update={"current_execution": held.model_copy(update={"uid": holder.metadata.uid})})
         return completed(sound, run)
     return status

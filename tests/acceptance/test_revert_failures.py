@@ -168,5 +168,6 @@ def test_e2_missing_objects_can_be_ignored_and_failures_passed_over(drplan: Inst
     drplan.wait_unlocked("p")
     ignores = drplan.take_back("undo-2", "p", "run", revertOptions={"missingResources": "Ignore"})
     check_summary(ignores)
+    drplan.wait_unlocked("p")
     assert messages_of(ignores)["late"] == f"Rolled back: resource ConfigMap {ns}/late was already gone"
     assert drplan.status("run")["revertedBy"] == "undo-2"

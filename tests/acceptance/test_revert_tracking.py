@@ -19,10 +19,13 @@ from tests.acceptance.stories import (
     localization_action,
     messages_of,
     outline,
+    put_status,
+    small_plan,
     stage_of,
     subscription_action,
     undone_by_http,
     wait_valid,
+    without_controller,
 )
 from tests.support.cluster import Cluster
 from tests.support.installation import (
@@ -273,3 +276,25 @@ def test_e1_the_target_says_what_took_it_back(story: Story) -> None:
     again = story.drplan.kubectl("create", "-f", "-", check=False, stdin=revert("again", "p", "run"))
     ns = story.drplan.namespace
     assert f"execution {ns}/run was already reverted by undo" in again.stderr
+
+
+def test_e1_target_is_marked_although_the_controller_ended_before_it(drplan: Installation) -> None:
+    """As left by a crash between a Revert's last status and everything after it, with the next Revert waiting."""
+    small_plan(drplan)
+    drplan.run("run", "p")
+    drplan.wait_unlocked("p")
+    unmarked, before = drplan.status("run"), drplan.plan_status("p")
+    drplan.take_back("undo", "p", "run")
+    drplan.wait_unlocked("p")
+    uid = drplan.get("drpe", "undo")["metadata"]["uid"]
+    with without_controller(drplan):
+        put_status(drplan, "drplanexecutions", "run", unmarked)
+        holder = {"name": "undo", "namespace": drplan.namespace, "uid": uid}
+        put_status(drplan, "drplans", "p", {**before, "currentExecution": holder})
+        drplan.apply(revert("again", "p", "run"))
+    status = drplan.wait_phase("again", "Failed")
+    assert status["message"] == f"execution {drplan.namespace}/run was already reverted by undo"
+    assert drplan.status("run")["revertedBy"] == "undo"
+    after = drplan.wait_unlocked("p")
+    assert (after["phase"], after["lastExecutionRef"]) == ("Ready", "undo")
+    assert [call.method for call in drplan.site.calls(f"/{drplan.namespace}/p/undo")] == ["DELETE"]
