@@ -202,10 +202,13 @@ class Run:
         """Wait for a result, a cancel, a shutdown or the time of a retry, whichever comes first."""
         if self._results or self._is_over():
             return
-        wake_at = decide(self.definition, self.status, self._services.now()).wake_at
-        delay = None if wake_at is None else max(0.0, (wake_at - self._services.now()).total_seconds())
+        now = self._services.now()
+        decision = decide(self.definition, self.status, now)
+        delay = None if decision.wake_at is None else (decision.wake_at - now).total_seconds()
         if self._services.lease_remaining() < LEASE_MARGIN:
             delay = 0.2
+        elif decision.starts and not self._draining:
+            return  # what became due while the last step was being committed
         try:
             async with asyncio.timeout(delay):
                 await self._wake.wait()

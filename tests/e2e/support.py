@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.support.installation import API, Installation
+from tests.support.site import Call
 
 NO_RETRY = {"limit": 0}
 RETRY_POLICY = {"interval": "200ms", "backoffMultiplier": "1.0"}
@@ -124,6 +125,12 @@ def snapshots_of(drplan: Installation, uid: str) -> list[dict[str, Any]]:
     """The ConfigMaps in the controller's namespace that mention the run of `uid`, journal segments left out."""
     found = drplan.cluster.api.request("GET", "/api/v1/namespaces/drplan-system/configmaps")["items"]
     return [item for item in found if not item["metadata"]["name"].startswith("drplan-journal-") and uid in str(item)]
+
+
+def header(call: Call, name: str) -> str:
+    """The value of a header, whose name has no case."""
+    [value] = [value for key, value in call.headers.items() if key.lower() == name.lower()]
+    return value
 
 
 def names(items: Iterable[Mapping[str, Any]]) -> list[str]:
