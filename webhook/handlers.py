@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -77,9 +77,10 @@ async def review_plan(request: Request, context: Context) -> Verdict:
     report = check_plan(plan, workflows)
     if stored is not None:
         report = only_new(check_plan(stored, workflows), report)
-    report = Report((*forbidden.values(), *report.errors), report.warnings)
+    report = replace(report, errors=(*forbidden.values(), *report.errors))
     if request.operation == "UPDATE" and _lock(request.new) is not None and report.ok:
-        report = Report(warnings=(*report.warnings, RUNNING_PLAN))
+        notice = Finding("N15", "status.currentExecution", RUNNING_PLAN, runnable=True)
+        report = replace(report, warnings=(*report.warnings, RUNNING_PLAN), notices=(*report.notices, notice))
     return verdict_of(report)
 
 
@@ -207,5 +208,5 @@ def _member(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def undecodable(error: UndecodableError) -> Verdict:
     """The refusal of an object that cannot be decoded (decision W6)."""
-    findings = [Finding("W6", problem.path, f"{problem.path} {problem.text}") for problem in error.problems]
+    findings = [Finding("S1", problem.path, f"{problem.path} {problem.text}") for problem in error.problems]
     return refused(HTTPStatus.BAD_REQUEST, "BadRequest", str(error), findings)

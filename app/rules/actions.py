@@ -86,7 +86,7 @@ def _check_when(spot: Spot, when: str) -> None:
 
 
 def _check_rollback_given(spot: Spot, action: Action) -> None:
-    """Rule W20, and the notice that the automatic rollback will be used."""
+    """Rule W20, and N1: the automatic rollback will be used."""
     operation = operation_of(action, action.type)
     if action.rollback is not None or block_of(action, action.type) is None:
         return
@@ -96,7 +96,7 @@ def _check_rollback_given(spot: Spot, action: Action) -> None:
         operation is ResourceOperation.APPLY and action.type is ActionType.KUBERNETES_RESOURCE
     )
     if automatic or action.type is ActionType.JOB:
-        spot.warn(NO_ROLLBACK)
+        spot.warn("N1", NO_ROLLBACK)
 
 
 def _check_rollback(spot: Spot, action: Action, actions: Set[str]) -> None:

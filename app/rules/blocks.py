@@ -73,7 +73,8 @@ def _check_job(spot: Spot, job: JobAction) -> None:
     policy = _descend(job.template.spec, "template", "spec", "restartPolicy")
     if policy in (None, "", "Always"):
         found = f'"{policy}"' if policy else "none"
-        spot.warn(f"Job restartPolicy must be Never or OnFailure, found {found}: the API server will refuse the Job")
+        text = f"Job restartPolicy must be Never or OnFailure, found {found}: the API server will refuse the Job"
+        spot.warn("N11", text, "template.spec.template.spec.restartPolicy")
 
 
 def _descend(value: object, *members: str) -> Any:  # noqa: ANN401  (any JSON value)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.models.plan import CurrentExecution
-from app.rules.findings import Report, refusal
+from app.rules.findings import Findings, Report, refusal
 from app.rules.unfinished import ENDED, Run, locked
 
 MOST_NAMES = 20
@@ -67,10 +67,13 @@ def check_plan_deletion(namespace: str, name: str, lock: CurrentExecution | None
 
 
 def check_execution_deletion(execution: Mapping[str, Any]) -> Report:
-    """Deleting an execution is allowed; while it runs it is a cancel, which draws a warning."""
+    """Deleting an execution is allowed; while it runs it is a cancel, which draws a warning (N14)."""
+    findings = Findings()
     status = execution.get("status")
     phase = str(status.get("phase") or "") if isinstance(status, dict) else ""
-    return Report() if phase in ("", "Pending", *ENDED) else Report(warnings=(RUNNING_WARNING,))
+    if phase not in ("", "Pending", *ENDED):
+        findings.at("status.phase").warn("N14", RUNNING_WARNING)
+    return findings.report()
 
 
 def _listed(texts: Sequence[str]) -> str:

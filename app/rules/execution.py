@@ -60,7 +60,7 @@ def check_execution(execution: DRPlanExecution, around: Surroundings) -> Report:
         spec.error("E20", already_running(name, running.namespace, running.name), "planRef", found=name)
     if execution.spec.operation_type is Operation.EXECUTE:
         _check_run(spec, execution, plan, around.workflows)
-    _notice_restored(spec, execution)
+    _notice_restored(findings, execution)
     return findings.report()
 
 
@@ -123,11 +123,12 @@ def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: 
     check_size(spec.below("planRef"), "E25", plan, workflows)
 
 
-def _notice_restored(spec: Spot, execution: DRPlanExecution) -> None:
-    """An execution that comes from a backup does not start by itself (decision D9)."""
+def _notice_restored(findings: Findings, execution: DRPlanExecution) -> None:
+    """Rule N4: an execution that comes from a backup does not start by itself (decision D9)."""
     meta = execution.metadata
     if FINALIZER in meta.finalizers and meta.annotations.get(START_RESTORED_ANNOTATION) != "true":
-        spec.warn(
+        findings.at("metadata.finalizers").warn(
+            "N4",
             f"the finalizer {FINALIZER} says that this execution was restored from a backup: it will not be run, "
-            f'unless it is created with the annotation {START_RESTORED_ANNOTATION}: "true"'
+            f'unless it is created with the annotation {START_RESTORED_ANNOTATION}: "true"',
         )

@@ -1,7 +1,8 @@
 """What rules find, and how findings become a refusal.
 
 A finding has a stable id. Those of the admission contract (`W1`-`W22`, `P1`-`P11`, `E1`-`E21`) keep their numbers;
-stricter rules of this project go on counting, and `U...` marks what the API knows but this release cannot run.
+stricter rules of this project go on counting, `U...` marks what the API knows but this release cannot run, `N...` what
+draws no more than a warning, and `S...` what the schema of the API says. `app.rules.catalogue` lists them all.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Report:
     """Findings that refuse the object."""
     warnings: tuple[str, ...] = ()
     """Texts that are shown to the user and refuse nothing."""
+    notices: tuple[Finding, ...] = ()
+    """The warnings that rules found, with id and field path; their texts are among `warnings`."""
     listed: bool = True
     """The refusal is `validation failed: [...]`; False: the text of the only error stands alone."""
 
@@ -91,7 +94,7 @@ class Findings:
     """Collects what rules find while they walk an object."""
 
     errors: list[Finding] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    notices: list[Finding] = field(default_factory=list)
 
     def at(self, path: str, prefix: str = "") -> Spot:
         """The spot at `path`, whose messages begin with `prefix`."""
@@ -99,7 +102,8 @@ class Findings:
 
     def report(self) -> Report:
         """What was collected; equal warnings appear once."""
-        return Report(tuple(self.errors), tuple(dict.fromkeys(self.warnings)))
+        texts = dict.fromkeys(notice.message for notice in self.notices)
+        return Report(tuple(self.errors), tuple(texts), tuple(self.notices))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +125,9 @@ class Spot:
         finding = Finding(rule, join(self.path, member), self.prefix + text, found, self.runnable or runnable)
         self.findings.errors.append(finding)
 
-    def warn(self, text: str) -> None:
-        """Add a warning."""
-        self.findings.warnings.append(self.prefix + text)
+    def warn(self, rule: str, text: str, member: str = "") -> None:
+        """Add a warning about `member` (the spot itself when empty)."""
+        self.findings.notices.append(Finding(rule, join(self.path, member), self.prefix + text, runnable=True))
 
 
 def join(path: str, member: str) -> str:

@@ -7,6 +7,9 @@ leaves timestamps and sexagesimal numbers as the text that kubectl sees too.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import yaml
@@ -61,8 +64,59 @@ def load_documents(text: str) -> list[Any]:
         raise ManifestError(" ".join(str(error).split())) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a YAML text, with where everything in it stands."""
+
+    value: Any
+    node: yaml.Node
+    """The tree that `value` was made from; its marks count lines and columns from 0. Merge keys (`<<`) are resolved."""
+    repeated: tuple[yaml.ScalarNode, ...]
+    """Keys that stand in the same mapping for the second time or more; the last one counts."""
+
+
+def load_with_positions(text: str) -> list[Document]:
+    """Every document of a YAML text, empty ones left out, with positions. Raises ManifestError."""
+    try:
+        _bound(text)
+        return [document for document in _compose(text) if document.value is not None]
+    except yaml.MarkedYAMLError as error:
+        raise ManifestError(_problem(error)) from error
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise ManifestError(" ".join(str(error).split())) from error
+
+
+def _compose(text: str) -> Iterator[Document]:
+    loader = _Loader(text)
+    try:
+        while loader.check_node() and (node := loader.get_node()) is not None:
+            repeated = tuple(_repeated(node))
+            yield Document(loader.construct_document(node), node, repeated)
+    finally:
+        loader.dispose()
+
+
+def _repeated(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    pending, seen = [root], set[int]()
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            pending += node.value
+        elif isinstance(node, yaml.MappingNode):
+            pending += [value for _, value in node.value]
+            keys: set[tuple[str, str]] = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                    if (key.tag, key.value) in keys:
+                        yield key
+                    keys.add((key.tag, key.value))
+
+
 def _bound(text: str) -> None:
-    """Refuse a text that is nested too deeply or grows too large when its aliases are expanded."""
+    """Refuse a text that is nested too deeply, contains itself, or grows too large when its aliases are expanded."""
     sizes: dict[str, int] = {}
     open_nodes: list[tuple[str | None, int]] = [(None, 0)]
     for event in yaml.parse(text, Loader=_Loader):
@@ -74,6 +128,8 @@ def _bound(text: str) -> None:
                 raise ManifestError(f"nested deeper than {MAX_DEPTH} levels")
             continue
         if isinstance(event, yaml.AliasEvent):
+            if any(event.anchor == opened for opened, _ in open_nodes):
+                raise ManifestError(f"anchor '{event.anchor}' contains itself")
             size = sizes.get(str(event.anchor), 1)
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, size = open_nodes.pop()
@@ -92,10 +148,10 @@ def check_manifest(spot: Spot, text: str) -> None:
     """Rule W27: every document parses and has apiVersion, kind and metadata.name. `spot` is the manifest.
 
     Placeholders are replaced by a harmless word first. A manifest in which a placeholder stands alone on a line may get
-    its structure only when it is rendered: there, problems are warnings.
+    its structure only when it is rendered: there, problems are warnings (N2).
     """
     stand_in, structural = _without_placeholders(text)
-    complain = spot.warn if structural else _refuse(spot)
+    complain = partial(spot.warn, "N2") if structural else partial(spot.error, "W27")
     try:
         documents = load_documents(stand_in)
     except ManifestError as error:
@@ -108,10 +164,6 @@ def check_manifest(spot: Spot, text: str) -> None:
         where = f" document {index}" if len(documents) > 1 else ""
         if missing:
             complain(f"KubernetesResource.Manifest{where}: {missing}")
-
-
-def _refuse(spot: Spot) -> Any:  # noqa: ANN401  (a function of one text)
-    return lambda message: spot.error("W27", message)
 
 
 def _without_placeholders(text: str) -> tuple[str, bool]:

@@ -120,15 +120,20 @@ def _check_source(item: Spot, parameter: Parameter, rules: ParameterRules) -> No
     if source.manifest_ref is not None:
         _check_reference(item.below("valueFrom.manifestRef", ".valueFrom.manifestRef: "), source.manifest_ref, rules)
     elif not gives_value(parameter):
-        item.warn(".valueFrom: only valueFrom.manifestRef is supported yet; this parameter gets no value here")
+        text = ".valueFrom: only valueFrom.manifestRef is supported yet; this parameter gets no value here"
+        item.warn("N3", text, "valueFrom")
 
 
 def _check_reference(spot: Spot, reference: ManifestRef, rules: ParameterRules) -> None:
     own = rules.source != "E14"
-    required = {"apiVersion": reference.api_version, "kind": reference.kind, "jsonPath": reference.json_path}
-    for number, (member, value) in enumerate(required.items(), start=14):
+    required = (
+        ("E14", "apiVersion", reference.api_version),
+        ("E15", "kind", reference.kind),
+        ("E16", "jsonPath", reference.json_path),
+    )
+    for rule, member, value in required:
         if not value:
-            spot.error(rules.source if own else f"E{number}", f"{member} is required", member)
+            spot.error(rules.source if own else rule, f"{member} is required", member)
     if reference.name and reference.label_selector:
         spot.error(rules.source if own else "E17", "name and labelSelector are mutually exclusive", "labelSelector")
     if reference.json_path:

@@ -30,9 +30,10 @@ def check_placeholders(
         problem = _problem(use.placeholder, finished, actions)
         if problem:
             spot.error("W29", f"{use.placeholder.text} cannot be resolved: {problem}", use.path)
-    for path, text in templated_texts(body, type_):
-        for odd in _lookalikes(text):
-            spot.warn(f"{odd} in {path} is no placeholder and stays as it is; placeholders are $(params.NAME), ...")
+    for path, written in templated_texts(body, type_):
+        for odd in _lookalikes(written):
+            text = f"{odd} in {path} is no placeholder and stays as it is; placeholders are $(params.NAME), ..."
+            spot.warn("N10", text, path)
 
 
 def _problem(placeholder: Placeholder, finished: Set[str], actions: Set[str]) -> str:

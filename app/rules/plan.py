@@ -67,9 +67,8 @@ def _check_stage(spot: Spot, index: int, stage: Stage) -> None:
     if not stage.workflows:
         spot.error("P4", f"stage[{index}] '{stage.name}': at least one workflow is required", "workflows")
     if stage.parallel and len(stage.workflows) == 1:
-        spot.warn(
-            f"stage[{index}] '{stage.name}': parallel=true with only one workflow, consider setting parallel=false"
-        )
+        text = f"stage[{index}] '{stage.name}': parallel=true with only one workflow, consider setting parallel=false"
+        spot.warn("N6", text, "parallel")
 
 
 def _check_use(spec: Spot, use: Use, plan: DRPlan, workflows: Workflows) -> None:
@@ -90,13 +89,14 @@ def _check_use(spec: Spot, use: Use, plan: DRPlan, workflows: Workflows) -> None
 def _check_workflow_use(spot: Spot, use: Use, plan: DRPlan, workflow: DRWorkflow) -> None:
     status = workflow.status
     if status.phase is WorkflowPhase.INVALID and status.observed_generation == workflow.metadata.generation:
-        spot.warn(f"{use.prefix}: workflow {'/'.join(use.key)} is not ready (phase={status.phase})")
+        text = f"{use.prefix}: workflow {'/'.join(use.key)} is not ready (phase={status.phase})"
+        spot.warn("N7", text, "workflowRef")
     levels = (workflow.spec.parameters, plan.spec.global_params, use.reference.params)
     check_declared_types(spot, "P20", use, workflow, levels)
     for missing in missing_values(use, workflow, levels, None):
-        spot.warn(f"{missing}; every execution must give one")
+        spot.warn("N8", f"{missing}; every execution must give one")
     for missing in missing_in_rollbacks(use, workflow, levels):
-        spot.warn(missing)
+        spot.warn("N9", missing)
 
 
 def _check_dependencies(spec: Spot, plan: DRPlan) -> None:
@@ -111,4 +111,4 @@ def _check_dependencies(spec: Spot, plan: DRPlan) -> None:
         spot = spec.below("", f"stage[{problem.index}] '{stages[problem.index].name}': ")
         spot.error(rule, problem.message, where)
         if problem.hint:
-            spot.warn(f"did you mean stage '{problem.hint}'?")
+            spot.warn("N5", f"did you mean stage '{problem.hint}'?", where)

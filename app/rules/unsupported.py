@@ -38,7 +38,8 @@ def check_cluster_mode(spot: Spot, action: Action) -> None:
         text = "clusterExecutionMode PerCluster is not supported yet: use Global, or leave it out"
         spot.error("U2", text, "clusterExecutionMode", found="PerCluster")
     else:
-        spot.warn(f"clusterExecutionMode PerCluster has no effect on {action.type} actions")
+        text = f"clusterExecutionMode PerCluster has no effect on {action.type} actions"
+        spot.warn("N12", text, "clusterExecutionMode")
 
 
 def check_hooks(spot: Spot, action: Action) -> None:
@@ -60,7 +61,7 @@ def check_hooks(spot: Spot, action: Action) -> None:
         text = f"hookCleanup ({', '.join(asked)}) is not supported yet: delete the Subscription by an action of its own"
         spot.error("U4", text, "hookCleanup", found=", ".join(asked))
     elif asked:
-        spot.warn(f"hookCleanup has no effect on {action.type} actions")
+        spot.warn("N13", f"hookCleanup has no effect on {action.type} actions", "hookCleanup")
 
 
 def check_engine(spot: Spot, workflow: DRWorkflow) -> None:

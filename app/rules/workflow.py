@@ -59,7 +59,7 @@ def _finished_before(workflow: DRWorkflow) -> list[frozenset[str]]:
 
 
 def _check_dependencies(spec: Spot, workflow: DRWorkflow) -> None:
-    """Rule W23; repeated names are W2's."""
+    """Rule W23, with hint N5; repeated names are W2's."""
     actions = workflow.spec.actions
     names = [action.name for action in actions]
     for problem in check_graph(names, [action.depends_on for action in actions]):
@@ -68,4 +68,5 @@ def _check_dependencies(spec: Spot, workflow: DRWorkflow) -> None:
         member = "dependsOn" if problem.dependency is None else f"dependsOn[{problem.dependency}]"
         spec.error("W23", problem.message, f"actions[{problem.index}].{member}")
         if problem.hint:
-            spec.warn(f"action[{problem.index}] '{names[problem.index]}': did you mean action '{problem.hint}'?")
+            text = f"action[{problem.index}] '{names[problem.index]}': did you mean action '{problem.hint}'?"
+            spec.warn("N5", text, f"actions[{problem.index}].{member}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.rules.manifests import ManifestError, load_documents
+from app.rules.manifests import ManifestError, load_documents, load_with_positions
 from app.rules.workflow import check_workflow
 from tests.unit.rules.builders import CONFIG_MAP, resource, workflow
 
@@ -60,3 +60,21 @@ def test_a_manifest_that_gets_its_structure_by_a_placeholder_only_warns() -> Non
     report = check_workflow(workflow(resource("$(params.head)\nmetadata:\n  name: x\n")))
     assert report.ok
     assert any("KubernetesResource.Manifest" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("text", ["&a [*a]", "a: &x {b: {c: *x}}"])
+def test_what_contains_itself_is_refused(text: str) -> None:
+    with pytest.raises(ManifestError, match="contains itself"):
+        load_documents(text)
+
+
+def test_positions_come_with_the_same_values_and_guards() -> None:
+    text = "a: &x {k: v}\nb:\n  <<: *x\n  l: [1]\n---\n---\nc: 1\nc: 2\n"
+    first, second = load_with_positions(text)
+    assert [first.value, second.value] == load_documents(text)
+    assert [(key.value, value.start_mark.line) for key, value in first.node.value] == [("a", 0), ("b", 2)]
+    assert first.repeated == ()
+    assert [(key.value, key.start_mark.line) for key in second.repeated] == [("c", 7)]
+    for bad in ("[" * 100_000, "&a [*a]", "a: [", "!!python/name:os.system"):
+        with pytest.raises(ManifestError):
+            load_with_positions(bad)
