@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from app.models.phases import Phase, may_follow
 from devcluster.services import ServiceProcess
+from tests.support import proxy as requests
 from tests.support.cluster import Cluster
 from tests.support.installation import API, FINAL, Installation, actions_of, check_summary, http_action
-from tests.support.proxy import Exchange, Proxy, Rule, after, before, status_of
-from tests.support.site import Site
+from tests.support.proxy import Exchange, Match, Proxy, Rule, after, before
+from tests.support.site import Call, Site
 
 OWN = "drplan-system"
 """Namespace of the journal and the snapshots."""
 CANCEL = "dr.bkbcs.tencent.com/cancel"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{OWN}/leases/65498215.bkbcs.tencent.com"
 JOURNAL_SELECTOR = "dr.bkbcs.tencent.com/component=journal"
 
 
@@ -27,13 +30,27 @@ class Crashing(Installation):
         self.controller = controller
         self.since = len(proxy.log)
 
+    # requests of the controller about this test's objects
+
+    def entry(self, event: str, name: str, *at: int) -> Match:
+        """A journal write that holds such an entry of the execution; `at` are stage, workflow and action."""
+        return requests.entry(self.namespace, event, name, *at)
+
+    def execution_status(self, name: str, test: Callable[[dict[str, Any]], bool] = lambda status: True) -> Match:
+        """A write of the status of an execution."""
+        return requests.status_of(self.namespace, "drplanexecutions", name, test)
+
+    def status_of_plan(self, name: str, test: Callable[[dict[str, Any]], bool] = lambda status: True) -> Match:
+        """A write of the status of a plan."""
+        return requests.status_of(self.namespace, "drplans", name, test)
+
     # crashing
 
-    def killed_before(self, match: Callable[..., bool], nth: int = 1) -> Rule:
+    def killed_before(self, match: Match, nth: int = 1) -> Rule:
         """Kill the controller at a request, which does not reach the API server."""
         return self.proxy.on(match, before(self.controller.kill9), nth=nth)
 
-    def killed_after(self, match: Callable[..., bool], nth: int = 1) -> Rule:
+    def killed_after(self, match: Match, nth: int = 1) -> Rule:
         """Kill the controller at a request that the API server has carried out, before the answer."""
         return self.proxy.on(match, after(self.controller.kill9), nth=nth)
 
@@ -42,9 +59,11 @@ class Crashing(Installation):
         rule.wait()
         assert not self.controller.running
 
-    def restart(self) -> None:
-        """Start the controller again, with all faults gone."""
+    def restart(self, *, expire: bool = False) -> None:
+        """Start the controller again, with all faults gone; unless the lease is to expire by itself, it is freed."""
         self.proxy.clear()
+        if not expire:
+            self.merge(LEASE, {"spec": {"holderIdentity": ""}})
         self.controller.start()
 
     # objects
@@ -139,41 +158,47 @@ class Crashing(Installation):
 
     def check_history(self, name: str) -> None:
         """Assert that every status ever stored of an execution was legal, and that phases only moved forward."""
-        match = status_of("drplanexecutions", name)
-        mine = [r for r in self.proxy.accepted(match, since=self.since) if f"/{self.namespace}/" in r.path]
-        old: dict[str, Any] = {}
-        for request in mine:
-            new = request.json["status"]
+        uid = self.uid("drpe", name)
+        mine = [r.json for r in self.proxy.accepted(self.execution_status(name), since=self.since)]
+        statuses = [body["status"] for body in mine if body["metadata"]["uid"] == uid]
+        for old, new in itertools.pairwise([{}, *statuses]):
             assert new.get("journalSequence", 0) >= old.get("journalSequence", 0)
             _check_forward(old, new)
             if new.get("stageStatuses"):
                 check_summary(new)
-            old = new
 
     def check_nothing_repeated(self, name: str, status: Mapping[str, Any]) -> None:
-        """Assert that no site call came after its action's end was committed, and that repeats carry one key."""
-        for address, action in _addresses(status):
-            calls = self.site.calls(self.path(action["name"]))
-            assert len({call.headers.get("Idempotency-Key") for call in calls}) <= 1, action["name"]
-            finished = self._committed(name, "ActionFinished", address)
-            assert finished is None or all(call.at < finished for call in calls), f"{action['name']} was repeated"
+        """Assert that the site was called by actions of runs only, and by none after its end was committed."""
+        uid = self.uid("drpe", name)
+        calls = self.site.calls(prefix=self.path(""))
+        for key, address in _addresses(status):
+            finished = self._committed(uid, "ActionFinished", address)
+            mine = [call for call in calls if key_of(call) == f"{uid}/{key}"]
+            assert finished is None or all(call.at < finished for call in mine), f"{key} was called again"
 
-    def _committed(self, name: str, event: str, address: list[int]) -> float | None:
-        def is_in(exchange: Exchange) -> bool:
-            return exchange.accepted and any(
-                (e["e"], e["n"], e["ns"], e.get("at")) == (event, name, self.namespace, address)
-                for e in exchange.request.entries
-            )
+    def _committed(self, uid: str, event: str, address: list[int]) -> float | None:
+        """When an entry was first stored, on the monotonic clock."""
+
+        def has_it(exchange: Exchange) -> bool:
+            entries = exchange.request.entries if exchange.accepted else []
+            return any((e["u"], e["e"], e.get("at")) == (uid, event, address) for e in entries)
 
         found = self.proxy.exchanges(lambda request: request.writes_journal, since=self.since)
-        return next((exchange.answered for exchange in found if is_in(exchange)), None)
+        return next((exchange.answered for exchange in found if has_it(exchange)), None)
 
 
-def _addresses(status: Mapping[str, Any]) -> Iterable[tuple[list[int], dict[str, Any]]]:
+def key_of(call: Call) -> str:
+    """The Idempotency-Key of a call, which every one has."""
+    [key] = [value for name, value in call.headers.items() if name.lower() == "idempotency-key"]
+    return key
+
+
+def _addresses(status: Mapping[str, Any]) -> Iterable[tuple[str, list[int]]]:
+    """The idempotency key of every action, without the uid, and its address."""
     for s, stage in enumerate(status.get("stageStatuses", ())):
         for w, workflow in enumerate(stage.get("workflowExecutions", ())):
             for a, action in enumerate(workflow.get("actionStatuses", ())):
-                yield [s, w, a], action
+                yield f"{stage['name']}/{w}/{action['name']}", [s, w, a]
 
 
 def _check_forward(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.crash.harness import Crashing
+from tests.crash.harness import Crashing, key_of
 from tests.support.installation import (
     actions_of,
     config_map_action,
@@ -18,7 +18,8 @@ from tests.support.installation import (
     stage,
     workflow,
 )
-from tests.support.proxy import Request, entry, hold, request_to, status_of
+from tests.support.proxy import hold, request_to
+from tests.support.site import Answer
 
 ALL_SUCCEEDED = {"a": "Succeeded", "b": "Succeeded", "c": "Succeeded"}
 
@@ -35,7 +36,7 @@ def action(status: dict[str, Any], name: str) -> dict[str, Any]:
 
 def test_intent_of_a_call_committed_and_the_call_not_begun(drplan: Crashing) -> None:
     prepare(drplan)
-    rule = drplan.killed_after(entry("ActionStarted", "e", 0, 0, 2))
+    rule = drplan.killed_after(drplan.entry("ActionStarted", "e", 0, 0, 2))
     drplan.create(execution("e", "p"))
     drplan.crash(rule)
     assert drplan.calls() == {"a": 1}
@@ -50,7 +51,7 @@ def test_intent_of_a_call_committed_and_the_call_not_begun(drplan: Crashing) -> 
 
 def test_intent_of_an_object_committed_and_the_object_not_made(drplan: Crashing) -> None:
     prepare(drplan)
-    rule = drplan.killed_after(entry("ActionStarted", "e", 0, 0, 1))
+    rule = drplan.killed_after(drplan.entry("ActionStarted", "e", 0, 0, 1))
     drplan.create(execution("e", "p"))
     drplan.crash(rule)
     assert not drplan.exists("cm", "marker")
@@ -62,7 +63,7 @@ def test_intent_of_an_object_committed_and_the_object_not_made(drplan: Crashing)
 
 def test_intent_not_committed_means_no_effect(drplan: Crashing) -> None:
     prepare(drplan)
-    rule = drplan.killed_before(entry("ActionStarted", "e", 0, 0, 0))
+    rule = drplan.killed_before(drplan.entry("ActionStarted", "e", 0, 0, 0))
     drplan.create(execution("e", "p"))
     drplan.crash(rule)
     assert drplan.calls() == {}
@@ -81,20 +82,20 @@ def test_call_that_arrived_is_sent_again_under_the_same_key(drplan: Crashing) ->
     drplan.restart()
     status = drplan.ended("e")
     assert drplan.calls() == {"a": 1, "c": 2}
-    keys = [call.headers["Idempotency-Key"] for call in drplan.site.calls(drplan.path("c"))]
+    keys = [key_of(call) for call in drplan.site.calls(drplan.path("c"))]
     assert keys == [f"{drplan.uid('drpe', 'e')}/s/0/c"] * 2
     assert action(status, "c")["attempt"] == 1
 
 
 def test_answered_call_whose_result_was_not_committed(drplan: Crashing) -> None:
     prepare(drplan)
-    rule = drplan.killed_before(entry("ActionFinished", "e", 0, 0, 2))
+    rule = drplan.killed_before(drplan.entry("ActionFinished", "e", 0, 0, 2))
     drplan.create(execution("e", "p"))
     drplan.crash(rule)
     drplan.restart()
     drplan.ended("e")
     assert drplan.calls() == {"a": 1, "c": 2}
-    assert len({call.headers["Idempotency-Key"] for call in drplan.site.calls(drplan.path("c"))}) == 1
+    assert len({key_of(call) for call in drplan.site.calls(drplan.path("c"))}) == 1
 
 
 def test_created_object_is_adopted(drplan: Crashing) -> None:
@@ -169,9 +170,9 @@ def test_deleted_object_counts_as_deleted(drplan: Crashing) -> None:
 
 def test_results_committed_and_no_status_written(drplan: Crashing) -> None:
     prepare(drplan)
-    later = status_of("drplanexecutions", "e", lambda status: status.get("journalSequence", 0) > 0)
-    drplan.proxy.on(lambda r: later(r) and f"/{drplan.namespace}/" in r.path, hold, times=None)
-    rule = drplan.killed_after(entry("ActionFinished", "e", 0, 0, 1))
+    later = drplan.execution_status("e", lambda status: status.get("journalSequence", 0) > 0)
+    drplan.proxy.on(later, hold, times=None)
+    rule = drplan.killed_after(drplan.entry("ActionFinished", "e", 0, 0, 1))
     drplan.create(execution("e", "p"))
     drplan.crash(rule)
     # what a killed process had sent does not arrive later
@@ -187,9 +188,9 @@ def test_results_committed_and_no_status_written(drplan: Crashing) -> None:
 
 
 def test_time_of_a_retry_survives(drplan: Crashing) -> None:
-    drplan.site.script(drplan.path("b"), *_answers(503, 200))
+    drplan.site.script(drplan.path("b"), Answer(503), Answer(200))
     prepare(drplan, drplan.http("b", retryPolicy={"limit": 2, "interval": "9s", "backoffMultiplier": "1.0"}))
-    failed = entry("AttemptFailed", "e", 0, 0, 1)
+    failed = drplan.entry("AttemptFailed", "e", 0, 0, 1)
     rule = drplan.killed_after(failed)
     drplan.create(execution("e", "p"))
     drplan.crash(rule)
@@ -203,16 +204,10 @@ def test_time_of_a_retry_survives(drplan: Crashing) -> None:
     status = drplan.ended("e")
     assert drplan.calls() == {"a": 1, "b": 2, "c": 1}
     assert action(status, "b")["attempt"] == 2
-    started = entry("ActionStarted", "e", 0, 0, 1)
+    started = drplan.entry("ActionStarted", "e", 0, 0, 1)
     last = drplan.proxy.accepted(started, since=drplan.since)[-1].entries
     times = [e["t"] / 1e6 for e in last if e["e"] == "ActionStarted" and e["n"] == "e" and e["at"] == [0, 0, 1]]
     assert times[-1] >= not_before
-
-
-def _answers(*codes: int) -> list[Any]:
-    from tests.support.site import Answer
-
-    return [Answer(code) for code in codes]
 
 
 def _waiting(drplan: Crashing) -> dict[str, Any] | None:
@@ -227,11 +222,8 @@ def test_cancel_that_only_the_journal_knows_is_not_undone(drplan: Crashing) -> N
     drplan.site.wait_for(drplan.path("a"))
     drplan.wait(lambda: drplan.status("e").get("journalSequence", 0) > 0)
 
-    def knows_cancel(request: Request) -> bool:
-        return status_of("drplanexecutions", "e")(request) and f"/{drplan.namespace}/" in request.path
-
-    drplan.proxy.on(knows_cancel, hold, times=None)
-    rule = drplan.killed_after(entry("CancelRequested", "e"))
+    drplan.proxy.on(drplan.execution_status("e"), hold, times=None)
+    rule = drplan.killed_after(drplan.entry("CancelRequested", "e"))
     drplan.cancel("e")
     drplan.crash(rule)
     assert drplan.status("e")["phase"] == "Running"

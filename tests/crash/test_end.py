@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 
 from tests.crash.harness import Crashing
-from tests.support.installation import actions_of, config_map_action, execution, phases_of, plan, revert, stage, workflow
-from tests.support.proxy import Match, Request, status_of
+from tests.support.installation import (
+    actions_of,
+    config_map_action,
+    execution,
+    phases_of,
+    plan,
+    revert,
+    stage,
+    workflow,
+)
+from tests.support.proxy import Match, Request
 
 
 def prepare(drplan: Crashing) -> None:
@@ -18,19 +27,19 @@ def prepare(drplan: Crashing) -> None:
     )
 
 
-def final(name: str) -> Match:
+def final(drplan: Crashing, name: str) -> Match:
     """The write of the last status of a run."""
-    return status_of("drplanexecutions", name, lambda status: status["phase"] == "Succeeded")
+    return drplan.execution_status(name, lambda status: status["phase"] == "Succeeded")
 
 
-def completing(name: str) -> Match:
+def completing(drplan: Crashing, name: str) -> Match:
     """The write that completes the plan of the run `name`."""
 
     def test(status: dict[str, Any]) -> bool:
         records = {record["name"]: record["phase"] for record in status.get("executionHistory", ())}
         return "currentExecution" not in status and records.get(name) == "Succeeded"
 
-    return status_of("drplans", "p", test)
+    return drplan.status_of_plan("p", test)
 
 
 @pytest.mark.parametrize(
@@ -41,11 +50,11 @@ def test_crash_between_last_action_and_completed_plan(drplan: Crashing, moment: 
     prepare(drplan)
     match moment:
         case "final not sent":
-            rule = drplan.killed_before(final("e"))
+            rule = drplan.killed_before(final(drplan, "e"))
         case "final stored":
-            rule = drplan.killed_after(final("e"))
+            rule = drplan.killed_after(final(drplan, "e"))
         case _:
-            rule = drplan.killed_before(completing("e"))
+            rule = drplan.killed_before(completing(drplan, "e"))
     drplan.create(execution("e", "p"))
     drplan.crash(rule)
     assert drplan.status("e")["phase"] == stored
@@ -66,11 +75,12 @@ def test_crash_between_last_action_and_completed_plan(drplan: Crashing, moment: 
 
 def test_completed_plan_is_completed_once(drplan: Crashing) -> None:
     prepare(drplan)
-    rule = drplan.killed_after(completing("e"))
+    rule = drplan.killed_after(completing(drplan, "e"))
     drplan.create(execution("e", "p"))
     drplan.crash(rule)
     done = drplan.plan_status("p")
     drplan.restart()
+    drplan.delete(f"/api/v1/namespaces/{drplan.namespace}/configmaps/marker")
     drplan.create(execution("e2", "p"))  # shows that the restarted controller has seen all of it
     drplan.wait_phase("e2", "Failed", "Succeeded", timeout=60.0)
     drplan.wait_unlocked("p")
@@ -86,14 +96,14 @@ def test_crash_between_the_end_of_a_revert_and_its_record(drplan: Crashing, mome
     prepare(drplan)
     drplan.create(execution("e", "p"))
     drplan.ended("e")
-    marks = status_of("drplanexecutions", "e", lambda status: "revertedBy" in str(status))
+    marks = drplan.execution_status("e", lambda status: "revertedBy" in str(status))
     match moment:
         case "target not sent":
             rule = drplan.killed_before(marks)
         case "target marked":
             rule = drplan.killed_after(marks)
         case _:
-            rule = drplan.killed_before(completing("r"))
+            rule = drplan.killed_before(completing(drplan, "r"))
     drplan.create(revert("r", "p", "e"))
     drplan.crash(rule)
     assert drplan.status("r")["phase"] == "Succeeded"
@@ -143,5 +153,6 @@ def test_crash_while_an_execution_is_removed(drplan: Crashing, moment: str) -> N
     plan_status = drplan.plan_status("p")
     assert [(r["name"], r["uid"], r["phase"]) for r in plan_status["executionHistory"]] == [("e", uid, "Succeeded")]
     assert plan_status["lastExecutionRef"] == "e"
-    drplan.create(execution("e", "p", "Execute"))  # the plan is free, the name too
+    drplan.delete(f"/api/v1/namespaces/{drplan.namespace}/configmaps/marker")
+    drplan.create(execution("e", "p"))  # the plan is free, the name too
     drplan.ended("e")

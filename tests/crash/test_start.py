@@ -10,21 +10,21 @@ import pytest
 
 from tests.crash.harness import OWN, Crashing
 from tests.support.installation import config_map_action, execution, phases_of, plan, revert, stage, workflow
-from tests.support.proxy import Match, request_to, status_of
+from tests.support.proxy import Match, request_to
 
 BULK = 500 * 1000
 """Bytes of one incompressible manifest: two of them need a snapshot of two parts."""
 
 
-def running(name: str) -> Match:
+def running(drplan: Crashing, name: str) -> Match:
     """The write of the first status of a run."""
-    return status_of("drplanexecutions", name, lambda status: status["phase"] == "Running")
+    return drplan.execution_status(name, lambda status: status["phase"] == "Running")
 
 
 def bulky(name: str, drplan: Crashing) -> dict[str, Any]:
     """An action with a manifest that compression cannot make small."""
     action = config_map_action(name, name, drplan.namespace)
-    noise = base64.b85encode(random.Random(name).randbytes(BULK * 4 // 5)).decode()  # noqa: S311
+    noise = base64.b85encode(random.Random(name).randbytes(BULK * 4 // 5)).decode()
     action["resource"]["manifest"] += f"  noise: {noise!r}\n"
     return action
 
@@ -83,14 +83,14 @@ def test_crash_between_lock_and_first_action(drplan: Crashing, moment: str) -> N
         workflow("w", [drplan.http("a"), config_map_action("b", "marker", drplan.namespace)]),
         plan("p", [stage("s", "w")]),
     )
-    locked = status_of("drplans", "p", lambda status: "currentExecution" in status)
+    locked = drplan.status_of_plan("p", lambda status: "currentExecution" in status)
     match moment:
         case "lock taken":
             rule = drplan.killed_after(locked)
         case "status not sent":
-            rule = drplan.killed_before(running("e"))
+            rule = drplan.killed_before(running(drplan, "e"))
         case _:
-            rule = drplan.killed_after(running("e"))
+            rule = drplan.killed_after(running(drplan, "e"))
     drplan.create(execution("e", "p"))
     drplan.crash(rule)
     assert drplan.plan_status("p")["currentExecution"]["uid"] == drplan.uid("drpe", "e")
@@ -106,7 +106,7 @@ def test_crash_between_lock_and_first_action(drplan: Crashing, moment: str) -> N
 
 def test_cancel_that_comes_while_the_controller_is_down_after_the_lock(drplan: Crashing) -> None:
     drplan.create(workflow("w", [drplan.http("a")]), plan("p", [stage("s", "w")]))
-    rule = drplan.killed_before(running("e"))
+    rule = drplan.killed_before(running(drplan, "e"))
     drplan.create(execution("e", "p"))
     drplan.crash(rule)
     drplan.cancel("e")

@@ -73,7 +73,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Exchange:
-    """A request, the status of the API server's answer (0: there is none) and when that came, on the monotonic clock."""
+    """A request, the status of its answer (0: there is none) and when that came, on the monotonic clock."""
 
     request: Request
     status: int = 0
@@ -402,26 +402,26 @@ def refuse(status: int, reason: str = "InternalError", message: str = "refused b
 # which requests
 
 
-def entry(event: str, execution: str, *at: int, phase: str = "") -> Match:
+def entry(namespace: str, event: str, execution: str, *at: int) -> Match:
     """A journal write that holds such an entry; `at` are stage, workflow and action."""
 
     def match(request: Request) -> bool:
         return any(
-            found["e"] == event
-            and found["n"] == execution
+            (found["e"], found["ns"], found["n"]) == (event, namespace, execution)
             and (not at or found.get("at") == list(at))
-            and (not phase or found.get("phase") == phase)
             for found in request.entries
         )
 
     return match
 
 
-def status_of(kind: str, name: str, test: Callable[[dict[str, Any]], bool] = lambda status: True) -> Match:
+def status_of(
+    namespace: str, kind: str, name: str, test: Callable[[dict[str, Any]], bool] = lambda status: True
+) -> Match:
     """A write of the status of `drplans` or `drplanexecutions` `name`; `test` sees the new status."""
 
     def match(request: Request) -> bool:
-        is_it = request.method == "PUT" and request.path.endswith(f"/{kind}/{name}/status")
+        is_it = request.method == "PUT" and request.path.endswith(f"/{namespace}/{kind}/{name}/status")
         return is_it and test(request.json.get("status") or {})
 
     return match
