@@ -278,6 +278,36 @@ def test_e1_the_target_says_what_took_it_back(story: Story) -> None:
     assert f"execution {ns}/run was already reverted by undo" in again.stderr
 
 
+def test_e1_events_tell_the_run_and_its_revert(story: Story) -> None:
+    told = _events(story.drplan, "run")
+    ns = story.drplan.namespace
+    assert told[0] == ("Normal", "ExecutionStarted", "Started executing plan p (operation=Execute)")
+    assert ("Normal", "StageStarted", "Started executing stage net (mode=sequential)") in told
+    assert ("Normal", "StageStarted", "Started executing stage work (mode=parallel)") in told
+    assert ("Normal", "WorkflowStarted", f"Started executing workflow {ns}/network") in told
+    assert ("Normal", "ActionStarted", "Started executing action loc-a (type=Localization)") in told
+    assert ("Normal", "ActionSucceeded", "Action loc-a succeeded") in told
+    net = stage_of(story.executed, "net")
+    assert ("Normal", "StageSucceeded", f"Stage net succeeded (duration={net['duration']})") in told
+    ended = "Execution succeeded: All stages completed successfully"
+    assert told[-1] == ("Normal", "ExecutionSucceeded", ended)
+    told = _events(story.drplan, "undo")
+    assert told[0] == ("Normal", "RevertStarted", "Started reverting plan p")
+    assert told[-1] == ("Normal", "RevertSucceeded", f"Revert succeeded: {story.reverted['message']}")
+
+
+def _events(drplan: Installation, name: str) -> list[tuple[str, str, str]]:
+    """Type, reason and note of the events about an execution, in their order, once the last one has arrived."""
+
+    def found() -> list[dict[str, Any]]:
+        path = f"/apis/events.k8s.io/v1/namespaces/{drplan.namespace}/events"
+        events = [item for item in drplan.cluster.api.get(path)["items"] if item["regarding"]["name"] == name]
+        return sorted(events, key=lambda item: str(item["eventTime"]))
+
+    drplan.wait(lambda: {item["reason"] for item in found()} & {"ExecutionSucceeded", "RevertSucceeded"})
+    return [(item["type"], item["reason"], item["note"]) for item in found()]
+
+
 def test_e1_target_is_marked_although_the_controller_ended_before_it(drplan: Installation) -> None:
     """As left by a crash between a Revert's last status and everything after it, with the next Revert waiting."""
     small_plan(drplan)

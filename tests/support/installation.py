@@ -139,7 +139,8 @@ class Installation:
                 return status
             if status.get("phase") in FINAL or time.monotonic() > deadline:
                 raise AssertionError(
-                    f"execution {name} is {status.get('phase')}, expected {wanted}: {status.get('message')}"
+                    f"execution {name} is {status.get('phase')} ({status.get('progress')}), "
+                    f"expected {wanted}: {status.get('message')}"
                 )
             time.sleep(0.05)
 
