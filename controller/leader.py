@@ -33,7 +33,7 @@ async def lead(services: Services, recovered: dict[str, list[Entry]], stop: asyn
     async with TaskOwner("leader") as owner:
         owner.spawn("journal", services.journal.run())
         runs = Runs(services, owner, lambda key, delay: executions.add_after(key, delay))
-        executions = WorkQueue("drplanexecution", ExecutionReconciler(services, runs, recovered).reconcile)
+        executions = WorkQueue("drplanexecution", ExecutionReconciler(services, runs).reconcile)
         plans = WorkQueue("drplan", PlanReconciler(services).reconcile)
         workflows = WorkQueue("drworkflow", WorkflowReconciler(services).reconcile)
         _Feed(services, runs, workflows, plans, executions).connect()

@@ -62,7 +62,8 @@ class Run:
         self.status = status
         self._services = services
         self._stored = stored
-        self._in_doubt = tuple(in_doubt)
+        self._committed = [(Start(address, 0), True) for address in in_doubt]
+        """Attempts whose intent is committed and that have not begun, with whether they are in doubt."""
         self._cancel_message: str | None = None
         self._resume = False
         self._doubted_at: float | None = None
@@ -114,11 +115,11 @@ class Run:
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(self._writer.run(), name=f"status/{self.snapshot.execution_name}")
             self._writer.offer(self.status, urgent=True)
-            for address in self._in_doubt:
-                self._spawn(group, Start(address, 0), in_doubt=True)
             while not self._is_over():
                 self._wake.clear()
-                await self._step(group)
+                self._launch(group)
+                await self._step()
+                self._launch(group)
                 await self._wait()
             await self._writer.flush()
             writing.cancel()
@@ -129,8 +130,8 @@ class Run:
             return not self._in_flight
         return self._draining and not self._in_flight and not self._results
 
-    async def _step(self, group: asyncio.TaskGroup) -> None:
-        """Fold in what has happened, decide what may start, commit both in one write, then start it."""
+    async def _step(self) -> None:
+        """Fold in what has happened, decide what may start, commit both in one write."""
         metrics.loop_iterations_total.labels(loop="run").inc()
         now = self._services.now()
         events, status = self._collect(now)
@@ -147,8 +148,19 @@ class Run:
         await self._services.journal.append(entries)
         self._suspend_after_long_doubt()
         self._adopt(status.model_copy(update={"journal_sequence": sequence + len(events)}))
-        for start in starts:
-            self._spawn(group, start, in_doubt=False)
+        self._committed += [(start, False) for start in starts]
+
+    def _launch(self, group: asyncio.TaskGroup) -> None:
+        """Begin what is committed, within the lease and not while shutting down.
+
+        A process that was stopped while its intent was being committed must look at the clock first: its successor
+        may have settled that very action. What is left is settled by whoever leads next.
+        """
+        if self._draining or self._services.lease_remaining() < LEASE_MARGIN:
+            return
+        committed, self._committed = self._committed, []
+        for start, in_doubt in committed:
+            self._spawn(group, start, in_doubt=in_doubt)
 
     def _collect(self, now: datetime) -> tuple[list[Event], DRPlanExecutionStatus]:
         """Turn results and a wish to cancel into events; the cancel first: it decides whether failures are repeated."""

@@ -31,19 +31,23 @@ class Runs:
         self._requeue = requeue
         self._runs: dict[str, Run] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._draining = False
 
     def get(self, uid: str) -> Run | None:
         """Return the run of the execution `uid`, if it is running or being completed here."""
         return self._runs.get(uid)
 
     def start(self, run: Run, execution: DRPlanExecution) -> None:
-        """Begin to drive `run`."""
+        """Begin to drive `run`; while shutting down it starts no action."""
+        if self._draining:
+            run.drain()
         self._runs[run.uid] = run
         metrics.runs_in_flight.set(len(self._runs))
         self._tasks[run.uid] = self._owner.spawn(f"run/{execution.metadata.key}", self._drive(run, execution))
 
     async def drain(self, grace: float) -> None:
         """Start nothing more, give what is under way `grace` seconds, leave the rest recorded as started."""
+        self._draining = True
         for run in self._runs.values():
             run.drain()
         tasks = list(self._tasks.values())
@@ -78,7 +82,8 @@ class Runs:
             self._runs.pop(run.uid, None)
             self._tasks.pop(run.uid, None)
             metrics.runs_in_flight.set(len(self._runs))
-        self._requeue(key, delay)
+        if not self._draining:
+            self._requeue(key, delay)
 
     async def _complete(self, run: Run, execution: DRPlanExecution) -> None:
         backoff = Backoff(initial=0.1, maximum=10.0)

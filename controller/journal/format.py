@@ -127,9 +127,19 @@ def read_entry(line: Line) -> Entry:
 
 
 def entries_by_run(segments: Iterable[Segment]) -> dict[str, list[Entry]]:
-    """Return every run's entries in sequence, each once, however often it was carried forward."""
+    """Return every run's entries in sequence, each once, however often it was carried forward.
+
+    Raises `DamagedSegmentError` on an entry that this version does not understand.
+    """
     found: dict[str, dict[int, Entry]] = {}
     for segment in segments:
         for line in segment.lines:
-            found.setdefault(line.uid, {}).setdefault(line.sequence, read_entry(line))
+            try:
+                found.setdefault(line.uid, {}).setdefault(line.sequence, read_entry(line))
+            except (ValueError, KeyError, TypeError) as error:
+                raise DamagedSegmentError(
+                    f"journal segment {segment.name} cannot be read, event {line.sequence} of execution {line.uid} "
+                    f"({type(error).__name__}: {error}); run the version that wrote it, or delete the segment to go on "
+                    "from the statuses alone"
+                ) from error
     return {uid: [entries[sequence] for sequence in sorted(entries)] for uid, entries in found.items()}

@@ -36,6 +36,8 @@ class SegmentStore:
     def __init__(self, kube: KubeClient, namespace: str) -> None:
         self._kube = kube
         self._namespace = namespace
+        self._known: set[str] = set()
+        """Names of the segments that were there at the claim or were written since."""
 
     async def read_all(self) -> list[Segment]:
         """Return all segments in order, by a quorum read."""
@@ -51,7 +53,7 @@ class SegmentStore:
         while True:
             segments = await self.read_all()
             last = segments[-1] if segments else None
-            header = Header(identity, last.header.epoch + 1 if last else 1)
+            header = Header(identity, max((segment.header.epoch for segment in segments), default=0) + 1)
             if last is not None:
                 last.header = header
                 try:
@@ -63,11 +65,22 @@ class SegmentStore:
                 await self._post(fresh)
             except AlreadyExists:
                 continue
+            self._known = {segment.name for segment in segments} | {fresh.name}
             return header, [*segments, fresh]
 
     async def write(self, segment: Segment, *, is_new: bool) -> None:
-        """Store `segment`. Returns when it is in; raises `Deposed`."""
+        """Store `segment`. Returns when it is in; raises `Deposed`.
+
+        A new one proves nothing by being accepted: a later leader may have used that number and deleted the segment
+        again. So that is followed by a look at all of them.
+        """
         backoff = Backoff(initial=0.1, maximum=5.0)
+        await self._write(segment, backoff, is_new=is_new)
+        if is_new:
+            self._known.add(segment.name)
+            await self._demand_not_deposed(segment, backoff)
+
+    async def _write(self, segment: Segment, backoff: Backoff, *, is_new: bool) -> None:
         while True:
             started = asyncio.get_running_loop().time()
             try:
@@ -104,7 +117,7 @@ class SegmentStore:
             except NotFound:
                 log.warning("journal segment is gone, writing it again", segment=segment.name)
                 segment.resource_version = ""
-                await self._demand_not_deposed(segment)
+                await self._demand_not_deposed(segment, backoff)
                 return False, True
             except KubeError as error:
                 log.warning("journal cannot be read back, trying again", segment=segment.name, error=str(error))
@@ -117,15 +130,24 @@ class SegmentStore:
             segment.resource_version = live.resource_version
             return [line.text for line in live.lines] == [line.text for line in segment.lines], False
 
-    async def _demand_not_deposed(self, segment: Segment) -> None:
-        """Raise `Deposed` when any segment carries another leader's later epoch."""
-        try:
-            segments = await self.read_all()
-        except KubeError:
-            return
+    async def _demand_not_deposed(self, segment: Segment, backoff: Backoff) -> None:
+        """Raise `Deposed` when there is a segment that only another leader can have made or claimed.
+
+        Not only later epochs tell: a leader that found every segment deleted by hand counts from 1 again.
+        """
+        while True:
+            try:
+                segments = await self.read_all()
+                break
+            except KubeError as error:
+                log.warning("journal cannot be listed, trying again", error=str(error))
+                await asyncio.sleep(backoff.next())
         for other in segments:
-            if other.header.epoch > segment.header.epoch:
-                raise Deposed(f"journal segment {other.name} was claimed by {other.header.leader}")
+            is_foreign = other.header != segment.header and other.name not in self._known
+            if is_foreign or other.header.epoch > segment.header.epoch:
+                raise Deposed(
+                    f"journal segment {other.name} was claimed by {other.header.leader} (epoch {other.header.epoch})"
+                )
 
     async def _put(self, segment: Segment) -> None:
         self._take_version(segment, await self._kube.replace(CONFIG_MAPS, to_config_map(segment, self._namespace)))

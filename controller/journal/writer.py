@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from app.kube.cache import Cache
@@ -20,6 +22,8 @@ log = get_logger(__name__)
 
 SEGMENT_BYTES = 8 * 1024
 """A segment that has grown to this size is followed by a new one: a small ConfigMap is written fastest."""
+SYNC_SECONDS = 60.0
+"""How long one try waits for the first list of the journal's watch."""
 CARRY_FORWARD_SEGMENTS = 16
 """With more segments than this, entries that keep the oldest alive are written again at the end."""
 
@@ -40,6 +44,7 @@ class Journal:
         self._identity = identity
         self._header = Header(identity, 0)
         self._segments: list[Segment] = []
+        self._fence = 0
         self._pending: list[tuple[list[Line], asyncio.Future[None]]] = []
         self._released: dict[str, int] = {}
         self._to_restore: set[int] = set()
@@ -56,6 +61,7 @@ class Journal:
     async def claim(self) -> dict[str, list[Entry]]:
         """Take the journal over and return each run's entries, by uid. Raises `DamagedSegmentError`, `KubeError`."""
         self._header, self._segments = await self._store.claim(self._identity)
+        self._fence = self._segments[-1].number
         recovered = entries_by_run(self._segments)
         log.info(
             "journal claimed",
@@ -75,6 +81,11 @@ class Journal:
         self._wake.set()
         await committed
 
+    def entries(self, uid: str) -> list[Entry]:
+        """Return what is committed of a run and may not be in its status, from memory."""
+        mine = (replace(s, lines=[line for line in s.lines if line.uid == uid]) for s in self._segments)
+        return entries_by_run(mine).get(uid, [])
+
     def release(self, uid: str, sequence: int) -> None:
         """Say that a status write covers the entries of a run up to `sequence`."""
         if sequence > self._released.get(uid, 0):
@@ -90,6 +101,7 @@ class Journal:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch.run(), name="journal/watch")
+                group.create_task(self._notice_missing(), name="journal/missing")
                 await self._write_loop()
         except* Deposed as deposed:
             raise deposed.exceptions[0] from None
@@ -107,7 +119,8 @@ class Journal:
             metrics.journal_segments.set(len(self._segments))
 
     async def _commit(self) -> None:
-        batch, self._pending = self._pending, []
+        # whoever no longer waits has given up: what he wanted to happen must not be recorded
+        batch, self._pending = [item for item in self._pending if not item[1].done()], []
         if not batch:
             return
         try:
@@ -130,19 +143,23 @@ class Journal:
             await self._store.write(last, is_new=False)
 
     async def _clean_up(self) -> None:
-        """Delete whole segments whose entries are all covered; bounded, so that a commit never waits long."""
-        for segment in [old for old in self._segments[:-1] if not any(map(self._is_needed, old.lines))][:4]:
+        """Delete whole segments whose entries are all covered; bounded, so that a commit never waits long.
+
+        The one that the claim made stays: it keeps a deposed leader from going on under that number.
+        """
+        old = [segment for segment in self._segments[:-1] if segment.number != self._fence]
+        for segment in [segment for segment in old if not any(map(self._is_needed, segment.lines))][:4]:
             try:
                 await self._store.delete(segment)
             except KubeError as error:
                 log.warning("journal segment cannot be deleted yet", segment=segment.name, error=str(error))
                 return
             self._segments.remove(segment)
+            old.remove(segment)
             self._wake.set()
-        if len(self._segments) > CARRY_FORWARD_SEGMENTS:
-            needed = [line for line in self._segments[0].lines if self._is_needed(line)]
-            await self._write(needed)
-            self._segments[0].lines = []
+        if len(old) > CARRY_FORWARD_SEGMENTS:
+            await self._write([line for line in old[0].lines if self._is_needed(line)])
+            old[0].lines = []
             self._wake.set()
         self._forget_unmentioned()
 
@@ -163,6 +180,15 @@ class Journal:
             self._to_restore.add(number)
             self._wake.set()
 
+    async def _notice_missing(self) -> None:
+        """Restore what was deleted between the claim and the watch's first list, of which the watch tells nothing."""
+        while not self._watch.synced:
+            with suppress(KubeError):
+                await self._watch.wait_synced(SYNC_SECONDS)
+        listed = {item["metadata"]["name"] for item in self._watch.items()}
+        self._to_restore |= {segment.number for segment in self._segments if segment.name not in listed}
+        self._wake.set()
+
     async def _restore(self) -> None:
         numbers, self._to_restore = self._to_restore, set()
         for segment in [s for s in self._segments if s.number in numbers]:
@@ -179,8 +205,3 @@ class Journal:
 
 def _metadata_only(config_map: dict[str, Any]) -> dict[str, Any]:
     return {"metadata": config_map["metadata"]}
-
-
-def after(entries: Iterable[Entry], sequence: int) -> list[Entry]:
-    """Return the entries after `sequence`, in order."""
-    return [entry for entry in entries if entry.sequence > sequence]

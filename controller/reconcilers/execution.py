@@ -28,7 +28,6 @@ from app.models.snapshot import Snapshot
 from app.rules.execution import already_running, known_invalid
 from app.runtime.logging import get_logger
 from controller.completion import announce_end, complete, count_end, record_unstarted, revert_snapshot
-from controller.journal import Entry
 from controller.metadata import missing_metadata, restored_from_backup, without_finalizer, without_resume
 from controller.plan_status import PlanUnreadableError, change_plan_status, read_plan
 from controller.queue import Key
@@ -52,15 +51,11 @@ class LockHeldError(Exception):
 
 
 class ExecutionReconciler:
-    """Decides about one execution at a time; what takes long runs in tasks of `Runs`.
+    """Decides about one execution at a time; what takes long runs in tasks of `Runs`."""
 
-    `recovered` are the journal entries that earlier leaders left, by uid.
-    """
-
-    def __init__(self, services: Services, runs: Runs, recovered: dict[str, list[Entry]]) -> None:
+    def __init__(self, services: Services, runs: Runs) -> None:
         self._services = services
         self._runs = runs
-        self._recovered = recovered
         self._synced_at = services.now()
 
     async def reconcile(self, key: Key) -> float | None:
@@ -275,14 +270,13 @@ class ExecutionReconciler:
 
     def _replay(self, definition: RunDefinition, execution: DRPlanExecution) -> DRPlanExecutionStatus:
         status = execution.status
-        for entry in self._recovered.pop(execution.metadata.uid, ()):
+        for entry in self._services.journal.entries(execution.metadata.uid):
             if entry.sequence <= status.journal_sequence:
                 continue
             try:
                 status = fold(definition, status, entry.event)
             except IllegalEventError as error:
                 log.error("journal event does not fit", execution=execution.metadata.key, error=str(error))
-                continue
             status = status.model_copy(update={"journal_sequence": entry.sequence})
         return status
 
