@@ -1,0 +1,188 @@
+"""What a Revert puts back: objects that Apply changed, custom rollbacks of any type (decisions A3, A4, R4, R8)."""
+
+from __future__ import annotations
+
+from tests.e2e.support import action_of, config_map, create, merge
+from tests.support.installation import (
+    Installation,
+    check_summary,
+    config_map_action,
+    execution,
+    http_action,
+    plan,
+    revert,
+    stage,
+    workflow,
+)
+from tests.support.site import Answer
+
+
+def test_apply_on_an_existing_object_is_restored(drplan: Installation) -> None:
+    ns = drplan.namespace
+    before = {**config_map("old", {"by": "hand", "also": "this"}), "metadata": {"name": "old", "labels": {"mine": "1"}}}
+    create(
+        drplan,
+        before,
+        workflow(
+            "w",
+            [
+                config_map_action("change", "old", ns, operation="Apply"),
+                config_map_action("make", "new", ns, operation="Apply"),
+            ],
+        ),
+        plan("p", [stage("s", "w")]),
+        execution("e", "p"),
+    )
+    drplan.wait_phase("e", "Succeeded")
+    changed = drplan.get("cm", "old")
+    assert changed["data"] == {"by": "change", "also": "this"}
+    status = drplan.take_back("r", "p", "e")
+    assert action_of(status, "change")["message"] == f"Rolled back: restored resource ConfigMap {ns}/old"
+    assert action_of(status, "make")["message"] == f"Rolled back: deleted resource ConfigMap {ns}/new"
+    restored = drplan.get("cm", "old")
+    assert restored["data"] == {"by": "hand", "also": "this"}
+    assert restored["metadata"]["labels"] == {"mine": "1"}
+    assert not restored["metadata"].get("annotations")
+    assert restored["metadata"]["uid"] == changed["metadata"]["uid"]
+    assert not drplan.exists("cm", "new")
+
+
+def test_two_actions_on_one_object_are_undone_one_after_the_other(drplan: Installation) -> None:
+    ns = drplan.namespace
+    create(
+        drplan,
+        config_map("old", {"by": "hand"}),
+        workflow(
+            "w",
+            [
+                config_map_action("first", "old", ns, operation="Apply"),
+                config_map_action("second", "old", ns, operation="Apply"),
+            ],
+        ),
+        plan("p", [stage("s", "w")]),
+        execution("e", "p"),
+    )
+    drplan.wait_phase("e", "Succeeded")
+    assert drplan.get("cm", "old")["data"] == {"by": "second"}
+    drplan.take_back("r", "p", "e")
+    assert drplan.get("cm", "old")["data"] == {"by": "hand"}
+
+
+def test_every_document_of_a_manifest_is_made_and_taken_back(drplan: Installation) -> None:
+    ns = drplan.namespace
+    documents = "\n---\n".join(
+        f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {ns}}}" for name in ("one", "two")
+    )
+    action = {"name": "both", "type": "KubernetesResource", "resource": {"manifest": documents}}
+    create(drplan, workflow("w", [action]), plan("p", [stage("s", "w")]), execution("e", "p"))
+    status = drplan.wait_phase("e", "Succeeded")
+    assert [ref["name"] for ref in action_of(status, "both")["outputs"]["resourceRefs"]] == ["one", "two"]
+    drplan.take_back("r", "p", "e")
+    assert not drplan.exists("cm", "one")
+    assert not drplan.exists("cm", "two")
+
+
+def test_custom_rollbacks_of_another_type(drplan: Installation) -> None:
+    """An HTTP action is undone by an object, an object by a call; the type is given or follows from the block."""
+    ns, url = drplan.namespace, f"{drplan.site.url}/{drplan.namespace}"
+    mark = config_map_action("unused", "switched-back", ns)
+    create(
+        drplan,
+        config_map("patched", {"by": "hand", "keep": "1"}),
+        workflow(
+            "w",
+            [
+                http_action(
+                    "switch", f"{url}/on", rollback={"type": "KubernetesResource", "resource": mark["resource"]}
+                ),
+                config_map_action(
+                    "patch",
+                    "patched",
+                    ns,
+                    operation="Patch",
+                    rollback={"http": {"url": f"{url}/patched-back/$(outputs.patch.name)", "method": "PUT"}},
+                ),
+                http_action("stop", f"{url}/stop", rollback={"http": {"url": f"{url}/start", "method": "DELETE"}}),
+            ],
+        ),
+        plan("p", [stage("s", "w")]),
+        execution("e", "p"),
+    )
+    drplan.wait_phase("e", "Succeeded")
+    assert drplan.get("cm", "patched")["data"] == {"by": "patch", "keep": "1"}
+    status = drplan.take_back("r", "p", "e")
+    assert action_of(status, "switch")["message"] == "Rolled back: executed custom rollback action"
+    for name in ("patch", "stop"):
+        assert action_of(status, name)["message"] == "Rolled back: executed custom HTTP rollback action"
+    assert [(call.method, call.path.removeprefix(f"/{ns}")) for call in drplan.site.calls(prefix=f"/{ns}/")] == [
+        ("POST", "/on"),
+        ("POST", "/stop"),
+        ("DELETE", "/start"),
+        ("PUT", "/patched-back/patched"),
+    ]
+    assert drplan.get("cm", "switched-back")["data"] == {"by": "unused"}
+    check_summary(status)
+
+
+def test_failing_custom_rollback_is_repeated_by_its_own_policy_and_then_told(drplan: Installation) -> None:
+    ns, url = drplan.namespace, f"{drplan.site.url}/{drplan.namespace}"
+    drplan.site.script(f"/{ns}/off", Answer(status=503))
+    undo = {"http": {"url": f"{url}/off"}, "retryPolicy": {"limit": 2, "interval": "10ms"}}
+    create(
+        drplan,
+        workflow("w", [http_action("on", f"{url}/on", rollback=undo, retryPolicy={"limit": 0})]),
+        plan("p", [stage("s", "w")]),
+        execution("e", "p"),
+    )
+    drplan.wait_phase("e", "Succeeded")
+    status = drplan.take_back("r", "p", "e", "Failed")
+    assert len(drplan.site.calls(f"/{ns}/off")) == 3
+    action = action_of(status, "on")
+    assert "Custom rollback failed: " in action["message"]
+    assert "unexpected status code: 503" in action["message"]
+    drplan.wait_unlocked("p")
+    drplan.site.script(f"/{ns}/off", Answer())
+    assert action_of(drplan.take_back("r2", "p", "e"), "on")["phase"] == "Succeeded"
+
+
+def test_revert_uses_the_definitions_of_the_run_it_takes_back(drplan: Installation) -> None:
+    ns, url = drplan.namespace, f"{drplan.site.url}/{drplan.namespace}"
+    create(
+        drplan,
+        workflow("w", [http_action("on", f"{url}/on", rollback={"http": {"url": f"{url}/off-then"}})]),
+        plan("p", [stage("s", "w")]),
+        execution("e", "p"),
+    )
+    drplan.wait_phase("e", "Succeeded")
+    drplan.wait_unlocked("p")
+    later = workflow("w", [http_action("other", f"{url}/x", rollback={"http": {"url": f"{url}/off-now"}})])
+    merge(drplan, "DRWorkflow", "w", {"spec": later["spec"]})
+    status = drplan.take_back("r", "p", "e")
+    assert action_of(status, "on")["phase"] == "Succeeded"
+    assert [call.path for call in drplan.site.calls(prefix=f"/{ns}/off")] == [f"/{ns}/off-then"]
+    assert "left no snapshot" not in status["message"]
+
+
+def test_deleting_the_target_in_mid_revert_harms_nothing(drplan: Installation) -> None:
+    ns, url = drplan.namespace, f"{drplan.site.url}/{drplan.namespace}"
+    drplan.site.hold(f"/{ns}/off")
+    create(
+        drplan,
+        workflow(
+            "w",
+            [
+                config_map_action("made", "made", ns),
+                http_action("on", f"{url}/on", rollback={"http": {"url": f"{url}/off"}}),
+            ],
+        ),
+        plan("p", [stage("s", "w")]),
+        execution("e", "p"),
+    )
+    drplan.wait_phase("e", "Succeeded")
+    drplan.wait_unlocked("p")
+    drplan.kubectl("create", "-f", "-", stdin=revert("r", "p", "e"))
+    drplan.site.wait_for(f"/{ns}/off")
+    drplan.kubectl("delete", "drpe", "e", "--wait=true")
+    drplan.site.let_go(f"/{ns}/off")
+    drplan.wait_phase("r", "Succeeded")
+    assert not drplan.exists("cm", "made")
