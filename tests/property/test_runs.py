@@ -166,7 +166,9 @@ def test_events_tell_of_every_start_end_and_retry(snapshot: Snapshot, fates: lis
         following = fold(definition, status, decode(json.loads(line)))
         reasons += [note.reason for note in changes(definition, status, following)]
         status = following
-    starts = [event for event in (decode(json.loads(line)) for line in world.journal) if isinstance(event, ActionStarted)]
+    starts = [
+        event for event in (decode(json.loads(line)) for line in world.journal) if isinstance(event, ActionStarted)
+    ]
     assert reasons.count("ActionStarted") == sum(event.attempt == 1 for event in starts)
     assert reasons.count("ActionRetrying") == sum(event.attempt > 1 for event in starts)
     was = {id(old): old.phase for old in nodes(first)}

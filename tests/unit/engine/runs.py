@@ -161,11 +161,12 @@ def phases(status: DRPlanExecutionStatus) -> dict[str, str]:
 
 @dataclass
 class Player:
-    """Runs a definition, one second an event. Everything that may start is started at once."""
+    """Runs a definition, one second an event. Everything that may start is started at once, unless `idle`."""
 
     definition: RunDefinition
     status: DRPlanExecutionStatus = field(init=False)
     now: datetime = START
+    idle: bool = False
     started: list[str] = field(default_factory=list)
     running: list[str] = field(default_factory=list)
 
@@ -178,6 +179,8 @@ class Player:
 
     def start(self) -> None:
         """Start what may start, without letting time pass."""
+        if self.idle:
+            return
         for start in decide(self.definition, self.status, self.now).starts:
             name = self.definition.action(start.address).name
             self.started.append(name)
