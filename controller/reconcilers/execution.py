@@ -136,7 +136,7 @@ class ExecutionReconciler:
             if FINALIZER in execution.metadata.finalizers:
                 await self._end_unstarted(stored, execution, Phase.CANCELLED, DELETED)
             return None
-        if restored_from_backup(execution):
+        if restored_from_backup(execution) and not cancel_message(execution):
             message = (
                 "This execution was restored from a backup and does not start by itself; annotate it with "
                 f'{START_RESTORED_ANNOTATION}: "true" to start it, or delete it'
