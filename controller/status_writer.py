@@ -11,7 +11,7 @@ import orjson
 from app.engine.shrink import STATUS_LIMIT, minimal, shrink
 from app.engine.summary import summarize
 from app.kube.client import KubeClient
-from app.kube.errors import ApiError, Conflict, Invalid, KubeError, NotFound, is_transient
+from app.kube.errors import Conflict, Invalid, KubeError, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
 from app.models.base import API_VERSION
 from app.models.execution import DRPlanExecutionStatus
@@ -90,11 +90,10 @@ class StatusWriter:
             self._changed.clear()
             self._urgent = False
             metrics.loop_iterations_total.labels(loop="status").inc()
-            status = self._offered
-            if status is None or status is self._written:
+            if self._offered is self._written:
                 continue
             started = clock()
-            await self._write(status)
+            status = await self._write()
             took = clock() - started
             metrics.status_write_seconds.observe(took)
             earliest = clock() + min(max(self._interval, took * LATENCY_FACTOR), MAX_INTERVAL)
@@ -114,19 +113,20 @@ class StatusWriter:
                 break
         self._changed.set()
 
-    async def _write(self, status: DRPlanExecutionStatus) -> None:
-        wire = wire_of(status)
+    async def _write(self) -> DRPlanExecutionStatus | None:
+        """Store the newest status, however many tries it takes; return it. Each try takes the newest one there is."""
         backoff = Backoff(initial=0.05, maximum=10.0)
-        while not self._gone:
+        while (status := self._offered) is not None and not self._gone:
             try:
-                stored = await self._put(wire)
+                stored = await self._put(wire_of(status))
             except Conflict:
                 metrics.status_writes_total.labels(result="conflict").inc()
                 await self._take_live_version(status, backoff)
             except NotFound:
                 await self._mark_gone()
             except Invalid as error:
-                await self._write_minimal(summarize(status), str(error))
+                if await self._write_minimal(status, str(error)):
+                    break
             except KubeError as error:
                 result = "unavailable" if is_transient(error) else "refused"
                 metrics.status_writes_total.labels(result=result).inc()
@@ -136,7 +136,8 @@ class StatusWriter:
                 metrics.status_writes_total.labels(result="ok").inc()
                 self._version = stored["metadata"]["resourceVersion"]
                 self._on_written(stored, status.journal_sequence)
-                return
+                break
+        return status
 
     async def _put(self, wire: dict[str, Any]) -> dict[str, Any]:
         body = {
@@ -170,17 +171,26 @@ class StatusWriter:
             raise Deposed(f"the status of {self._namespace}/{self._name} was written by a later leader")
         self._version = live["metadata"]["resourceVersion"]
 
-    async def _write_minimal(self, status: DRPlanExecutionStatus, why: str) -> None:
-        """Store at least phase, times and counts of a status that is refused, then wait to try the whole one again."""
+    async def _write_minimal(self, status: DRPlanExecutionStatus, why: str) -> bool:
+        """Store as much as the API server may take of a status that it refuses; tell whether that has to do.
+
+        It has to at the end of a run, whose plan must not stay locked. Before, the whole is tried again in a minute, or
+        when the phase changes; the journal's entries are kept until then.
+        """
         metrics.status_writes_total.labels(result="invalid").inc()
         log.error("status refused by the API server", execution=self._name, error=why)
         self._on_refused(why)
+        self._urgent = False
         try:
-            stored = await self._put(minimal(status).to_wire())
+            stored = await self._put(minimal(summarize(status)).to_wire())
+        except KubeError as error:
+            log.error("minimal status not written either", execution=self._name, error=str(error))
+        else:
             self._version = stored["metadata"]["resourceVersion"]
-        except ApiError as error:
-            log.error("minimal status refused as well", execution=self._name, error=str(error))
-        await asyncio.sleep(REFUSED_RETRY)
+            if status.phase is not None and status.phase.is_final:
+                return True
+        await self._wait_until(asyncio.get_running_loop().time() + REFUSED_RETRY)
+        return False
 
     async def _mark_gone(self) -> None:
         async with self._flushed:
