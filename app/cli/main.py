@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from app.cli import controller, dev, webhook
+from app.cli import controller, dev, lint, webhook
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,6 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     controller.add_commands(commands)
     webhook.add_commands(commands)
+    lint.add_commands(commands)
     dev.add_commands(commands)
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)

@@ -119,10 +119,10 @@ def _text(details: ErrorDetails) -> str:
     if text is None:
         message = details["msg"]
         text = f"is refused: {message[:1].lower()}{message[1:]}"
-    return text if details["type"] == "missing" else f"{text}, found {_shown(details['input'])}"
+    return text if details["type"] == "missing" else f"{text}, found {shown(details['input'])}"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A short form of what was found."""
     match value:
         case None:

@@ -27,7 +27,15 @@ _STAND_IN = "placeholder"
 
 
 class ManifestError(ValueError):
-    """The text is no YAML that can be read; the message says where."""
+    """The text is no YAML that can be read; the message says where.
+
+    `line` and `column` count from 1; 0 when the problem has no single place.
+    """
+
+    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
 
 
 class _Loader(yaml.CSafeLoader):
@@ -59,7 +67,7 @@ def load_documents(text: str) -> list[Any]:
         _bound(text)
         return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
     except yaml.MarkedYAMLError as error:
-        raise ManifestError(_problem(error)) from error
+        raise _told(error) from error
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise ManifestError(" ".join(str(error).split())) from error
 
@@ -81,7 +89,7 @@ def load_with_positions(text: str) -> list[Document]:
         _bound(text)
         return [document for document in _compose(text) if document.value is not None]
     except yaml.MarkedYAMLError as error:
-        raise ManifestError(_problem(error)) from error
+        raise _told(error) from error
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise ManifestError(" ".join(str(error).split())) from error
 
@@ -201,7 +209,10 @@ def _kind_of(document: object) -> str:
     )
 
 
-def _problem(error: yaml.MarkedYAMLError) -> str:
+def _told(error: yaml.MarkedYAMLError) -> ManifestError:
     mark = error.problem_mark or error.context_mark
-    at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return f"{at}{error.problem or error.context or 'unreadable'}"
+    problem = error.problem or error.context or "unreadable"
+    if mark is None:
+        return ManifestError(problem)
+    line, column = mark.line + 1, mark.column + 1
+    return ManifestError(f"line {line}, column {column}: {problem}", line, column)

@@ -1,0 +1,1 @@
+"""`drplan lint`: the rules of admission for files, without a cluster."""

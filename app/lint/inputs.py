@@ -1,0 +1,79 @@
+"""Reading what is linted: files, folders with all below them, and standard input."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from app.lint.result import Note, Position
+from app.rules.manifests import Document, ManifestError, load_with_positions
+
+STDIN = "-"
+STDIN_NAME = "<stdin>"
+SUFFIXES = (".yaml", ".yml", ".json")
+"""Ends of the names of files that are read of a folder; hidden files and folders are not."""
+MAX_BYTES = 16 * 1024 * 1024
+"""Largest file that is read; the API server takes 3 MiB in one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file and the documents in it."""
+
+    name: str
+    documents: tuple[Document, ...]
+
+
+def read_inputs(names: Iterable[str], stdin: BinaryIO) -> Iterator[Source | Note]:
+    """Read every input once; what cannot be read comes as a note that says why."""
+    seen: set[str] = set()
+    for name in names:
+        for found in _files(name):
+            if isinstance(found, Note):
+                yield found
+            elif (same := found if found == STDIN else os.path.realpath(found)) not in seen:
+                seen.add(same)
+                yield _read(found, stdin)
+
+
+def _files(name: str) -> Iterator[str | Note]:
+    if name == STDIN or not Path(name).is_dir():
+        yield name
+        return
+    problems: list[OSError] = []
+    found: list[str] = []
+    for folder, folders, files in os.walk(name, onerror=problems.append):
+        folders[:] = [below for below in folders if not below.startswith(".")]
+        found += [str(Path(folder, file)) for file in files if _is_manifest(file)]
+    for problem in problems:
+        yield Note(Position(str(problem.filename)), f"cannot be read: {problem.strerror}")
+    if not found:
+        yield Note(Position(name), f"the folder has no file that ends in {', '.join(SUFFIXES)}")
+    yield from sorted(found)
+
+
+def _is_manifest(file: str) -> bool:
+    return file.lower().endswith(SUFFIXES) and not file.startswith(".")
+
+
+def _read(name: str, stdin: BinaryIO) -> Source | Note:
+    shown = STDIN_NAME if name == STDIN else name
+    position = Position(shown)
+    try:
+        if name == STDIN:
+            data = stdin.read(MAX_BYTES + 1)
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            return Note(position, f"larger than {MAX_BYTES // 1024**2} MiB")
+        return Source(shown, tuple(load_with_positions(data.decode("utf-8-sig"))))
+    except OSError as error:
+        return Note(position, f"cannot be read: {error.strerror or error}")
+    except UnicodeDecodeError as error:
+        return Note(position, f"not UTF-8: byte {error.start}")
+    except ManifestError as error:
+        return Note(Position(shown, error.line or 1, error.column or 1), f"not YAML: {error}")

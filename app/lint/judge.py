@@ -1,0 +1,88 @@
+"""The rules of admission on one object, as far as they can be judged without a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from app.lint.given import Checked, Given, Key, nearly
+from app.lint.result import Issue
+from app.models.execution import DRPlanExecution
+from app.models.meta import ObjectMeta
+from app.models.plan import DRPlan, DRPlanSpec
+from app.models.workflow import DRWorkflow
+from app.rules.catalogue import Severity
+from app.rules.execution import Surroundings, check_execution
+from app.rules.findings import Finding, Report
+from app.rules.plan import check_plan, workflow_keys
+from app.rules.run import Workflows, uses
+from app.rules.workflow import check_workflow
+
+_TARGET_EXISTS = "E5"
+_TARGET_ENDED = "E7"
+
+
+def judge(each: Checked, given: Given) -> Iterator[Issue]:
+    """Everything that the rules say about an object, in the light of the objects that are given with it."""
+    match each.model:
+        case DRWorkflow():
+            report, strays = check_workflow(each.model), []
+        case DRPlan():
+            report = check_plan(each.model, _known(each.model, given))
+            strays = _plan_strays(each.model, given)
+        case DRPlanExecution():
+            report = _execution_report(each.model, given)
+            strays = _execution_strays(each.model, given)
+        case _:
+            return
+    for finding in report.errors:
+        yield each.written.issue(Severity.ERROR, finding)
+    for finding in (*report.notices, *strays):
+        yield each.written.issue(Severity.WARNING, finding)
+
+
+def _known(plan: DRPlan, given: Given) -> Workflows:
+    """The workflows of a plan that are given; the others are not judged."""
+    found = {key: given.workflows.get(key) for key in workflow_keys(plan)}
+    return {key: workflow for key, workflow in found.items() if workflow is not None}
+
+
+def _execution_report(execution: DRPlanExecution, given: Given) -> Report:
+    namespace, spec = execution.metadata.namespace, execution.spec
+    plan = given.plans.get((namespace, spec.plan_ref)) or _unknown_plan(namespace, spec.plan_ref)
+    target = given.executions.get((namespace, spec.revert_execution_ref))
+    report = check_execution(execution, Surroundings(plan, target, _known(plan, given)))
+    open_questions = {_TARGET_ENDED} if target is not None else {_TARGET_ENDED, _TARGET_EXISTS}
+    errors = tuple(finding for finding in report.errors if finding.rule not in open_questions)
+    return Report(errors, report.warnings, report.notices)
+
+
+def _unknown_plan(namespace: str, name: str) -> DRPlan:
+    """Stands for a plan that is not given: it has no stages that anything could be said about."""
+    return DRPlan.model_construct(
+        metadata=ObjectMeta(name=name, namespace=namespace), spec=DRPlanSpec.model_construct(stages=())
+    )
+
+
+def _plan_strays(plan: DRPlan, given: Given) -> list[Finding]:
+    found = (
+        _stray(f"spec.{use.path}.workflowRef", "workflow", use.key, given.workflows) for use in uses(plan) if use.key[1]
+    )
+    return [stray for stray in found if stray is not None]
+
+
+def _execution_strays(execution: DRPlanExecution, given: Given) -> list[Finding]:
+    namespace, spec = execution.metadata.namespace, execution.spec
+    found = [_stray("spec.planRef", "plan", (namespace, spec.plan_ref), given.plans)]
+    if spec.revert_execution_ref:
+        key = (namespace, spec.revert_execution_ref)
+        others = [other for other in given.executions if other != (namespace, execution.metadata.name)]
+        found.append(_stray("spec.revertExecutionRef", "execution", key, others))
+    return [stray for stray in found if stray is not None]
+
+
+def _stray(path: str, what: str, key: Key, known: Iterable[Key]) -> Finding | None:
+    """Rule S7: a reference to something that is not given, but nearly."""
+    hint = "" if key in known else nearly(key, known)
+    if not hint:
+        return None
+    return Finding("S7", path, f"{what} {'/'.join(key)} is not among the files; did you mean {hint}?")

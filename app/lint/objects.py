@@ -1,0 +1,122 @@
+"""From documents to the objects of this API in them; lists are taken apart, other kinds are skipped with a note."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from app.engine.graph import closest
+from app.lint.inputs import Source
+from app.lint.positions import locate, position_of
+from app.lint.result import Issue, Note, Position
+from app.models.base import API_VERSION, GROUP
+from app.rules.catalogue import Severity
+from app.rules.findings import Finding
+
+JsonObject = dict[str, Any]
+
+KINDS: Final = ("DRWorkflow", "DRPlan", "DRPlanExecution")
+_SEVERAL: Final = "List"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An object of this API as it is written in a file."""
+
+    kind: str
+    namespace: str
+    name: str
+    """Empty when it has none, or none that is text."""
+    value: JsonObject
+    file: str
+    node: yaml.Node
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def position(self) -> Position:
+        """Where it begins."""
+        return position_of(self.file, self.node)
+
+    def issue(self, severity: Severity, finding: Finding) -> Issue:
+        """The finding, at the place it is about."""
+        place = locate(self.file, self.node, finding.path)
+        return Issue(place, severity, finding.rule, f"{self.kind} {self.key}", finding.path, finding.message)
+
+
+def objects_of(source: Source, namespace: str) -> Iterator[Written | Issue | Note]:
+    """The objects of one file; `namespace` is that of objects that name none."""
+    for document in source.documents:
+        found = list(_objects(source.name, _as_json(document.value), document.node, namespace))
+        yield from found
+        if all(isinstance(each, Note) for each in found):
+            continue
+        for key in document.repeated:
+            text = f"key '{key.value}' is repeated, only its last value counts"
+            yield Issue(position_of(source.name, key), Severity.WARNING, "S3", "", key.value, text)
+
+
+def _objects(file: str, value: object, node: yaml.Node, namespace: str) -> Iterator[Written | Issue | Note]:
+    position = position_of(file, node)
+    if not isinstance(value, dict):
+        yield Note(position, "skipped: not an object")
+        return
+    items = _items(value, node)
+    if items is not None:
+        for item, item_node in items:
+            yield from _objects(file, item, item_node, namespace)
+        return
+    kind, version = _text(value, "kind"), _text(value, "apiVersion")
+    metadata = value.get("metadata")
+    meta = metadata if isinstance(metadata, dict) else {}
+    name = _text(meta, "name")
+    if kind in KINDS and version == API_VERSION:
+        yield Written(kind, _text(meta, "namespace") or namespace, name, value, file, node)
+    elif kind in KINDS:
+        found = f"found '{version}'" if version else "found none"
+        text = f"apiVersion of a {kind} must be {API_VERSION}, {found}"
+        yield Issue(locate(file, node, "apiVersion"), Severity.ERROR, "S4", f"{kind} {name}", "apiVersion", text)
+    elif version.partition("/")[0] == GROUP:
+        hint = closest(kind, KINDS)
+        text = f"kind '{kind}' is not known in {API_VERSION}" + (f"; did you mean '{hint}'?" if hint else "")
+        yield Issue(locate(file, node, "kind"), Severity.ERROR, "S4", f"{kind} {name}", "kind", text)
+    else:
+        what = f"{kind} {name}".strip() if kind and version else "an object without apiVersion and kind"
+        yield Note(position, f"skipped: {what} is none of {', '.join(KINDS)}")
+
+
+def _items(value: JsonObject, node: yaml.Node) -> list[tuple[object, yaml.Node]] | None:
+    """The items of a `List` as `kubectl get -o yaml` prints it; None when it is none."""
+    items = value.get("items")
+    kind = _text(value, "kind")
+    ours = kind.removesuffix(_SEVERAL) in KINDS and _text(value, "apiVersion").startswith(f"{GROUP}/")
+    several = kind == _SEVERAL and _text(value, "apiVersion") == "v1"
+    if not (ours or several) or not kind.endswith(_SEVERAL) or not isinstance(items, list):
+        return None
+    assert isinstance(node, yaml.MappingNode)
+    nodes = [member for key, member in node.value if key.value == "items"][-1]
+    return list(zip(items, nodes.value, strict=True))
+
+
+def _text(value: JsonObject, member: str) -> str:
+    found = value.get(member)
+    return found if isinstance(found, str) else ""
+
+
+def _as_json(value: object) -> object:
+    """The value as kubectl makes JSON of it: every key is text."""
+    if isinstance(value, dict):
+        return {_key(key): _as_json(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_as_json(item) for item in value]
+    return value
+
+
+def _key(key: object) -> str:
+    return str(key).lower() if isinstance(key, bool) else str(key)
