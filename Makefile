@@ -24,6 +24,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import layers, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m app.schema --check crds
+	$(BIN)/python -m app.lint.rules_doc --check docs/rules.md
 
 test: $(STAMP) ## all tests, the real control plane included (built on first use)
 	$(BIN)/python -m devcluster build --profile full
@@ -32,8 +33,11 @@ test: $(STAMP) ## all tests, the real control plane included (built on first use
 demo: $(STAMP) ## a failover and its way back, on a real local control plane
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
 
-crds: $(STAMP) ## generate crds/ from the models
+crds: docs ## generate crds/ and docs/ from the models and rules
 	$(BIN)/python -m app.schema --write crds
+
+docs: $(STAMP) ## generate docs/rules.md from the rules
+	$(BIN)/python -m app.lint.rules_doc --write docs/rules.md
 
 clean: ## remove .venv and caches of this checkout (not the binaries in the user cache folder)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .drplan build dist

@@ -13,7 +13,7 @@ from app.lint.result import Issue, Note, Position, Result
 from app.rules.catalogue import CATALOGUE, Rule
 
 VERSION: Final = "2.1.0"
-SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _INDEX: Final = {rule.id: index for index, rule in enumerate(CATALOGUE)}
 
 Json = dict[str, Any]
