@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.engine import notes
 from app.engine.history import Run, completed, ended_before_lock
 from app.engine.revert import mark_reverted, revert_definition
+from app.engine.shrink import shrink
 from app.kube.errors import Conflict, NotFound
 from app.kube.resources import EXECUTIONS
 from app.models.base import API_VERSION
@@ -17,6 +18,7 @@ from app.runtime.logging import get_logger
 from controller.plan_status import change_plan_status
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
+from controller.status_writer import size_of
 
 log = get_logger(__name__)
 
@@ -107,7 +109,7 @@ async def _mark_target(services: Services, execution: DRPlanExecution, snapshot:
             "apiVersion": API_VERSION,
             "kind": "DRPlanExecution",
             "metadata": {key: stored["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")},
-            "status": marked.to_wire(),
+            "status": shrink(marked, size_of).to_wire(),
         }
         try:
             services.executions.remember(await services.kube.replace(EXECUTIONS, body, subresource="status"))
