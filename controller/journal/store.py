@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from app.kube.client import KubeClient
@@ -36,6 +37,7 @@ class SegmentStore:
     def __init__(self, kube: KubeClient, namespace: str) -> None:
         self._kube = kube
         self._namespace = namespace
+        self._own = Header("", 0)
         self._known: set[str] = set()
         """Names of the segments that were there at the claim or were written since."""
 
@@ -65,7 +67,7 @@ class SegmentStore:
                 await self._post(fresh)
             except AlreadyExists:
                 continue
-            self._known = {segment.name for segment in segments} | {fresh.name}
+            self._own, self._known = header, {segment.name for segment in (*segments, fresh)}
             return header, [*segments, fresh]
 
     async def write(self, segment: Segment, *, is_new: bool) -> None:
@@ -76,9 +78,20 @@ class SegmentStore:
         """
         backoff = Backoff(initial=0.1, maximum=5.0)
         await self._write(segment, backoff, is_new=is_new)
-        if is_new:
-            self._known.add(segment.name)
-            await self._demand_not_deposed(segment, backoff)
+        if not is_new:
+            return
+        self._known.add(segment.name)
+        try:
+            await self._demand_not_deposed(backoff)
+        except Deposed:
+            with suppress(KubeError):
+                await self._delete(segment)
+            raise
+
+    async def restore(self, segment: Segment) -> None:
+        """Store a segment again that somebody deleted; raises `Deposed`, also when that was a later leader."""
+        await self._demand_not_deposed(Backoff(initial=0.1, maximum=5.0))
+        await self.write(segment, is_new=True)
 
     async def _write(self, segment: Segment, backoff: Backoff, *, is_new: bool) -> None:
         while True:
@@ -103,7 +116,7 @@ class SegmentStore:
                 return
 
     async def delete(self, segment: Segment) -> None:
-        """Delete a segment that is no longer needed; one that is gone or was touched since is none of our worry."""
+        """Delete a segment that is no longer needed; that it is gone already is as good."""
         try:
             await self._kube.delete(CONFIG_MAPS, segment.name, namespace=self._namespace)
         except NotFound:
@@ -117,7 +130,7 @@ class SegmentStore:
             except NotFound:
                 log.warning("journal segment is gone, writing it again", segment=segment.name)
                 segment.resource_version = ""
-                await self._demand_not_deposed(segment, backoff)
+                await self._demand_not_deposed(backoff)
                 return False, True
             except KubeError as error:
                 log.warning("journal cannot be read back, trying again", segment=segment.name, error=str(error))
@@ -130,7 +143,7 @@ class SegmentStore:
             segment.resource_version = live.resource_version
             return [line.text for line in live.lines] == [line.text for line in segment.lines], False
 
-    async def _demand_not_deposed(self, segment: Segment, backoff: Backoff) -> None:
+    async def _demand_not_deposed(self, backoff: Backoff) -> None:
         """Raise `Deposed` when there is a segment that only another leader can have made or claimed.
 
         Not only later epochs tell: a leader that found every segment deleted by hand counts from 1 again.
@@ -143,11 +156,16 @@ class SegmentStore:
                 log.warning("journal cannot be listed, trying again", error=str(error))
                 await asyncio.sleep(backoff.next())
         for other in segments:
-            is_foreign = other.header != segment.header and other.name not in self._known
-            if is_foreign or other.header.epoch > segment.header.epoch:
+            is_foreign = other.header != self._own and other.name not in self._known
+            if is_foreign or other.header.epoch > self._own.epoch:
                 raise Deposed(
                     f"journal segment {other.name} was claimed by {other.header.leader} (epoch {other.header.epoch})"
                 )
+
+    async def _delete(self, segment: Segment) -> None:
+        await self._kube.delete(
+            CONFIG_MAPS, segment.name, namespace=self._namespace, resource_version=segment.resource_version
+        )
 
     async def _put(self, segment: Segment) -> None:
         self._take_version(segment, await self._kube.replace(CONFIG_MAPS, to_config_map(segment, self._namespace)))

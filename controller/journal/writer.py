@@ -193,7 +193,7 @@ class Journal:
         numbers, self._to_restore = self._to_restore, set()
         for segment in [s for s in self._segments if s.number in numbers]:
             log.warning("journal segment was deleted by somebody, writing it again", segment=segment.name)
-            await self._store.write(segment, is_new=True)
+            await self._store.restore(segment)
 
     def _close(self) -> None:
         self._closed = True

@@ -1,0 +1,272 @@
+"""The journal against the real API server, in this process: group commit, housekeeping, take-over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+import pytest
+
+from app.engine.definition import Address
+from app.engine.events import ActionStarted
+from app.kube.client import KubeClient
+from app.kube.config import load_connection
+from app.kube.resources import CONFIG_MAPS
+from controller.journal import DamagedSegmentError, Deposed, Entry, Journal, JournalClosed
+from controller.journal.format import SELECTOR, Segment
+from controller.journal.store import SegmentStore
+from controller.journal.writer import CARRY_FORWARD_SEGMENTS, SEGMENT_BYTES
+from tests.crash.conftest import Rig
+from tests.support.proxy import JOURNAL, hold_answer, refuse
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def entries(uid: str, first: int, last: int) -> list[Entry]:
+    """Entries of one run, numbered."""
+    return [
+        Entry(uid, "ns", f"run-{uid}", n, ActionStarted(NOW, Address(0, 0, n), attempt=1))
+        for n in range(first, last + 1)
+    ]
+
+
+class Store:
+    """A namespace with journals in it."""
+
+    def __init__(self, kube: KubeClient, namespace: str) -> None:
+        self.kube = kube
+        self.namespace = namespace
+        self._tasks: dict[Journal, asyncio.Task[None]] = {}
+
+    async def journal(self, identity: str) -> tuple[Journal, dict[str, list[Entry]]]:
+        """A journal that has been claimed and is running."""
+        journal = Journal(self.kube, self.namespace, identity)
+        recovered = await journal.claim()
+        self._tasks[journal] = asyncio.create_task(journal.run(), name=f"journal/{identity}")
+        return journal, recovered
+
+    async def kill(self, journal: Journal) -> None:
+        """End a journal without a word to anybody."""
+        task = self._tasks.pop(journal)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    async def end_of(self, journal: Journal) -> BaseException | None:
+        """Wait until a journal has ended; return why."""
+        [task] = (await asyncio.wait({self._tasks.pop(journal)}, timeout=20))[0]
+        return task.exception()
+
+    async def segments(self) -> dict[str, str]:
+        """Text by name, in order."""
+        found = await self.kube.list_all(CONFIG_MAPS, namespace=self.namespace, label_selector=SELECTOR)
+        return {m["metadata"]["name"]: m["data"]["journal"] for m in sorted(found, key=lambda m: m["metadata"]["name"])}
+
+    async def wait_for_segments(self, most: int) -> None:
+        """Wait until no more than `most` are left."""
+        async with asyncio.timeout(20):
+            while len(await self.segments()) > most:
+                await asyncio.sleep(0.02)
+
+    async def close(self) -> None:
+        """End what still runs."""
+        for journal in list(self._tasks):
+            await self.kill(journal)
+
+
+@asynccontextmanager
+async def opened(rig: Rig) -> AsyncIterator[Store]:
+    namespace = rig.cluster.namespace("journal")
+    kubeconfig = rig.proxy.kubeconfig("admin", rig.plane.identity("admin").token, rig.plane.directory)
+    async with KubeClient(load_connection(str(kubeconfig))) as kube:
+        store = Store(kube, namespace)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+async def filled(journal: Journal, uid: str, segments: int, first: int = 1) -> int:
+    """Append entries of `uid` until so many segments have been filled; return the last sequence."""
+    size = len(entries(uid, 1, 1)[0].line()) + 3
+    count, last = segments * (SEGMENT_BYTES // size + 2), first
+    for start in range(first, first + count, 30):
+        last = start + 29
+        await journal.append(entries(uid, start, last))
+    return last
+
+
+async def test_events_of_all_runs_travel_together(rig: Rig) -> None:
+    async with opened(rig) as store:
+        journal, recovered = await store.journal("one")
+        assert recovered == {}
+        mark = len(rig.proxy.log)
+        await asyncio.gather(*(journal.append(entries(f"r{n}", 1, 2)) for n in range(50)))
+        writes = rig.proxy.accepted(lambda r: r.writes_journal and f"/{store.namespace}/" in r.path, since=mark)
+        assert len(writes) <= 3
+        await store.kill(journal)
+        _, recovered = await store.journal("two")
+        assert recovered == {f"r{n}": entries(f"r{n}", 1, 2) for n in range(50)}
+
+
+async def test_covered_segments_are_deleted_and_the_newest_stays(rig: Rig) -> None:
+    async with opened(rig) as store:
+        journal, _ = await store.journal("one")
+        last = await filled(journal, "r", 5)
+        assert len(await store.segments()) >= 5
+        journal.release("r", last)
+        await store.wait_for_segments(2)
+        assert next(iter(await store.segments())).removeprefix(JOURNAL) == "00000001"  # the claim's own
+        await journal.append(entries("r", last + 1, last + 1))
+        assert journal.entries("r")[-1].sequence == last + 1
+        journal.forget("r")
+        await store.kill(journal)
+        _, recovered = await store.journal("two")
+        assert last + 1 in [entry.sequence for entry in recovered["r"]]
+
+
+async def test_entries_of_a_run_that_nobody_covers_are_carried_forward(rig: Rig) -> None:
+    async with opened(rig) as store:
+        journal, _ = await store.journal("one")
+        kept = entries("stuck", 1, 3)
+        last = await filled(journal, "busy", 1)
+        await journal.append(kept)
+        for _ in range(CARRY_FORWARD_SEGMENTS + 4):
+            last = await filled(journal, "busy", 1, first=last + 1)
+            await journal.append(entries("other", last, last))  # keeps a segment alive each
+        journal.forget("busy")
+        await store.wait_for_segments(CARRY_FORWARD_SEGMENTS + 3)
+        assert journal.entries("stuck") == kept
+        await store.kill(journal)
+        _, recovered = await store.journal("two")
+        assert recovered["stuck"] == kept
+        assert len(recovered["other"]) == CARRY_FORWARD_SEGMENTS + 4
+
+
+async def test_deleted_segments_are_written_again_from_memory(rig: Rig) -> None:
+    async with opened(rig) as store:
+        journal, _ = await store.journal("one")
+        last = await filled(journal, "r", 3)
+        before = await store.segments()
+        for name in before:
+            await store.kube.delete(CONFIG_MAPS, name, namespace=store.namespace)
+        async with asyncio.timeout(20):
+            while await store.segments() != before:
+                await asyncio.sleep(0.02)
+        await journal.append(entries("r", last + 1, last + 1))
+        await store.kill(journal)
+        _, recovered = await store.journal("two")
+        assert [entry.sequence for entry in recovered["r"]] == list(range(1, last + 2))
+
+
+async def test_segment_deleted_between_claim_and_watch_is_written_again(rig: Rig) -> None:
+    async with opened(rig) as store:
+        old, _ = await store.journal("one")
+        await filled(old, "r", 2)
+        await store.kill(old)
+        journal = Journal(store.kube, store.namespace, "two")
+        await journal.claim()
+        before = await store.segments()
+        await store.kube.delete(CONFIG_MAPS, next(iter(before)), namespace=store.namespace)
+        running = asyncio.create_task(journal.run())
+        async with asyncio.timeout(20):
+            while await store.segments() != before:
+                await asyncio.sleep(0.02)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+async def deposed(store: Store, journal: Journal) -> None:
+    with pytest.raises(JournalClosed):
+        await journal.append(entries("late", 1, 1))
+    assert isinstance(await store.end_of(journal), Deposed)
+    assert not any("late" in text for text in (await store.segments()).values())
+
+
+async def test_a_claim_deposes_whoever_appends(rig: Rig) -> None:
+    async with opened(rig) as store:
+        first, _ = await store.journal("one")
+        await first.append(entries("r", 1, 1))
+        second, recovered = await store.journal("two")
+        assert recovered == {"r": entries("r", 1, 1)}
+        assert second.epoch == first.epoch + 1
+        await deposed(store, first)
+        await second.append(entries("r", 2, 2))
+
+
+async def test_a_deposed_leader_cannot_go_on_under_a_number_that_was_used_and_freed(rig: Rig) -> None:
+    async with opened(rig) as store:
+        first = SegmentStore(store.kube, store.namespace)
+        header, [segment] = await first.claim("one")
+        second, _ = await store.journal("two")
+        await filled(second, "s", 3)
+        second.forget("s")
+        await store.wait_for_segments(2)
+        with pytest.raises(Deposed):
+            await first.write(segment, is_new=False)
+        with pytest.raises(Deposed):
+            await first.write(Segment(segment.number + 1, "", header, []), is_new=True)
+        await second.append(entries("s", 1000, 1000))
+
+
+async def test_not_even_after_two_more_leaders(rig: Rig) -> None:
+    async with opened(rig) as store:
+        first = SegmentStore(store.kube, store.namespace)
+        header, [segment] = await first.claim("one")
+        second, _ = await store.journal("two")
+        await store.kill(second)
+        third, _ = await store.journal("three")
+        await third.append(entries("t", 1, 1))
+        await store.wait_for_segments(1)
+        before = await store.segments()
+        with pytest.raises(Deposed):
+            await first.write(Segment(segment.number + 1, "", header, []), is_new=True)
+        assert await store.segments() == before
+        await third.append(entries("t", 2, 2))
+
+
+async def test_a_leader_that_found_nothing_deposes_too(rig: Rig) -> None:
+    async with opened(rig) as store:
+        first, _ = await store.journal("one")
+        await first.append(entries("r", 1, 1))
+        rule = rig.proxy.on(lambda r: r.writes_journal and b"late" in r.body, refuse(503), times=None)
+        late = asyncio.create_task(first.append(entries("late", 1, 1)))
+        await asyncio.to_thread(rule.wait)
+        for name in await store.segments():
+            await store.kube.delete(CONFIG_MAPS, name, namespace=store.namespace)
+        second = Journal(store.kube, store.namespace, "two")
+        await second.claim()
+        rig.proxy.clear()
+        with pytest.raises(JournalClosed):
+            await late
+        assert isinstance(await store.end_of(first), Deposed)
+
+
+async def test_an_append_that_was_given_up_before_its_turn_is_not_recorded(rig: Rig) -> None:
+    async with opened(rig) as store:
+        journal, _ = await store.journal("one")
+        rule = rig.proxy.on(lambda r: r.writes_journal and f"/{store.namespace}/" in r.path, hold_answer)
+        first = asyncio.create_task(journal.append(entries("a", 1, 1)))
+        await asyncio.to_thread(rule.wait)
+        second = asyncio.create_task(journal.append(entries("b", 1, 1)))
+        await asyncio.sleep(0)
+        second.cancel()
+        rule.release()
+        await first
+        await journal.append(entries("c", 1, 1))
+        assert [bool(journal.entries(uid)) for uid in "abc"] == [True, False, True]
+
+
+async def test_entry_of_an_unknown_event_is_named(rig: Rig) -> None:
+    async with opened(rig) as store:
+        journal, _ = await store.journal("one")
+        await journal.append(entries("r", 1, 1))
+        await store.kill(journal)
+        [name] = await store.segments()
+        text = (await store.segments())[name].replace("ActionStarted", "ActionDreamt")
+        await store.kube.patch(CONFIG_MAPS, name, {"data": {"journal": text}}, namespace=store.namespace)
+        with pytest.raises(DamagedSegmentError, match=f"{name} cannot be read, event 1 of execution r"):
+            await Journal(store.kube, store.namespace, "two").claim()
