@@ -39,6 +39,9 @@ crds: docs ## generate crds/ and docs/ from the models and rules
 docs: $(STAMP) ## generate docs/rules.md from the rules
 	$(BIN)/python -m app.lint.rules_doc --write docs/rules.md
 
+bench: $(STAMP) ## how long runs take, beside the floor measured in the same run
+	$(BIN)/python -m bench
+
 clean: ## remove .venv and caches of this checkout (not the binaries in the user cache folder)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .drplan build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
