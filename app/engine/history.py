@@ -50,10 +50,15 @@ def holds_lock(plan: DRPlanStatus, uid: str) -> bool:
 
 
 def with_lock(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
-    """Return the plan's status with `run` as its owner and its record, phase Running, on top of the history."""
+    """Return the plan's status with `run` as its owner and its record, phase Running, on top of the history.
+
+    An older record of the run goes: one the Go operator left unfinished, or one of an end that was never written to
+    the execution itself, which now runs after all.
+    """
+    others = (old for old in plan.execution_history if not _same(old, run.uid, run.name))
     update: dict[str, Any] = {
         "current_execution": CurrentExecution(name=run.name, namespace=run.namespace, uid=run.uid),
-        "execution_history": _with_record(plan, _record(run, Phase.RUNNING), add=True),
+        "execution_history": (_record(run, Phase.RUNNING), *others)[:HISTORY_LIMIT],
     }
     return plan.model_copy(update=update)
 
@@ -161,10 +166,11 @@ def _ended(record: ExecutionRecord) -> bool:
 
 
 def _marked_reverted(history: tuple[ExecutionRecord, ...], run: Run) -> tuple[ExecutionRecord, ...]:
-    return tuple(
-        record.model_copy(update={"reverted_by": run.name})
-        if (record.uid == run.target_uid if record.uid and run.target_uid else record.name == run.target_name)
-        and record.operation_type == Operation.EXECUTE
-        else record
-        for record in history
-    )
+    """Mark the target's record: the one of its uid, else the newest Execute of its name."""
+    for index, record in enumerate(history):
+        by_uid = record.uid and run.target_uid
+        is_target = record.uid == run.target_uid if by_uid else record.name == run.target_name
+        if is_target and record.operation_type == Operation.EXECUTE:
+            marked = record.model_copy(update={"reverted_by": run.name})
+            return (*history[:index], marked, *history[index + 1 :])
+    return history

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pydantic import ValidationError
+
 from app.engine.build import params_of_use, retry_of, timeout_of
 from app.engine.definition import (
     ActionDefinition,
@@ -108,7 +110,10 @@ class _Builder:
             return ActionDefinition(name=status.name, type=type_ or "", step=None, skip=skip)
         if definition is None and type_ not in _ALWAYS_MADE:
             return ActionDefinition(name=status.name, type=type_, step=None, fail=_cannot_tell(status))
-        rollback = definition.custom_rollback() if definition and status.phase is Phase.SUCCEEDED else None
+        try:
+            rollback = definition.custom_rollback() if definition and status.phase is Phase.SUCCEEDED else None
+        except ValidationError as error:
+            return ActionDefinition(name=status.name, type=type_, step=None, fail=_unreadable(error))
         body: ActionBody = rollback or definition or ActionBody()
         step = RollBack(
             type=rollback_type(rollback, type_) if rollback else type_,
@@ -135,7 +140,7 @@ def _type_of(status: ActionStatus, definition: Action | None) -> ActionType | No
     """Return an action's type: as defined, as recorded, or as its outputs tell (records of the Go operator)."""
     if definition is not None:
         return definition.type
-    if status.type:
+    if status.type in set(ActionType):
         return ActionType(status.type)
     outputs = status.outputs
     if outputs is None:
@@ -196,6 +201,14 @@ def _cannot_tell(status: ActionStatus) -> str:
     return (
         f"Action not found in workflow definition, so nothing says whether this run made {named} or changed it; "
         "undo it by hand, then revert the rest with spec.revertOptions.failurePolicy: Continue"
+    )
+
+
+def _unreadable(error: ValidationError) -> str:
+    """Return what to say about a rollback block that does not decode, without the values in it."""
+    problems = "; ".join(f"rollback.{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
+    return f"The rollback of this action cannot be read: {problems}; undo it by hand, then revert the rest with " + (
+        "spec.revertOptions.failurePolicy: Continue"
     )
 
 
