@@ -14,10 +14,16 @@ from app.engine.fold import fold, initial_status
 from app.engine.outcome import Failed, Outcome, Succeeded
 from app.models.actions import Action, ActionType, HttpAction, RetryPolicy
 from app.models.common import ObjectReference
-from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
+from app.models.execution import (
+    ActionStatus,
+    DRPlanExecutionStatus,
+    RevertOptions,
+    StageStatus,
+    WorkflowExecutionStatus,
+)
 from app.models.phases import Operation, Phase, PlanPolicy, StagePolicy, WorkflowPolicy
 from app.models.plan import DRPlanSpec, Stage, WorkflowReference
-from app.models.snapshot import Snapshot, StageRun, WorkflowRun
+from app.models.snapshot import Snapshot, StageRun, Target, WorkflowRun
 from app.models.workflow import DRWorkflowSpec
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -215,3 +221,27 @@ class Player:
 
     def phase(self) -> Phase | None:
         return self.status.phase
+
+
+def revert_of(
+    snapshot: Snapshot,
+    target: DRPlanExecutionStatus,
+    *,
+    options: RevertOptions | None = None,
+    has_snapshot: bool = True,
+    name: str = "revert-1",
+) -> Snapshot:
+    """The snapshot of a Revert of the run that `snapshot` was made for."""
+    return snapshot.model_copy(
+        update={
+            "execution_name": name,
+            "execution_uid": f"uid-{name}",
+            "operation": Operation.REVERT,
+            "mode": "rollback",
+            "mode_assumed": False,
+            "target": Target(
+                name=snapshot.execution_name, uid=snapshot.execution_uid, status=target, has_snapshot=has_snapshot
+            ),
+            "revert_options": options,
+        }
+    )

@@ -1,0 +1,143 @@
+"""Events of a run (contract: lifecycle, section 11)."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.engine import notes
+from app.engine.build import execute_definition
+from app.engine.definition import RunDefinition
+from app.engine.events import CancelRequested
+from app.engine.notes import Note
+from app.engine.outcome import Failed
+from app.engine.revert import revert_definition
+from app.models.execution import DRPlanExecutionStatus
+from app.models.phases import Operation, Phase
+from tests.unit.engine.runs import Player, definition_of, flow, http, revert_of, snapshot_of, stage
+
+UNDO = {"http": {"url": "http://site.invalid/undo"}}
+
+
+class Teller(Player):
+    """A player that collects what is told."""
+
+    def __init__(self, definition: RunDefinition) -> None:
+        self.told: list[Note] = []
+        super().__init__(definition)
+
+    def fold(self, event: object) -> None:
+        before = self.status
+        super().fold(event)  # type: ignore[arg-type]
+        self.told += notes.changes(self.definition, before, self.status)
+
+    def texts(self) -> list[str]:
+        return [f"{note.type} {note.reason}: {note.message}" for note in self.told]
+
+
+def test_starts_of_runs() -> None:
+    snapshot = snapshot_of(stage("one", flow("a")))
+    assert notes.started(execute_definition(snapshot)) == Note(
+        "Normal", "ExecutionStarted", "Started executing plan plan (operation=Execute)"
+    )
+    revert = revert_definition(revert_of(snapshot, DRPlanExecutionStatus()))
+    assert notes.started(revert) == Note("Normal", "RevertStarted", "Started reverting plan plan")
+
+
+def test_a_run_that_succeeds() -> None:
+    teller = Teller(definition_of(stage("one", flow("a")), stage("two", flow("b"), parallel=True)))
+    teller.play()
+    assert teller.texts() == [
+        "Normal StageStarted: Started executing stage one (mode=sequential)",
+        "Normal WorkflowStarted: Started executing workflow ns/one-0",
+        "Normal ActionStarted: Started executing action a (type=HTTP)",
+        "Normal ActionSucceeded: Action a succeeded",
+        "Normal WorkflowSucceeded: Workflow ns/one-0 succeeded (duration=1s)",
+        "Normal StageSucceeded: Stage one succeeded (duration=1s)",
+        "Normal StageStarted: Started executing stage two (mode=parallel)",
+        "Normal WorkflowStarted: Started executing workflow ns/two-0",
+        "Normal ActionStarted: Started executing action b (type=HTTP)",
+        "Normal ActionSucceeded: Action b succeeded",
+        "Normal WorkflowSucceeded: Workflow ns/two-0 succeeded (duration=1s)",
+        "Normal StageSucceeded: Stage two succeeded (duration=1s)",
+        "Normal ExecutionSucceeded: Execution succeeded: All stages completed successfully",
+    ]
+    assert {note.reason for note in teller.told if note.ordinary} == {
+        "WorkflowStarted",
+        "ActionStarted",
+        "ActionSucceeded",
+        "WorkflowSucceeded",
+    }
+
+
+def test_a_run_that_fails_after_a_retry() -> None:
+    teller = Teller(definition_of(stage("one", flow(http("a", retry=None), "b")), stage("two", flow("c"))))
+    teller.told.clear()
+    teller.end("a", Failed("busy", retryable=True))
+    teller.wait(10)
+    teller.end("a", Failed("gone"))
+    assert teller.texts() == [
+        "Normal ActionRetrying: Action a retrying (attempt=2)",
+        "Warning ActionFailed: Action a failed: gone",
+        "Warning WorkflowFailed: Workflow ns/one-0 failed: action a failed: gone",
+        "Warning StageFailed: Stage one failed: workflow ns/one-0 failed: action a failed: gone",
+        'Normal StageSkipped: Stage two skipped: Not started: stage "one" failed (failurePolicy Stop)',
+        "Warning ExecutionFailed: Execution failed: Stage one failed: workflow ns/one-0 failed: action a failed: gone",
+    ]
+    assert not any(note.ordinary for note in teller.told), "failures and retries are never dropped"
+
+
+def test_a_run_that_is_cancelled() -> None:
+    teller = Teller(definition_of(stage("one", flow("a", "b"))))
+    teller.told.clear()
+    teller.fold(CancelRequested(teller.now, "stop"))
+    assert teller.told == []
+    teller.end("a")
+    assert teller.texts() == [
+        "Normal ActionSucceeded: Action a succeeded",
+        "Warning WorkflowFailed: Workflow ns/one-0 failed: stopped after 1 of 2 actions: Canceled by user",
+        "Warning StageFailed: Stage one failed: stopped after 1 of 2 actions: Canceled by user",
+        "Warning ExecutionCancelled: Execution canceled by user",
+    ]
+
+
+def test_a_failure_known_before_anything_started_is_told_as_well() -> None:
+    teller = Teller(definition_of(stage("one", flow("a")), stage("two", flow(http("b", when="nonsense"), "c"))))
+    teller.end("a")
+    assert [note.reason for note in teller.told[-6:]] == [
+        "StageStarted",
+        "WorkflowStarted",
+        "ActionFailed",
+        "WorkflowFailed",
+        "StageFailed",
+        "ExecutionFailed",
+    ]
+
+
+def test_nothing_is_told_when_nothing_changed() -> None:
+    teller = Teller(definition_of(stage("one", flow("a"))))
+    assert list(notes.changes(teller.definition, teller.status, teller.status)) == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "phase", "expected"),
+    [
+        (Operation.EXECUTE, Phase.SUCCEEDED, Note("Normal", "ExecutionSucceeded", "Execution succeeded: m")),
+        (Operation.EXECUTE, Phase.FAILED, Note("Warning", "ExecutionFailed", "Execution failed: m")),
+        (Operation.EXECUTE, Phase.CANCELLED, Note("Warning", "ExecutionCancelled", "m")),
+        (Operation.REVERT, Phase.SUCCEEDED, Note("Normal", "RevertSucceeded", "Revert succeeded: m")),
+        (Operation.REVERT, Phase.FAILED, Note("Warning", "RevertFailed", "Revert failed: m")),
+        (Operation.REVERT, Phase.CANCELLED, Note("Warning", "ExecutionCancelled", "m")),
+    ],
+)
+def test_ends_of_runs(operation: Operation, phase: Phase, expected: Note) -> None:
+    assert notes.ended(operation, DRPlanExecutionStatus(phase=phase, message="m")) == expected
+
+
+def test_a_revert_tells_what_it_rolls_back() -> None:
+    snapshot = snapshot_of(stage("one", flow(http("a", rollback=UNDO))))
+    teller = Teller(revert_definition(revert_of(snapshot, Player(execute_definition(snapshot)).play())))
+    teller.play()
+    assert teller.texts()[-1] == (
+        "Normal RevertSucceeded: Revert succeeded: Plan reverted successfully: 1 stage(s) rolled back, "
+        "1 action(s) rolled back, 0 stage(s) skipped"
+    )
