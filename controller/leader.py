@@ -82,7 +82,7 @@ class _Feed:
         key = key_of(obj)
         if new is not None:
             self._workflows.add(key)
-        if old is None or new is None or _generation(old) != _generation(new):
+        if old is None or new is None or _verdict(old) != _verdict(new):
             for plan in self._services.plans.by_index(BY_WORKFLOW, "/".join(key)):
                 self._plans.add(key_of(plan))
 
@@ -151,8 +151,10 @@ def key_of(obj: dict[str, Any]) -> Key:
     return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
 
 
-def _generation(obj: dict[str, Any]) -> int:
-    return int(obj["metadata"].get("generation", 0))
+def _verdict(workflow: dict[str, Any]) -> tuple[object, ...]:
+    """What of a workflow the validity of its plans depends on."""
+    status = workflow.get("status") or {}
+    return workflow["metadata"].get("generation"), status.get("phase"), status.get("observedGeneration")
 
 
 def _metadata_changed(old: dict[str, Any], new: dict[str, Any]) -> bool:

@@ -413,7 +413,7 @@ _NOTICES: Final = (
     _notice(
         "N7",
         PLAN,
-        "A referenced workflow is known to be Invalid.",
+        "A referenced workflow is known to be Invalid; so is the plan then.",
         f"{_USE}workflow default/w is not ready (phase=Invalid)",
         _CLUSTER,
     ),

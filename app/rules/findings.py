@@ -50,8 +50,8 @@ class Report:
 
     @property
     def stoppers(self) -> tuple[Finding, ...]:
-        """The errors that keep a stored object from running (decision W7)."""
-        return tuple(finding for finding in self.errors if not finding.runnable)
+        """What keeps a stored object from running (decision W7), be it refused at admission or not."""
+        return tuple(finding for finding in (*self.errors, *self.notices) if not finding.runnable)
 
 
 def denial(report: Report) -> str:
@@ -125,9 +125,9 @@ class Spot:
         finding = Finding(rule, join(self.path, member), self.prefix + text, found, self.runnable or runnable)
         self.findings.errors.append(finding)
 
-    def warn(self, rule: str, text: str, member: str = "") -> None:
+    def warn(self, rule: str, text: str, member: str = "", *, runnable: bool = True) -> None:
         """Add a warning about `member` (the spot itself when empty)."""
-        self.findings.notices.append(Finding(rule, join(self.path, member), self.prefix + text, runnable=True))
+        self.findings.notices.append(Finding(rule, join(self.path, member), self.prefix + text, runnable=runnable))
 
 
 def join(path: str, member: str) -> str:

@@ -90,7 +90,7 @@ def _check_workflow_use(spot: Spot, use: Use, plan: DRPlan, workflow: DRWorkflow
     status = workflow.status
     if status.phase is WorkflowPhase.INVALID and status.observed_generation == workflow.metadata.generation:
         text = f"{use.prefix}: workflow {'/'.join(use.key)} is not ready (phase={status.phase})"
-        spot.warn("N7", text, "workflowRef")
+        spot.warn("N7", text, "workflowRef", runnable=False)
     levels = (workflow.spec.parameters, plan.spec.global_params, use.reference.params)
     check_declared_types(spot, "P20", use, workflow, levels)
     for missing in missing_values(use, workflow, levels, None):

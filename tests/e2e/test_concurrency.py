@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
-from devcluster import ControlPlane, start_controller
+from tests.e2e.rivals import RIVALS, check_only_one_ran, held_plan
 from tests.e2e.support import attempt_together, create, create_together
-from tests.support.cluster import CRDS, Cluster
-from tests.support.installation import FAST_LEASE, Installation, execution, http_action, plan, revert, stage, workflow
-from tests.support.site import Site
-
-RIVALS = 6
+from tests.support.installation import Installation, execution, http_action, plan, revert, stage, workflow
 
 
 def test_twenty_plans_run_together(drplan: Installation) -> None:
@@ -50,69 +42,19 @@ def test_slow_plan_delays_neither_another_plan_nor_a_cancel(drplan: Installation
     drplan.wait_phase("es", "Succeeded")
 
 
-def _check_only_one_ran(drplan: Installation, names: list[str]) -> None:
-    """Exactly one of the executions that exist runs; the others failed with the text of E20, and say nothing else."""
-    root = f"/{drplan.namespace}"
-    drplan.site.wait_for(f"{root}/x")
-    holder = drplan.wait(lambda: drplan.plan_status("p").get("currentExecution"))["name"]
-    text = f"plan p already has a running execution: {drplan.namespace}/{holder}"
-    for name in names:
-        if name != holder:
-            status = drplan.wait_phase(name, "Failed")
-            assert status["message"] == text
-            assert "stageStatuses" not in status
-    assert drplan.status(holder)["phase"] == "Running"
-    drplan.site.let_go(f"{root}/x")
-    drplan.wait_phase(holder, "Succeeded")
-    assert len(drplan.site.calls(f"{root}/x")) == 1
-    settled = drplan.wait_unlocked("p")
-    assert settled["lastExecutionRef"] == holder
-    phases = {record["name"]: record["phase"] for record in settled["executionHistory"]}
-    assert phases == {name: "Succeeded" if name == holder else "Failed" for name in names}
-
-
-def _plan(drplan: Installation) -> None:
-    root = f"/{drplan.namespace}"
-    drplan.site.hold(f"{root}/x")
-    create(
-        drplan,
-        workflow("w", [http_action("x", f"{drplan.site.url}{root}/x")]),
-        plan("p", [stage("s", "w")]),
-    )
-    drplan.wait(lambda: drplan.plan_status("p").get("phase") == "Ready")
-
-
 def test_executions_created_at_the_same_moment(drplan: Installation) -> None:
     """Some are refused at admission, others may get past it together: one runs in any case."""
-    _plan(drplan)
+    held_plan(drplan)
     names = [f"e{number}" for number in range(RIVALS)]
     answers = attempt_together(drplan, [execution(name, "p") for name in names])
     admitted = [name for name, status in zip(names, answers, strict=True) if status == 201]
     assert admitted
     assert set(answers) <= {201, 403, 400, 409, 422}
-    _check_only_one_ran(drplan, admitted)
-
-
-@pytest.fixture(scope="module")
-def unguarded_cluster() -> Iterator[Cluster]:
-    """A control plane with the controller alone: nothing but the lock on the plan keeps executions apart."""
-    with ControlPlane("minimal") as plane:
-        plane.api.install_crds(CRDS)
-        start_controller(plane, arguments=FAST_LEASE)
-        yield Cluster(plane)
-
-
-def test_executions_created_at_the_same_moment_without_admission(unguarded_cluster: Cluster, site: Site) -> None:
-    drplan = Installation(unguarded_cluster, site, unguarded_cluster.namespace("unguarded"))
-    _plan(drplan)
-    names = [f"e{number}" for number in range(RIVALS)]
-    answers = attempt_together(drplan, [execution(name, "p") for name in names])
-    assert answers == [201] * RIVALS
-    _check_only_one_ran(drplan, names)
+    check_only_one_ran(drplan, admitted)
 
 
 def test_second_execution_of_a_running_plan_is_refused(drplan: Installation) -> None:
-    _plan(drplan)
+    held_plan(drplan)
     create(drplan, execution("e", "p"))
     drplan.site.wait_for(f"/{drplan.namespace}/x")
     answer = drplan.cluster.kubectl(

@@ -133,12 +133,14 @@ def test_workflows_that_are_not_known_are_not_judged() -> None:
     ("status", "warned"),
     [({}, False), ({"phase": "Ready"}, False), ({"phase": "Invalid", "observedGeneration": 1}, False), ({"phase": "Invalid", "observedGeneration": 2}, True)],
 )  # fmt: skip
-def test_an_invalid_workflow_warns_when_it_is_known_at_its_generation(status: Json, warned: bool) -> None:
+def test_an_invalid_workflow_warns_and_stops_when_it_is_known_at_its_generation(status: Json, warned: bool) -> None:
     data = workflow_json()
     stored = DRWorkflow.from_wire({**data, "metadata": {**data["metadata"], "generation": 2}, "status": status})
-    warnings = check_plan(plan(), {("default", "w"): stored}).warnings
+    report = check_plan(plan(), {("default", "w"): stored})
     text = "stage[0] 's' workflow[0]: workflow default/w is not ready (phase=Invalid)"
-    assert warnings == ((text,) if warned else ())
+    assert report.warnings == ((text,) if warned else ())
+    assert report.ok
+    assert [found.message for found in report.stoppers] == ([text] if warned else []), "the plan is Invalid"
 
 
 def test_parallel_with_one_workflow_warns() -> None:
