@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 
 _EXIT_CODES = """exit codes: 0 nothing worse than warnings, 1 errors, 2 some input could not be read.
@@ -58,5 +59,7 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         ignored=frozenset(arguments.ignore),
     )
     shown = {"text": as_text, "json": as_json, "sarif": as_sarif}[arguments.format](result)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has every character
     print(shown, end="")
     return result.exit_code

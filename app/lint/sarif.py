@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -83,4 +84,4 @@ def _uri(file: str) -> str:
     path = Path(file)
     if file == STDIN_NAME:
         return "stdin"
-    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
+    return path.as_uri() if path.is_absolute() else quote(os.fsencode(path.as_posix()))

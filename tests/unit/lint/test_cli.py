@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,12 @@ def test_unusable_input_and_wrong_usage_end_with_2(tmp_path: Path) -> None:
     assert "<stdin>:2:1: unusable: not YAML" in drplan_lint("-", text="a: [", code=2)
     assert "there is no rule Q7" in drplan_lint("--ignore", "Q7", "-", code=2)
     assert "required: FILE" in drplan_lint(code=2)
+
+
+def test_names_of_files_may_be_any_bytes(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"p\xff.yaml")).write_text(BAD, encoding="utf-8")
+    assert "/p .yaml:13:5: error P2" in drplan_lint(str(tmp_path), code=1)
+    assert "p%FF.yaml" in drplan_lint("--format", "sarif", str(tmp_path), code=1)
 
 
 def test_deep_nesting_does_not_end_the_process() -> None:
