@@ -14,7 +14,7 @@ from app.runtime.logging import get_logger
 from app.runtime.tasks import TaskOwner
 from controller.journal import Entry
 from controller.queue import Key, WorkQueue
-from controller.reconcilers.execution import ExecutionReconciler
+from controller.reconcilers.execution import BY_TARGET, ExecutionReconciler, cancel_message_of
 from controller.reconcilers.plan import PlanReconciler
 from controller.reconcilers.workflow import WorkflowReconciler
 from controller.runs import Runs
@@ -63,6 +63,7 @@ class _Feed:
         services = self._services
         services.plans.add_index(BY_WORKFLOW, _workflows_of_plan)
         services.executions.add_index(BY_PLAN, _plan_of_unstarted)
+        services.executions.add_index(BY_TARGET, _target_of_unfinished)
         services.workflows.subscribe(self._on_workflow)
         services.plans.subscribe(self._on_plan)
         services.executions.subscribe(self._on_execution)
@@ -104,14 +105,23 @@ class _Feed:
                 if run is not None:
                     run.cancel("Execution removed while running")
             return
-        if old is not None and self._runs.get(new["metadata"]["uid"]) and not _metadata_changed(old, new):
+        run = self._runs.get(new["metadata"]["uid"])
+        if run is not None and (message := cancel_message_of(new["metadata"])):
+            run.cancel(message)
+        if old is not None and run is not None and not _metadata_changed(old, new):
             return
         self._executions.add(key_of(new))
 
 
 async def sweep(services: Services, recovered: dict[str, list[Entry]]) -> None:
-    """Remove snapshots and journal entries of executions that are gone, each after a fresh read."""
-    known = {obj["metadata"]["uid"] for obj in services.executions.items()}
+    """Remove snapshots and journal entries of executions that are gone, each after a fresh read.
+
+    Entries of executions that have ended are no longer needed either: their last status covers all of them.
+    """
+    known = {obj["metadata"]["uid"]: obj.get("status") or {} for obj in services.executions.items()}
+    for uid in recovered:
+        if known.get(uid, {}).get("phase") in _ENDED:
+            services.journal.forget(uid)
     for entries in [entries for uid, entries in recovered.items() if uid not in known]:
         first = entries[0]
         if await _is_gone(services, first.namespace, first.name, first.uid):
@@ -119,7 +129,9 @@ async def sweep(services: Services, recovered: dict[str, list[Entry]]) -> None:
     try:
         owners = await services.snapshots.owners()
         for owner in owners:
-            if owner.uid not in known and await _is_gone(services, owner.namespace, owner.name, owner.uid):
+            if owner.uid in known or services.executions.by_index(BY_TARGET, f"{owner.namespace}/{owner.name}"):
+                continue
+            if await _is_gone(services, owner.namespace, owner.name, owner.uid):
                 log.info("snapshot of a vanished execution removed", execution=f"{owner.namespace}/{owner.name}")
                 await services.snapshots.delete(owner.uid)
     except KubeError as error:
@@ -168,6 +180,12 @@ def _workflows_of_plan(plan: dict[str, Any]) -> Iterable[str]:
         for used in stage.get("workflows") or ():
             ref = used.get("workflowRef") or {}
             yield f"{ref.get('namespace') or namespace}/{ref.get('name', '')}"
+
+
+def _target_of_unfinished(execution: dict[str, Any]) -> Iterable[str]:
+    target = (execution.get("spec") or {}).get("revertExecutionRef")
+    if target and (execution.get("status") or {}).get("phase") not in _ENDED:
+        yield f"{execution['metadata'].get('namespace', '')}/{target}"
 
 
 def _plan_of_unstarted(execution: dict[str, Any]) -> Iterable[str]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from app.kube.errors import Conflict, NotFound
 from app.kube.resources import PLANS
 from app.models.plan import DRPlan, DRPlanStatus
+from app.rules.decode import member_problems
 from controller.services import Services
 
 ATTEMPTS = 10
@@ -22,6 +23,11 @@ class PlanUnreadableError(Exception):
     """A stored plan that does not decode; the message names it and the members at fault."""
 
 
+def problems_of(error: ValidationError) -> str:
+    """Return what is wrong with a stored object, by field path and without its values (decision O2)."""
+    return "; ".join(f"{problem.path} {problem.text}" for problem in member_problems(error))
+
+
 async def read_plan(services: Services, namespace: str, name: str) -> DRPlan | None:
     """Return a plan, read fresh; None when there is none. Raises `PlanUnreadableError` and `KubeError`."""
     try:
@@ -31,7 +37,7 @@ async def read_plan(services: Services, namespace: str, name: str) -> DRPlan | N
     try:
         return DRPlan.from_wire(found)
     except ValidationError as error:
-        raise PlanUnreadableError(f"DRPlan {namespace}/{name} cannot be read: {error}") from error
+        raise PlanUnreadableError(f"DRPlan {namespace}/{name} cannot be read: {problems_of(error)}") from error
 
 
 async def change_plan_status(services: Services, namespace: str, name: str, change: Change) -> DRPlan | None:

@@ -14,6 +14,7 @@ from app.kube.errors import Conflict, KubeError
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.tasks import TaskOwner
+from controller.journal import Deposed, JournalClosed
 
 log = get_logger(__name__)
 
@@ -98,6 +99,13 @@ class WorkQueue:
                     after = await self._reconcile(key)
             except (KubeError, TimeoutError) as error:
                 result = "error"
+                self._failed(key, error)
+            except (Deposed, JournalClosed):
+                raise
+            except Exception as error:
+                # one object that nobody foresaw must not stop the others: it is logged, counted and tried again
+                result = "crash"
+                log.exception("reconcile crashed", controller=self.name, object="/".join(key))
                 self._failed(key, error)
             else:
                 self._failures.pop(key, None)

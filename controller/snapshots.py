@@ -87,9 +87,10 @@ class SnapshotStore:
         except (ValidationError, OSError, ValueError) as error:
             raise SnapshotDamagedError(f"snapshot {self._namespace}/{name} cannot be read: {error}") from error
 
-    async def delete(self, uid: str) -> None:
-        """Remove everything that belongs to the run `uid`."""
-        selector = f"{SELECTOR},{EXECUTION_UID_LABEL}={uid}"
+    async def delete(self, uid: str, *, keep_priors: bool = False) -> None:
+        """Remove what belongs to the run `uid`; with `keep_priors` its snapshot only."""
+        components = f"{COMPONENT_LABEL}={SNAPSHOT}" if keep_priors else SELECTOR
+        selector = f"{components},{EXECUTION_UID_LABEL}={uid}"
         found = await self._kube.list_all(CONFIG_MAPS, namespace=self._namespace, label_selector=selector)
         # the index goes first: without it the rest is no snapshot
         for item in sorted(found, key=lambda item: item["metadata"]["name"] != _index_name(uid)):

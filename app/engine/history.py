@@ -90,6 +90,11 @@ def ended_before_lock(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
     return plan.model_copy(update={"execution_history": _with_record(plan, _record(run, run.phase), add=True)})
 
 
+def ended_record(plan: DRPlanStatus, uid: str) -> ExecutionRecord | None:
+    """Return the record of a run that the plan knows to have ended, whatever its own status says so far."""
+    return next((record for record in plan.execution_history if record.uid == uid and _ended(record)), None)
+
+
 def without_stale_lock(plan: DRPlanStatus) -> DRPlanStatus:
     """Return the plan's status without its lock, whose execution is gone and left nothing to record."""
     held = plan.current_execution

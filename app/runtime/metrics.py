@@ -55,7 +55,7 @@ runs_in_flight = Gauge("drplan_runs_in_flight", "Executions that are running now
 
 reconcile_total = Counter(
     "drplan_reconcile_total",
-    "Reconciliations by result (success, error, requeue, requeue_after).",
+    "Reconciliations by result (success, error, crash, requeue_after).",
     ["controller", "result"],
     registry=REGISTRY,
 )

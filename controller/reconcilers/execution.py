@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -13,11 +14,11 @@ from app.engine.build import execute_definition
 from app.engine.definition import RunDefinition
 from app.engine.fold import IllegalEventError, end_run, fold, initial_status
 from app.engine.history import Run as PlanRun
-from app.engine.history import holds_lock, with_lock
+from app.engine.history import ended_record, holds_lock, with_lock
 from app.engine.notes import started
 from app.engine.revert import revert_definition
 from app.engine.texts import EXECUTION_CANCELED
-from app.kube.errors import NotFound
+from app.kube.errors import ApiError, Conflict, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
 from app.models.base import API_VERSION
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
@@ -29,7 +30,7 @@ from app.rules.execution import already_running, known_invalid
 from app.runtime.logging import get_logger
 from controller.completion import announce_end, complete, count_end, record_unstarted, revert_snapshot
 from controller.metadata import missing_metadata, restored_from_backup, without_finalizer, without_resume
-from controller.plan_status import PlanUnreadableError, change_plan_status, read_plan
+from controller.plan_status import PlanUnreadableError, change_plan_status, problems_of, read_plan
 from controller.queue import Key
 from controller.reconcilers.plan import settled_lock
 from controller.runner import Run, doubtful
@@ -44,6 +45,8 @@ log = get_logger(__name__)
 VALIDATION_PATIENCE = timedelta(seconds=60)
 """How long an execution waits for its plan to be validated (decision P2)."""
 DELETED = "Execution deleted while running"
+BY_TARGET = "target"
+"""Index of unfinished Reverts by `namespace/name` of the execution they take back."""
 
 
 class LockHeldError(Exception):
@@ -66,7 +69,8 @@ class ExecutionReconciler:
         try:
             execution = DRPlanExecution.from_wire(stored)
         except ValidationError as error:
-            log.error("execution cannot be read", execution="/".join(key), error=str(error))
+            log.error("execution cannot be read", execution="/".join(key), error=problems_of(error))
+            await self._release_unreadable(stored)
             return None
         run = self._runs.get(execution.metadata.uid)
         if run is not None:
@@ -79,12 +83,13 @@ class ExecutionReconciler:
         if execution.phase.is_final:
             return await self._ended(execution)
         if execution.phase is Phase.PENDING:
-            return await self._pending(stored, execution)
+            return await self._pending(execution)
         return await self._resume(execution)
 
     async def _ended(self, execution: DRPlanExecution) -> float | None:
         """Repair what a crash left undone, keep the finalizer on, or let a deletion go through."""
         await self._complete_if_owed(execution)
+        self._services.journal.forget(execution.metadata.uid)
         if execution.metadata.deletion_timestamp is not None:
             await self._release(execution)
         else:
@@ -97,7 +102,6 @@ class ExecutionReconciler:
             return
         execution = await self._whole(execution)
         await complete(self._services, execution, await revert_snapshot(self._services, execution))
-        self._services.journal.forget(execution.metadata.uid)
 
     async def _whole(self, execution: DRPlanExecution) -> DRPlanExecution:
         """Return an execution with its whole record, which the cache does not keep of ended ones."""
@@ -112,9 +116,22 @@ class ExecutionReconciler:
         """Remove what belongs to a deleted execution, then its finalizer. Its history record stays."""
         if FINALIZER not in execution.metadata.finalizers:
             return
-        await self._services.snapshots.delete(execution.metadata.uid)
-        self._services.journal.forget(execution.metadata.uid)
+        # a Revert that is under way still restores from what this run recorded of others' objects (decision R2a)
+        reverts = self._services.executions.by_index(BY_TARGET, execution.metadata.key)
+        await self._services.snapshots.delete(execution.metadata.uid, keep_priors=bool(reverts))
         await self._patch(execution, without_finalizer(execution))
+
+    async def _release_unreadable(self, stored: dict[str, Any]) -> None:
+        """Let the deletion of an execution go through that cannot be read, so that its namespace can go."""
+        metadata = stored["metadata"]
+        finalizers = metadata.get("finalizers") or []
+        if "deletionTimestamp" not in metadata or FINALIZER not in finalizers:
+            return
+        await self._services.snapshots.delete(metadata["uid"])
+        kept = [name for name in finalizers if name != FINALIZER]
+        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": kept}}
+        with suppress(NotFound):
+            await self._services.kube.patch(EXECUTIONS, metadata["name"], patch, namespace=metadata["namespace"])
 
     async def _adopt(self, execution: DRPlanExecution) -> DRPlanExecution | None:
         """Put finalizer and labels on; return the execution with them, None when it is gone."""
@@ -131,10 +148,10 @@ class ExecutionReconciler:
             self._services.executions.remember(stored)
         return DRPlanExecution.from_wire(stored)
 
-    async def _pending(self, stored: dict[str, Any], execution: DRPlanExecution) -> float | None:
+    async def _pending(self, execution: DRPlanExecution) -> float | None:
         if execution.metadata.deletion_timestamp is not None:
             if FINALIZER in execution.metadata.finalizers:
-                await self._end_unstarted(stored, execution, Phase.CANCELLED, DELETED)
+                await self._end_unstarted(execution, Phase.CANCELLED, DELETED)
             return None
         if restored_from_backup(execution) and not cancel_message(execution):
             message = (
@@ -147,12 +164,12 @@ class ExecutionReconciler:
         if adopted is None:
             return None
         if cancel_message(adopted):
-            await self._end_unstarted(stored, adopted, Phase.CANCELLED, EXECUTION_CANCELED)
+            await self._end_unstarted(adopted, Phase.CANCELLED, EXECUTION_CANCELED)
             return None
         try:
             return await self._start(adopted)
         except (StartRefusedError, PlanUnreadableError, LockHeldError) as refusal:
-            await self._end_unstarted(stored, adopted, Phase.FAILED, str(refusal))
+            await self._end_unstarted(adopted, Phase.FAILED, str(refusal))
             return None
 
     async def _start(self, execution: DRPlanExecution) -> float | None:
@@ -160,6 +177,9 @@ class ExecutionReconciler:
         plan = await read_plan(self._services, namespace, plan_name)
         if plan is None:
             raise StartRefusedError(f'plan not found: drplans.dr.bkbcs.tencent.com "{plan_name}" not found')
+        if (record := ended_record(plan.status, execution.metadata.uid)) is not None:
+            await self._end_unstarted(execution, Phase(record.phase), record.message)
+            return None
         if known_invalid(plan):
             raise StartRefusedError(f"plan {plan_name} is not ready (phase={PlanPhase.INVALID})")
         if plan.status.observed_generation != plan.metadata.generation:
@@ -175,7 +195,12 @@ class ExecutionReconciler:
             generation=execution.metadata.generation,
             resolved_params=snapshot.resolved_params,
         )
-        written = await self._write_status(execution, status)
+        try:
+            written = await self._write_status(execution, status)
+        except ApiError as error:
+            if is_transient(error) or isinstance(error, Conflict):
+                raise
+            raise StartRefusedError(f"the API server refuses the status of this run: {error}") from error
         if written is None:
             return None
         self._services.recorder.emit(written, *_note_arguments(definition))
@@ -235,8 +260,7 @@ class ExecutionReconciler:
 
     async def _resume(self, execution: DRPlanExecution) -> float | None:
         """Take up a run that an earlier process left: its status, then the journal's later events (invariant 1)."""
-        adopted = await self._adopt(execution)
-        if adopted is None:
+        if execution.metadata.deletion_timestamp is None and await self._adopt(execution) is None:
             return None
         fresh = await self._services.kube.get(
             EXECUTIONS, execution.metadata.name, namespace=execution.metadata.namespace
@@ -266,6 +290,9 @@ class ExecutionReconciler:
         run = self._runs.get(execution.metadata.uid)
         if run is not None and cancel:
             run.cancel(cancel)
+        elif run is not None and execution.metadata.annotations.get(RESUME_ANNOTATION) == "true":
+            run.resume()
+            await self._patch(execution, without_resume(execution))
         return None
 
     def _replay(self, definition: RunDefinition, execution: DRPlanExecution) -> DRPlanExecutionStatus:
@@ -290,14 +317,13 @@ class ExecutionReconciler:
         """End a run that cannot be taken up, with everything it recorded kept."""
         status = abandoned(execution.status, why, self._services.now())
         ended = execution.model_copy(update={"status": status})
-        if await self._write_status(execution, status) is not None:
-            announce_end(self._services, execution.to_wire(), execution.spec.operation_type, status)
+        written = await self._write_status(execution, status)
+        if written is not None:
+            announce_end(self._services, written, execution.spec.operation_type, status)
             count_end(execution.spec.operation_type, status)
             await complete(self._services, ended, None)
 
-    async def _end_unstarted(
-        self, stored: dict[str, Any], execution: DRPlanExecution, phase: Phase, message: str
-    ) -> None:
+    async def _end_unstarted(self, execution: DRPlanExecution, phase: Phase, message: str) -> None:
         """End an execution that never owned its plan: first the plan's record, then its own status (decision D7)."""
         status = end_run(
             execution.status.model_copy(update={"observed_generation": execution.metadata.generation}),
@@ -306,13 +332,16 @@ class ExecutionReconciler:
             self._services.now(),
         )
         ended = execution.model_copy(update={"status": status})
-        if not await self._lock_is_ours(execution):
-            await record_unstarted(self._services, ended)
-        if await self._write_status(execution, status) is None:
+        with suppress(PlanUnreadableError):
+            if not await self._lock_is_ours(execution):
+                await record_unstarted(self._services, ended)
+        written = await self._write_status(execution, status)
+        if written is None:
             return
-        announce_end(self._services, stored, execution.spec.operation_type, status)
+        announce_end(self._services, written, execution.spec.operation_type, status)
         count_end(execution.spec.operation_type, status)
-        await complete(self._services, ended, None)
+        with suppress(PlanUnreadableError):
+            await complete(self._services, ended, None)
 
     async def _lock_is_ours(self, execution: DRPlanExecution) -> bool:
         plan = await read_plan(self._services, execution.metadata.namespace, execution.spec.plan_ref)
@@ -347,6 +376,13 @@ def cancel_message(execution: DRPlanExecution) -> str:
     if execution.metadata.annotations.get(CANCEL_ANNOTATION) == "true":
         return EXECUTION_CANCELED
     return ""
+
+
+def cancel_message_of(metadata: Mapping[str, Any]) -> str:
+    """The same from the metadata of a stored object."""
+    if "deletionTimestamp" in metadata:
+        return DELETED
+    return EXECUTION_CANCELED if (metadata.get("annotations") or {}).get(CANCEL_ANNOTATION) == "true" else ""
 
 
 def definition_of(snapshot: Snapshot) -> RunDefinition:
