@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,17 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
             rig = Rig(plane, proxy)
             yield rig
             rig.controller.kill9()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the controllers said when a test has failed."""
+    report = yield
+    found = getattr(item, "funcargs", {}).get("rig")
+    if report.when == "call" and report.failed and isinstance(found, Rig):
+        for process in found.plane.services:
+            report.sections.append((f"end of the log of {process.name}", process.last_lines(40)))
+    return report
 
 
 @pytest.fixture
