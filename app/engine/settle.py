@@ -10,6 +10,7 @@ from app.engine.policy import (
     blocking_action,
     blocking_stage,
     halt_message,
+    is_doomed,
     is_ready,
     open_stages,
     stage_halt_message,
@@ -74,7 +75,8 @@ def _settle_workflows(
         )
         if settled is not workflow:
             stage = with_workflow(stage, position, settled)
-            keeps_back = keeps_back or stage_halt_message(node, stage)
+            if not keeps_back and is_doomed(node.workflows[position], settled):
+                keeps_back = stage_halt_message(node, stage)
         done_before = done_before and settled.phase.is_final
     return stage
 

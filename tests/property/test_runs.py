@@ -45,7 +45,7 @@ def played(world: World, order: list[int]) -> DRPlanExecutionStatus:
     return world.finish()
 
 
-@tries(60)
+@tries(40)
 @given(snapshot=snapshots(WHENS[:-1]), order=ORDERS)
 def test_without_failure_and_cancel_everything_runs_that_its_condition_lets_run(
     snapshot: Snapshot, order: list[int]
@@ -59,7 +59,7 @@ def test_without_failure_and_cancel_everything_runs_that_its_condition_lets_run(
         assert action.attempt == (0 if skipped else 1)
 
 
-@tries(60)
+@tries(40)
 @given(snapshot=snapshots(), fates=st.lists(st.sampled_from(OUTCOMES), min_size=1), order=ORDERS)
 def test_every_attempt_is_made_once_and_within_its_policy(
     snapshot: Snapshot, fates: list[str], order: list[int]
@@ -77,7 +77,7 @@ def test_every_attempt_is_made_once_and_within_its_policy(
     assert status.phase is (Phase.FAILED if failed else Phase.SUCCEEDED)
 
 
-@tries(60)
+@tries(40)
 @given(
     snapshot=snapshots(),
     fates=st.lists(st.sampled_from(OUTCOMES), min_size=1),
