@@ -17,6 +17,8 @@ MASK = "***"
 """What stands in the place of a secret value."""
 
 _ELLIPSIS = "…"
+_SHORTEST_DECODED = 4
+"""Fewer characters would be found in texts that have nothing to do with the secret."""
 
 
 def cut(text: str, limit: int = MESSAGE_LIMIT) -> str:
@@ -38,7 +40,8 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     """`text` with every secret value replaced by `***`.
 
     Also found are the forms a value takes on its way through an action: trimmed, percent-encoded in a URL, escaped in
-    JSON, base64 in a header. Overlapping occurrences are covered as a whole, so no part of one stays.
+    JSON, base64 in a header; and what it stands for, as a Secret's `data` holds base64. Overlapping occurrences are
+    covered as a whole, so no part of one stays.
     """
     result, position = [], 0
     for start, end in _merged(_occurrences(text, secrets)):
@@ -68,7 +71,8 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _forms(secret: str) -> set[str]:
     forms: set[str] = set()
-    for value in (secret, secret.strip()):
+    decoded = _decoded(secret.strip())
+    for value in (secret, secret.strip(), decoded, decoded.strip()):
         encoded = value.encode("utf-8", "replace")
         forms |= {
             value,
@@ -80,3 +84,13 @@ def _forms(secret: str) -> set[str]:
             base64.b64encode(encoded).decode("ascii"),
         }
     return forms - {""}
+
+
+def _decoded(secret: str) -> str:
+    """The text that `secret` is the base64 of; empty when it is none, or one too short to tell."""
+    try:
+        text = base64.b64decode(secret, validate=True).decode("utf-8")
+    except ValueError:
+        return ""
+    is_text = all(c.isprintable() or c in "\t\r\n" for c in text)
+    return text if is_text and len(text.strip()) >= _SHORTEST_DECODED else ""

@@ -28,8 +28,13 @@ LEVELS = {
 
 _NAME = "_logger_name"
 
-_QUIET = {"asyncio": logging.WARNING, "aiohttp.access": logging.WARNING, "uvicorn.error": logging.WARNING}
-"""Libraries that are chatty at info."""
+_QUIET = {
+    "asyncio": logging.WARNING,
+    "aiohttp.access": logging.WARNING,
+    "httpx": logging.WARNING,
+    "uvicorn.error": logging.WARNING,
+}
+"""Libraries that say at info, whatever our level, what is too much or must not be said: httpx logs whole URLs."""
 
 
 def setup_logging(level: str = "info", json: bool = True, *, stream: TextIO | None = None) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import zlib
+from urllib.parse import quote
 
-from tests.e2e.support import create, events_of, header, merge, snapshots_of
+from tests.e2e.support import action_of, create, events_of, header, merge, snapshots_of
 from tests.support.installation import Installation, actions_of, execution, http_action, plan, revert, stage, workflow
 from tests.support.site import Answer
 
 WORD = "hunter2-very-secret"
 ENCODED = base64.b64encode(WORD.encode()).decode()
+"""What `.data` of a Secret has in place of the word."""
+TOKEN = 'tok/"quoted"+&=%41 end'
+"""Reads differently in a URL, in JSON and in a header."""
 
 
 def _contents(item: dict[str, object]) -> str:
@@ -33,22 +38,18 @@ def _contents(item: dict[str, object]) -> str:
 def test_secret_parameter_is_used_but_never_shown(drplan: Installation) -> None:
     root, url = f"/{drplan.namespace}", f"{drplan.site.url}/{drplan.namespace}"
     # The site gives the secret away in its answers: in a body that is kept, and in one that belongs to a failure.
-    drplan.site.script(f"{root}/login", Answer(body=f"welcome {WORD}"))
-    drplan.site.script(f"{root}/refuse", Answer(status=403, body=f"no: {WORD}"))
-    reference = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "name": "credentials",
-        "namespace": drplan.namespace,
-        "jsonPath": "{.data.password}",
-    }
+    drplan.site.script(f"{root}/login", Answer(body=f"welcome {ENCODED}, that is {WORD}"))
+    drplan.site.script(f"{root}/refuse", Answer(status=403, body=json.dumps({"no": [WORD, ENCODED, TOKEN]})))
+    reference = {"apiVersion": "v1", "kind": "Secret", "name": "credentials", "namespace": drplan.namespace}
+    paths = {"password": "{.data.password}", "token": "{.metadata.annotations.token}"}
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": "credentials"},
+        "metadata": {"name": "credentials", "annotations": {"token": TOKEN}},
         "stringData": {"password": WORD},
     }
-    undo = {"http": {"url": f"{url}/logout", "method": "POST", "body": "$(params.password)"}}
+    undo = {"http": {"url": f"{url}/logout?$(params.token)", "method": "POST", "body": "$(params.password)"}}
+    leaky = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: '$(params.token)', namespace: {drplan.namespace}}}"
     create(
         drplan,
         secret,
@@ -58,24 +59,38 @@ def test_secret_parameter_is_used_but_never_shown(drplan: Installation) -> None:
                 http_action("login", f"{url}/login", http={"headers": {"X-Pass": "$(params.password)"}}, rollback=undo),
                 http_action("leak", f"{url}/$(outputs.login.body)"),
                 http_action("refuse", f"{url}/refuse", http={"body": "$(params.password)"}),
-                http_action("broken", "http://127.0.0.1:1/$(params.password)", retryPolicy={"limit": 0}),
+                http_action("broken", "http://127.0.0.1:1/$(params.token)", retryPolicy={"limit": 0}),
+                {"name": "wrong", "type": "KubernetesResource", "resource": {"manifest": leaky}},
             ],
             failurePolicy="Continue",
         ),
-        plan("p", [stage("s", "w")], globalParams=[{"name": "password", "valueFrom": {"manifestRef": reference}}]),
+        plan(
+            "p",
+            [stage("s", "w")],
+            globalParams=[
+                {"name": name, "valueFrom": {"manifestRef": {**reference, "jsonPath": path}}}
+                for name, path in paths.items()
+            ],
+        ),
         execution("e", "p"),
     )
     status = drplan.wait_phase("e", "Failed")
-    # The value of a Secret is base64 in the object, and that is what the jsonPath reads.
-    assert header(drplan.site.calls(f"{root}/login")[0], "X-Pass") in (WORD, ENCODED)
-    assert {"name": "password", "value": "***"} in status["resolvedParams"]
-    assert actions_of(status)[0]["phase"] == "Succeeded"
+    assert header(drplan.site.calls(f"{root}/login")[0], "X-Pass") == ENCODED
+    assert status["resolvedParams"] == [{"name": name, "value": "***"} for name in paths]
+    assert action_of(status, "login")["outputs"]["httpResponse"]["body"] == "welcome ***, that is ***"
+    assert [action["phase"] for action in actions_of(status)] == [
+        "Succeeded",
+        "Succeeded",
+        "Failed",
+        "Failed",
+        "Failed",
+    ]
     drplan.wait_unlocked("p")
     create(drplan, revert("r", "p", "e"))
     reverted = drplan.wait_phase("r")
     drplan.wait(lambda: any(reason.startswith("Revert") and "ed" in reason for _, reason, _ in events_of(drplan, "r")))
 
-    used = header(drplan.site.calls(f"{root}/login")[0], "X-Pass")
+    assert [call.body for call in drplan.site.calls(prefix=f"{root}/logout")] == [ENCODED]
     uid = drplan.get("drpe", "e")["metadata"]["uid"]
     kept = snapshots_of(drplan, uid)
     assert kept, "the run has a snapshot"
@@ -92,7 +107,17 @@ def test_secret_parameter_is_used_but_never_shown(drplan: Installation) -> None:
     }
     assert "Started executing action login" in places["events"]
     assert drplan.namespace in places["log"]
-    assert {place for place, text in places.items() if used in text} == set()
+    forms = {
+        WORD,
+        ENCODED,
+        TOKEN,
+        repr(TOKEN)[1:-1],
+        json.dumps(TOKEN)[1:-1],
+        quote(TOKEN),
+        quote(TOKEN, safe=""),
+        "quoted",
+    }
+    assert {(place, form) for place, text in places.items() for form in forms if form in text} == set()
 
 
 def test_secret_is_read_when_the_action_runs(drplan: Installation) -> None:

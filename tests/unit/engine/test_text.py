@@ -83,6 +83,16 @@ def test_redacts_the_forms_a_value_takes(form: object) -> None:
     assert form(secret).strip('"') not in redact(shown, [secret])
 
 
+@pytest.mark.parametrize("word", ["hunter2", "with a line end\n", "pässwörd"])
+def test_redacts_what_the_base64_of_a_secrets_data_stands_for(word: str) -> None:
+    data = base64.b64encode(word.encode()).decode()
+    assert redact(f"sent {data}, got {word.strip()}", [data]) == "sent ***, got ***"
+
+
+def test_a_secret_that_happens_to_be_base64_of_a_letter_or_of_bytes_hides_no_other_text() -> None:
+    assert redact("a b c", [base64.b64encode(b"a").decode(), base64.b64encode(b"\xff\xfea b c").decode()]) == "a b c"
+
+
 @given(st.lists(st.text("abc*", min_size=1, max_size=3), max_size=3), st.text("abc* ", max_size=20))
 def test_no_secret_stays_between_the_masks(secrets: list[str], text: str) -> None:
     pieces = redact(text, secrets).split("***")

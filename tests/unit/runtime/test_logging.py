@@ -64,6 +64,14 @@ def test_records_of_libraries_have_the_same_form(stream: io.StringIO) -> None:
     assert line["execution"] == "prod/run-1"
 
 
+def test_urls_that_the_http_library_logs_are_kept_out(stream: io.StringIO) -> None:
+    """Parameters that came from Secrets may be in them."""
+    for level in ("debug", "info"):
+        setup_logging(level, stream=stream)
+        logging.getLogger("httpx").info("HTTP Request: GET https://site/?token=s3cret")
+    assert lines(stream) == []
+
+
 def test_an_exception_is_one_line(stream: io.StringIO) -> None:
     setup_logging("info", stream=stream)
     try:
