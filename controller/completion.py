@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pydantic import ValidationError
+
 from app.engine import notes
 from app.engine.history import Run, completed, ended_before_lock
 from app.engine.revert import mark_reverted, revert_definition
 from app.engine.shrink import shrink
-from app.kube.errors import Conflict, NotFound
+from app.kube.errors import ApiError, Conflict, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
 from app.models.base import API_VERSION
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
@@ -56,8 +60,21 @@ async def mark_target(services: Services, execution: DRPlanExecution, snapshot: 
     """
     if snapshot is None or snapshot.target is None:
         return ""
-    await _mark_target(services, execution, snapshot)
+    try:
+        await _mark_target(services, execution, snapshot)
+    except (ApiError, ValidationError) as error:
+        if isinstance(error, Conflict) or is_transient(error):
+            raise
+        # what the API server refuses for good must not keep the plan locked for ever
+        log.error("target of a Revert cannot be marked", execution=execution.metadata.key, error=str(error))
+        message = f"Execution {snapshot.target.name} could not be marked as reverted: {error}"
+        services.recorder.emit(_regarding(execution), "Warning", "TargetNotMarked", message)
     return snapshot.target.uid
+
+
+def _regarding(execution: DRPlanExecution) -> dict[str, Any]:
+    metadata = {key: getattr(execution.metadata, key) for key in ("name", "namespace", "uid")}
+    return {"apiVersion": API_VERSION, "kind": "DRPlanExecution", "metadata": metadata}
 
 
 async def record_unstarted(services: Services, execution: DRPlanExecution) -> None:

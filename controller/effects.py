@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from dataclasses import replace
 
 from app.engine.decide import deadline
@@ -48,19 +49,23 @@ async def attempt(
     step = node.step
     if step is None:
         return Failed(f"action {node.name} has nothing to run")
+    left = max(0.0, (deadline(definition, status, address) - services.now()).total_seconds())
+    secrets: frozenset[str] = frozenset()
     try:
-        context = await _context(services, snapshot, definition, status, address, step, in_doubt=in_doubt)
-    except (ParameterError, KubeError) as error:
-        return Failed(single_line(str(error)), retryable=is_transient(error))
-    try:
-        async with asyncio.timeout_at(context.deadline + OVERTIME):
+        async with asyncio.timeout(left + OVERTIME):
+            context = await _context(services, snapshot, definition, status, address, step, in_doubt=in_doubt)
+            secrets = secret_values(context.scope)
             outcome = await _run(services, step, context)
+    except (ParameterError, KubeError) as error:
+        outcome = Failed(single_line(str(error)), retryable=is_transient(error))
     except TimeoutError:
-        outcome = Failed(f"timed out after {context.timeout_text}")
+        outcome = Failed(f"timed out after {format_duration(node.timeout)}")
     except Exception as error:
-        log.exception("action failed in an unforeseen way", action=node.name, type=node.type)
-        outcome = Failed(f"internal error in {node.type} action: {type(error).__name__}: {error}")
-    return _masked(outcome, secret_values(context.scope))
+        text = redact(f"{type(error).__name__}: {error}", secrets)
+        stack = "".join(traceback.format_tb(error.__traceback__))
+        log.error("action failed in an unforeseen way", action=node.name, type=node.type, error=text, stack=stack)
+        outcome = Failed(f"internal error in {node.type} action: {text}")
+    return _masked(outcome, secrets)
 
 
 async def _run(services: Services, step: Forward | RollBack, context: ActionContext) -> Outcome:

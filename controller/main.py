@@ -45,16 +45,19 @@ class _Process:
     lease: LeaderLease
     caches: dict[str, Cache]
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    leading: bool = False
+    """Whether runs may be under way, which a shutdown has to wind down first."""
 
 
 def main(settings: ControllerSettings) -> int:
     """Run the controller until SIGTERM or SIGINT; return the exit code: 0, or 1 after an error or a lost lease."""
     setup_logging(settings.log_level, settings.log_format == "json")
+    code = 1
     try:
-        return asyncio.run(_run(settings))
-    except (KubeError, PortError, DamagedSegmentError) as error:
-        log.error("controller ends", error=str(error))
-        return 1
+        code = asyncio.run(_run(settings))
+    except* (KubeError, PortError, DamagedSegmentError) as group:
+        log.error("controller ends", error="; ".join(_texts(group)))
+    return code
 
 
 async def _run(settings: ControllerSettings) -> int:
@@ -102,7 +105,7 @@ async def _lead_until_stopped(process: _Process) -> int:
         work = owner.spawn("lead", _guarded_lead(process))
         stop = owner.spawn("stop", process.stop.wait())
         await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done() and not process.lease.is_leader:
+        if not work.done() and not process.leading:
             work.cancel()
         stop.cancel()
         await asyncio.wait({work})
@@ -152,6 +155,7 @@ async def _work(process: _Process) -> None:
     if settings.leader_elect and journal.epoch > 1 and (wait := lease.previous_remaining()) > 0:
         log.info("waiting until the previous leader's lease has expired", seconds=round(wait, 1))
         await asyncio.sleep(wait)
+    process.leading = True
     await lead(services, recovered, process.stop)
 
 

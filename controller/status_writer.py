@@ -11,10 +11,11 @@ import orjson
 from app.engine.shrink import STATUS_LIMIT, minimal, shrink
 from app.engine.summary import summarize
 from app.kube.client import KubeClient
-from app.kube.errors import Conflict, Invalid, KubeError, NotFound, is_transient
+from app.kube.errors import ApiError, Conflict, KubeError, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
 from app.models.base import API_VERSION
 from app.models.execution import DRPlanExecutionStatus
+from app.models.phases import FINAL
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff
@@ -124,12 +125,12 @@ class StatusWriter:
                 await self._take_live_version(status, backoff)
             except NotFound:
                 await self._mark_gone()
-            except Invalid as error:
-                if await self._write_minimal(status, str(error)):
-                    break
             except KubeError as error:
-                result = "unavailable" if is_transient(error) else "refused"
-                metrics.status_writes_total.labels(result=result).inc()
+                if isinstance(error, ApiError) and not is_transient(error):
+                    if await self._write_minimal(status, str(error)):
+                        break
+                    continue
+                metrics.status_writes_total.labels(result="unavailable").inc()
                 log.warning("status not written, trying again", execution=self._name, error=str(error))
                 await asyncio.sleep(backoff.next())
             else:
@@ -167,7 +168,9 @@ class StatusWriter:
         if live["metadata"]["uid"] != self._uid:
             await self._mark_gone()
             return
-        if int((live.get("status") or {}).get("journalSequence", 0)) > status.journal_sequence:
+        stored = live.get("status") or {}
+        is_over = stored.get("phase") in FINAL and status.phase not in FINAL
+        if is_over or int(stored.get("journalSequence", 0)) > status.journal_sequence:
             raise Deposed(f"the status of {self._namespace}/{self._name} was written by a later leader")
         self._version = live["metadata"]["resourceVersion"]
 
@@ -177,7 +180,7 @@ class StatusWriter:
         It has to at the end of a run, whose plan must not stay locked. Before, the whole is tried again in a minute, or
         when the phase changes; the journal's entries are kept until then.
         """
-        metrics.status_writes_total.labels(result="invalid").inc()
+        metrics.status_writes_total.labels(result="refused").inc()
         log.error("status refused by the API server", execution=self._name, error=why)
         self._on_refused(why)
         self._urgent = False
@@ -208,8 +211,10 @@ def wire_of(status: DRPlanExecutionStatus) -> dict[str, Any]:
 
 def size_of(status: DRPlanExecutionStatus) -> int:
     """Return the bytes that the status's JSON has."""
-    rough = sum(len(w.action_statuses) for s in status.stage_statuses for w in s.workflow_executions)
-    # far below the limit even if every action carried a full message and body: not worth encoding twice
-    if rough * 3 * 1024 < STATUS_LIMIT:
+    workflows = [workflow for stage in status.stage_statuses for workflow in stage.workflow_executions]
+    actions = sum(len(workflow.action_statuses) for workflow in workflows)
+    params = len(status.resolved_params) + sum(len(workflow.resolved_params) for workflow in workflows)
+    # far below the limit even if every message, body and value were full: not worth encoding twice
+    if actions * 3 * 1024 + params * 1280 < STATUS_LIMIT:
         return 0
     return len(orjson.dumps(status.to_wire()))

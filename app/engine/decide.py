@@ -11,6 +11,7 @@ from app.engine.definition import Address, RunDefinition
 from app.engine.events import ActionFinished, AttemptFailed
 from app.engine.outcome import NothingToDo, Outcome, Succeeded
 from app.engine.policy import is_ready, open_stages, open_workflows
+from app.engine.text import cut
 from app.engine.tree import action_at, running_actions
 from app.models.execution import DRPlanExecutionStatus
 from app.models.phases import Phase
@@ -65,17 +66,17 @@ def conclude(
     within the action's time-out, and the run is not being cancelled.
     """
     if isinstance(outcome, Succeeded):
-        return ActionFinished(now, address, Phase.SUCCEEDED, outcome.message, outcome.outputs)
+        return ActionFinished(now, address, Phase.SUCCEEDED, cut(outcome.message), outcome.outputs)
     if isinstance(outcome, NothingToDo):
-        return ActionFinished(now, address, Phase.SKIPPED, outcome.message)
+        return ActionFinished(now, address, Phase.SKIPPED, cut(outcome.message))
     node, action = definition.action(address), action_at(status, address)
     retries = max(action.attempt - 1, 0)
     if outcome.retryable and not cancel_requested(status) and node.retry.allows(retries):
         not_before = now + node.retry.delay(retries, jitter, outcome.retry_after)
         if not_before < deadline(definition, status, address):
-            return AttemptFailed(now, address, outcome.message, not_before, outcome.outputs)
+            return AttemptFailed(now, address, cut(outcome.message), not_before, outcome.outputs)
     message = texts.exhausted(retries, outcome.message) if outcome.retryable else outcome.message
-    return ActionFinished(now, address, Phase.FAILED, message, outcome.outputs)
+    return ActionFinished(now, address, Phase.FAILED, cut(message), outcome.outputs)
 
 
 def deadline(definition: RunDefinition, status: DRPlanExecutionStatus, address: Address) -> datetime:

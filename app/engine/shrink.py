@@ -58,6 +58,7 @@ def minimal(status: DRPlanExecutionStatus) -> DRPlanExecutionStatus:
 def _with_actions(status: DRPlanExecutionStatus, step: _Step) -> DRPlanExecutionStatus:
     return status.model_copy(
         update={
+            "resolved_params": status.resolved_params if step.details else (),
             "stage_statuses": tuple(
                 stage.model_copy(
                     update={
@@ -75,7 +76,7 @@ def _with_actions(status: DRPlanExecutionStatus, step: _Step) -> DRPlanExecution
                     }
                 )
                 for stage in status.stage_statuses
-            )
+            ),
         }
     )
 

@@ -102,6 +102,7 @@ class SegmentStore:
                 metrics.journal_writes_total.labels(result=type(error).__name__).inc()
                 if isinstance(error, ApiUnavailable):
                     log.warning("journal write unanswered, reading back", segment=segment.name, error=str(error))
+                if isinstance(error, ApiUnavailable) or (is_new and isinstance(error, NotFound)):
                     await asyncio.sleep(backoff.next())
                 is_in, is_new = await self._settle(segment, backoff)
                 if is_in:

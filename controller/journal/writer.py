@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -22,6 +22,8 @@ log = get_logger(__name__)
 
 SEGMENT_BYTES = 8 * 1024
 """A segment that has grown to this size is followed by a new one: a small ConfigMap is written fastest."""
+WRITE_BYTES = 256 * 1024
+"""Most bytes of entries in one write: an object may have about 1 MiB."""
 SYNC_SECONDS = 60.0
 """How long one try waits for the first list of the journal's watch."""
 CARRY_FORWARD_SEGMENTS = 16
@@ -133,6 +135,11 @@ class Journal:
                 committed.set_result(None)
 
     async def _write(self, lines: list[Line]) -> None:
+        """Store lines at the end, in as many writes as keep every segment well below the size of an object."""
+        for part in _parts(lines):
+            await self._write_part(part)
+
+    async def _write_part(self, lines: list[Line]) -> None:
         last = self._segments[-1]
         if last.lines and last.size() >= SEGMENT_BYTES:
             last = Segment(last.number + 1, "", self._header, lines)
@@ -158,10 +165,18 @@ class Journal:
             old.remove(segment)
             self._wake.set()
         if len(old) > CARRY_FORWARD_SEGMENTS:
-            await self._write([line for line in old[0].lines if self._is_needed(line)])
-            old[0].lines = []
-            self._wake.set()
+            await self._carry_forward(old)
         self._forget_unmentioned()
+
+    async def _carry_forward(self, old: list[Segment]) -> None:
+        """Write again at the end what keeps an old segment alive that is mostly covered; full ones stay as they are."""
+        for segment in old:
+            needed = [line for line in segment.lines if self._is_needed(line)]
+            if _size(needed) <= SEGMENT_BYTES // 2:
+                await self._write(needed)
+                segment.lines = []
+                self._wake.set()
+                return
 
     def _forget_unmentioned(self) -> None:
         mentioned = {line.uid for segment in self._segments for line in segment.lines}
@@ -201,6 +216,24 @@ class Journal:
             if not committed.done():
                 committed.set_exception(JournalClosed("the journal is closed"))
         self._pending = []
+
+
+def _size(lines: list[Line]) -> int:
+    return sum(len(line.text) + 1 for line in lines)
+
+
+def _parts(lines: list[Line]) -> Iterator[list[Line]]:
+    """Split lines into parts of at most `WRITE_BYTES`; a single line is never split."""
+    part: list[Line] = []
+    size = 0
+    for line in lines:
+        if part and size + len(line.text) > WRITE_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(line)
+        size += len(line.text) + 1
+    if part:
+        yield part
 
 
 def _metadata_only(config_map: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from app.engine.history import Run, completed, valid_phase, without_stale_lock
 from app.kube.errors import NotFound
-from app.kube.resources import EXECUTIONS
+from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS
 from app.models.base import ApiModel
 from app.models.execution import DRPlanExecution
 from app.models.phases import PlanPhase
@@ -72,7 +72,9 @@ class PlanReconciler:
         stored = self._services.plans.get(*key)
         if stored is None:
             return None
-        report = judge(DRPlan, stored, lambda plan: check_plan(plan, self._workflows(plan)))
+        plan = _decoded(DRPlan, stored)
+        workflows = {} if plan is None else await self._workflows(plan)
+        report = judge(DRPlan, stored, lambda plan: check_plan(plan, workflows))
         namespace, name = key
 
         async def change(plan: DRPlan) -> DRPlanStatus | None:
@@ -80,20 +82,31 @@ class PlanReconciler:
                 return None
             return self._judged(await self._unlocked(plan.status, namespace), plan, report)
 
+        if plan is None:
+            await self._declare_unreadable(stored, report)
+            return None
         if self._is_current(stored, report):
             return None
         await change_plan_status(self._services, namespace, name, change)
         return None
 
-    def _workflows(self, plan: DRPlan) -> dict[Key, DRWorkflow | None]:
+    async def _workflows(self, plan: DRPlan) -> dict[Key, DRWorkflow | None]:
+        """Return the workflows of a plan. That one does not exist is never the word of the cache alone."""
         found: dict[Key, DRWorkflow | None] = {}
         for key in workflow_keys(plan):
-            stored = self._services.workflows.get(*key)
+            stored = self._services.workflows.get(*key) or await self._read_workflow(key)
             if stored is None:
                 found[key] = None
             elif (workflow := _decoded(DRWorkflow, stored)) is not None:
                 found[key] = workflow
         return found
+
+    async def _read_workflow(self, key: Key) -> dict[str, Any] | None:
+        namespace, name = key
+        try:
+            return await self._services.kube.get(WORKFLOWS, name, namespace=namespace)
+        except NotFound:
+            return None
 
     def _is_current(self, stored: dict[str, Any], report: Report) -> bool:
         """Tell from the cache whether there is nothing to write, so that an unchanged plan costs no request."""
@@ -106,6 +119,24 @@ class PlanReconciler:
             if holder is None or DRPlanExecution.from_wire(holder).phase.is_final:
                 return False
         return self._judged(plan.status, plan, report) == plan.status
+
+    async def _declare_unreadable(self, stored: dict[str, Any], report: Report) -> None:
+        """Say Invalid on a plan that does not decode, and leave the rest of its status as it is."""
+        status = stored.get("status") or {}
+        generation = int(stored["metadata"].get("generation", 0))
+        if status.get("phase") == PlanPhase.INVALID and status.get("observedGeneration") == generation:
+            return
+        [condition] = ready_condition((), report, "Plan", generation, self._services.now())
+        patch = {
+            "metadata": {"resourceVersion": stored["metadata"]["resourceVersion"]},
+            "status": {
+                "phase": PlanPhase.INVALID.value,
+                "conditions": [condition.to_wire()],
+                "observedGeneration": generation,
+            },
+        }
+        namespace, name = stored["metadata"]["namespace"], stored["metadata"]["name"]
+        await self._services.kube.patch(PLANS, name, patch, namespace=namespace, subresource="status")
 
     async def _unlocked(self, status: DRPlanStatus, namespace: str) -> DRPlanStatus:
         return await settled_lock(self._services, status, namespace)
