@@ -95,13 +95,19 @@ def ended_record(plan: DRPlanStatus, uid: str) -> ExecutionRecord | None:
     return next((record for record in plan.execution_history if record.uid == uid and _ended(record)), None)
 
 
-def without_stale_lock(plan: DRPlanStatus) -> DRPlanStatus:
-    """Return the plan's status without its lock, whose execution is gone and left nothing to record."""
+def without_stale_lock(plan: DRPlanStatus, at: datetime) -> DRPlanStatus:
+    """Return the plan's status without its lock, whose execution was seen to be gone at `at`."""
     held = plan.current_execution
     if held is None:
         return plan
     history = tuple(
-        record.model_copy(update={"phase": Phase.CANCELLED.value, "message": "The execution is gone"})
+        record.model_copy(
+            update={
+                "phase": Phase.CANCELLED.value,
+                "completion_time": record.completion_time or at,
+                "message": "The execution is gone",
+            }
+        )
         if _same(record, held.uid, held.name) and not _ended(record)
         else record
         for record in plan.execution_history

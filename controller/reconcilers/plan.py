@@ -36,7 +36,7 @@ async def settled_lock(services: Services, status: DRPlanStatus, namespace: str)
         return status
     holder = await read_holder(services, held, namespace)
     if holder is None:
-        return without_stale_lock(status)
+        return without_stale_lock(status, services.now())
     if holder.phase.is_final:
         run = Run.of(holder, target_uid=await mark_target(services, holder, await revert_snapshot(services, holder)))
         sound = status.model_copy(update={"current_execution": held.model_copy(update={"uid": holder.metadata.uid})})

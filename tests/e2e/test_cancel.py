@@ -184,3 +184,21 @@ def test_of_a_revert(drplan: Installation) -> None:
         "made": f"Rolled back: deleted resource ConfigMap {ns}/made",
     }
     assert len(drplan.site.calls(f"/{ns}/off")) == 1
+
+
+def test_action_that_times_out_after_the_cancel_is_recorded_as_it_ended(drplan: Installation) -> None:
+    path = f"/{drplan.namespace}/slow"
+    drplan.site.hold(path)
+    actions = [
+        http_action("slow", drplan.site.url + path, timeout="3s", retryPolicy={"interval": "10ms"}),
+        http_action("next", f"{drplan.site.url}/{drplan.namespace}/next"),
+    ]
+    create(drplan, workflow("w", actions), plan("p", [stage("s", "w")]), execution("e", "p"))
+    drplan.site.wait_for(path)
+    cancel(drplan, "e")
+    status = drplan.wait_phase("e", "Cancelled")
+    drplan.site.let_go(path)
+    assert phases_of(status) == {"slow": "Failed", "next": "Skipped"}
+    assert action_of(status, "slow")["message"].startswith("timed out after 3s")
+    assert len(drplan.site.calls(path)) == 1
+    check_summary(status)

@@ -258,3 +258,49 @@ def test_revert_runs_with_the_parameters_of_its_target_and_its_own_on_top(drplan
     create(drplan, revert("r", "p", "e", params=[_param("c", value="of-revert")]))
     drplan.wait_phase("r", "Succeeded")
     assert _bodies(drplan) == ["first", "first of-run of-revert rollback r ok"]
+
+
+def test_object_is_chosen_among_several(drplan: Installation) -> None:
+    ns = drplan.namespace
+    for name, value in (("zz-first", "one"), ("aa-second", "two")):
+        labelled = config_map(name, {"v": value})
+        labelled["metadata"]["labels"] = {"app": "settings"}
+        create(drplan, labelled)
+        if name == "zz-first":
+            made = drplan.get("cm", name)["metadata"]["creationTimestamp"]
+            drplan.wait(lambda made=made: _now(drplan) > made)
+    ref = {"apiVersion": "v1", "kind": "ConfigMap", "namespace": ns, "jsonPath": "{.data.v}"}
+    params = [
+        _param(
+            select.lower(), valueFrom={"manifestRef": {**ref, "labelSelector": "app=$(params.app)", "select": select}}
+        )
+        for select in ("First", "Last")
+    ]
+    body = "$(params.first) $(params.last)"
+    create(
+        drplan,
+        workflow("w", [_echo(drplan, body)]),
+        plan("p", [stage("s", "w")], globalParams=[_param("app", value="settings")]),
+        execution("e", "p", params=params),
+    )
+    drplan.wait_phase("e", "Succeeded")
+    assert _bodies(drplan) == ["one two"]
+    for select, app, text in (
+        ("Single", "settings", "expected single match, got 2"),
+        ("Last", "none", f'no resource found for /v1, Resource=configmaps/{ns}/ (selector="app=none")'),
+    ):
+        source = {"manifestRef": {**ref, "labelSelector": f"app={app}", "select": select}}
+        given = [_param("first", valueFrom=source), _param("last", value="x")]
+        drplan.wait_unlocked("p")
+        create(drplan, execution(app, "p", params=given))
+        assert (
+            drplan.wait_phase(app, "Failed")["message"]
+            == f'resolving execution params: resolving param "first": {text}'
+        )
+
+
+def _now(drplan: Installation) -> str:
+    """The API server's time, as it writes it."""
+    probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "clock"}}
+    path = f"/api/v1/namespaces/{drplan.namespace}/configmaps?dryRun=All"
+    return str(drplan.cluster.api.request("POST", path, probe)["metadata"]["creationTimestamp"])

@@ -69,8 +69,8 @@ class PlanMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.running is not None)
     @rule()
     def it_is_removed_by_force(self) -> None:
-        self.plan = without_stale_lock(self.plan)
-        assert without_stale_lock(self.plan) is self.plan
+        self.plan = without_stale_lock(self.plan, after(60))
+        assert without_stale_lock(self.plan, after(60)) is self.plan
         self.running = None
 
     @rule(name=NAMES, phase=st.sampled_from([Phase.FAILED, Phase.CANCELLED]))

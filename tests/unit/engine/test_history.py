@@ -119,7 +119,7 @@ def test_h3_a_deleted_running_execution_leaves_a_cancelled_record_and_a_free_loc
 
 def test_h4_a_record_outlives_its_execution() -> None:
     plan = done(READY, execute(1))
-    assert without_stale_lock(plan) == plan
+    assert without_stale_lock(plan, after(60)) == plan
 
 
 def test_h5_ten_records_are_kept() -> None:
@@ -204,10 +204,11 @@ def test_an_end_that_was_recorded_but_never_written_gives_way_to_the_run_after_a
 
 
 def test_a_lock_whose_execution_is_gone_is_released_and_its_record_ended() -> None:
-    plan = without_stale_lock(with_lock(done(READY, execute(1)), execute(2)))
+    plan = without_stale_lock(with_lock(done(READY, execute(1)), execute(2)), after(60))
     assert plan.current_execution is None
     assert records(plan) == [("execute-2", "Execute", "Cancelled"), ("execute-1", "Execute", "Succeeded")]
     assert plan.execution_history[0].message == "The execution is gone"
+    assert plan.execution_history[0].completion_time == after(60), "when that was seen"
 
 
 # Records and locks of the Go operator have no uid.
@@ -223,7 +224,7 @@ GO = DRPlanStatus(
 
 
 def test_a_lock_without_uid_whose_execution_is_gone_is_released() -> None:
-    plan = without_stale_lock(GO)
+    plan = without_stale_lock(GO, after(60))
     assert plan.current_execution is None
     assert records(plan) == [("execute-1", "Execute", "Cancelled"), ("execute-0", "Execute", "Canceled")]
 
