@@ -237,3 +237,25 @@ def test_a_stage_ends_at_once_when_no_condition_holds_and_the_next_one_begins() 
     assert player.running == ["b"]
     assert (player.stage("one").phase, player.stage("one").message) == (Phase.SUCCEEDED, "All workflows skipped")
     assert open_stages(player.definition, player.status) == [1]
+
+
+def test_what_a_stop_keeps_back_is_not_looked_at_any_more() -> None:
+    player = Player(definition_of(stage("one", flow("a")), stage("two", flow(http("b", when="nonsense")))))
+    player.play(failing="a")
+    assert player.action("b").message == 'Not started: stage "one" failed (failurePolicy Stop)'
+    assert player.stage("two").phase is Phase.SKIPPED
+
+
+def test_only_the_first_of_two_failures_known_beforehand_is_one() -> None:
+    workflow = flow("a", http("b", "a", when="nonsense"), http("c", "a", when="nonsense"))
+    player = Player(definition_of(stage("one", workflow)))
+    player.play()
+    assert phases(player.status) == {"a": "Succeeded", "b": "Failed", "c": "Skipped"}
+    assert player.action("c").message == 'Not started: action "b" failed (failurePolicy FailFast)'
+
+
+def test_conditions_of_a_workflow_are_looked_at_when_its_turn_has_come() -> None:
+    player = Player(definition_of(stage("one", flow("a"), flow(http("b", when='mode == "delete"')))))
+    assert phases(player.status) == {"a": "Running", "b": "Pending"}
+    player.end("a")
+    assert phases(player.status) == {"a": "Succeeded", "b": "Skipped"}
