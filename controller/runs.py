@@ -71,6 +71,7 @@ class Runs:
         except* ExecutionGone:
             log.warning("execution was removed while it ran", execution=execution.metadata.key)
             self._services.journal.forget(run.uid)
+            await self._remove_snapshot(run)
         except* (JournalClosed, Deposed):
             raise
         except* Exception as group:
@@ -84,6 +85,13 @@ class Runs:
             metrics.runs_in_flight.set(len(self._runs))
         if not self._draining:
             self._requeue(key, delay)
+
+    async def _remove_snapshot(self, run: Run) -> None:
+        """Remove what belongs to a run whose execution went without its finalizer; the next leader sweeps up."""
+        try:
+            await self._services.snapshots.delete(run.uid)
+        except KubeError as error:
+            log.warning("snapshot stays until the next leader starts", uid=run.uid, error=str(error))
 
     async def _complete(self, run: Run, execution: DRPlanExecution) -> None:
         backoff = Backoff(initial=0.1, maximum=10.0)
