@@ -189,7 +189,7 @@ def test_results_committed_and_no_status_written(drplan: Crashing) -> None:
 
 def test_time_of_a_retry_survives(drplan: Crashing) -> None:
     drplan.site.script(drplan.path("b"), Answer(503), Answer(200))
-    prepare(drplan, drplan.http("b", retryPolicy={"limit": 2, "interval": "9s", "backoffMultiplier": "1.0"}))
+    prepare(drplan, drplan.http("b", retryPolicy={"limit": 2, "interval": "12s", "backoffMultiplier": "1.0"}))
     failed = drplan.entry("AttemptFailed", "e", 0, 0, 1)
     rule = drplan.killed_after(failed)
     drplan.create(execution("e", "p"))
@@ -253,3 +253,29 @@ def test_running_execution_deleted_while_the_controller_is_down(drplan: Crashing
     assert drplan.calls() == {"a": 2}
     assert drplan.stored_for(uid) == []
     assert "currentExecution" not in drplan.plan_status("p")
+
+
+def test_time_out_that_passed_while_the_controller_was_down(drplan: Crashing) -> None:
+    """What was made is found and counts; a call whose answer nobody saw is not sent again after its time."""
+    drplan.create(
+        workflow("made", [config_map_action("b", "marker", drplan.namespace, timeout="2s")]),
+        workflow("sent", [drplan.http("c", timeout="2s")]),
+        plan("p", [stage("s", "made")]),
+        plan("q", [stage("s", "sent")]),
+    )
+    drplan.site.hold(drplan.path("c"))
+    drplan.create(execution("f", "q"))
+    drplan.site.wait_for(drplan.path("c"))
+    rule = drplan.killed_after(request_to("POST", f"/{drplan.namespace}/configmaps"))
+    drplan.create(execution("e", "p"))
+    drplan.crash(rule)
+    late = datetime.now(UTC).timestamp() + 2
+    marker = drplan.uid("cm", "marker")
+    drplan.site.let_go(drplan.path("c"))
+    drplan.wait(lambda: datetime.now(UTC).timestamp() > late)
+    drplan.restart()
+    status = drplan.ended("e")
+    assert action(status, "b")["outputs"]["resourceRef"]["uid"] == marker == drplan.uid("cm", "marker")
+    status = drplan.ended("f", "Failed", plan="q")
+    assert action(status, "c")["message"].startswith("timed out after 2s")
+    assert drplan.calls() == {"c": 1}

@@ -237,3 +237,17 @@ def test_standby_takes_over_from_a_controller_that_shuts_down(drplan: Crashing, 
     assert drplan.controller.wait(10.0) == 0, drplan.controller.last_lines()
     drplan.ended("e")
     assert drplan.calls() == {"a": 1, "c": 1, "d": 1}
+
+
+@pytest.mark.parametrize("write", ["PUT", "POST"])
+def test_crash_while_the_journal_is_claimed(drplan: Crashing, write: str) -> None:
+    drplan.site.hold(drplan.path("c"))
+    create(drplan)
+    drplan.site.wait_for(drplan.path("c"))
+    drplan.controller.kill9()
+    drplan.site.let_go(drplan.path("c"))
+    drplan.restart()
+    drplan.crash(drplan.killed_after(lambda r: r.method == write and r.writes_journal))
+    drplan.restart()
+    drplan.ended("e")
+    assert drplan.calls() == {"a": 1, "c": 2, "d": 1}
