@@ -206,15 +206,11 @@ def wire_of(status: DRPlanExecutionStatus) -> dict[str, Any]:
 
     An execution that never began has nothing to count.
     """
-    return shrink(summarize(status) if status.stage_statuses else status, size_of).to_wire()
+    whole = summarize(status) if status.stage_statuses else status
+    wire = whole.to_wire()
+    return wire if len(orjson.dumps(wire)) <= STATUS_LIMIT else shrink(whole, size_of).to_wire()
 
 
 def size_of(status: DRPlanExecutionStatus) -> int:
-    """Return the bytes that the status's JSON has."""
-    workflows = [workflow for stage in status.stage_statuses for workflow in stage.workflow_executions]
-    actions = sum(len(workflow.action_statuses) for workflow in workflows)
-    params = len(status.resolved_params) + sum(len(workflow.resolved_params) for workflow in workflows)
-    # far below the limit even if every message, body and value were full: not worth encoding twice
-    if actions * 3 * 1024 + params * 1280 < STATUS_LIMIT:
-        return 0
+    """Return the bytes that the status's JSON has; escapes make texts up to six times as long."""
     return len(orjson.dumps(status.to_wire()))
