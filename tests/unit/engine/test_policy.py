@@ -239,8 +239,11 @@ def test_a_stage_ends_at_once_when_no_condition_holds_and_the_next_one_begins() 
     assert open_stages(player.definition, player.status) == [1]
 
 
-def test_what_a_stop_keeps_back_is_not_looked_at_any_more() -> None:
-    player = Player(definition_of(stage("one", flow("a")), stage("two", flow(http("b", when="nonsense")))))
+@pytest.mark.parametrize("when", ["", "nonsense"], ids=["fails when it runs", "fails beforehand"])
+def test_what_a_stop_keeps_back_is_not_looked_at_any_more(when: str) -> None:
+    player = Player(
+        definition_of(stage("one", flow(http("a", when=when))), stage("two", flow(http("b", when="nonsense"))))
+    )
     player.play(failing="a")
     assert player.action("b").message == 'Not started: stage "one" failed (failurePolicy Stop)'
     assert player.stage("two").phase is Phase.SKIPPED
