@@ -14,7 +14,8 @@ from app.runtime.logging import get_logger
 from app.runtime.tasks import TaskOwner
 from controller.journal import Entry
 from controller.queue import Key, WorkQueue
-from controller.reconcilers.execution import BY_TARGET, ExecutionReconciler, cancel_message_of
+from controller.reconcilers.execution import BY_TARGET, ExecutionReconciler
+from controller.reconcilers.execution_state import cancel_message_of
 from controller.reconcilers.plan import PlanReconciler
 from controller.reconcilers.workflow import WorkflowReconciler
 from controller.runs import Runs

@@ -10,28 +10,34 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.engine.abandon import abandoned
-from app.engine.build import execute_definition
 from app.engine.definition import RunDefinition
 from app.engine.fold import IllegalEventError, end_run, fold, initial_status
 from app.engine.history import Run as PlanRun
 from app.engine.history import ended_record, holds_lock, with_lock
 from app.engine.notes import started
-from app.engine.revert import revert_definition
 from app.engine.texts import EXECUTION_CANCELED
 from app.kube.errors import ApiError, Conflict, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
 from app.models.base import API_VERSION
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
-from app.models.names import CANCEL_ANNOTATION, FINALIZER, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
-from app.models.phases import Operation, Phase, PlanPhase
+from app.models.names import FINALIZER, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
+from app.models.phases import Phase, PlanPhase
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
-from app.rules.execution import already_running, known_invalid
+from app.rules.execution import known_invalid
 from app.runtime.logging import get_logger
 from controller.completion import announce_end, complete, count_end, record_unstarted, revert_snapshot
 from controller.metadata import missing_metadata, restored_from_backup, without_finalizer, without_resume
 from controller.plan_status import PlanUnreadableError, change_plan_status, problems_of, read_plan
 from controller.queue import Key
+from controller.reconcilers.execution_state import (
+    DELETED,
+    LockHeldError,
+    cancel_message,
+    definition_of,
+    demand_lock,
+    is_unsettled,
+)
 from controller.reconcilers.plan import settled_lock
 from controller.runner import Run, doubtful
 from controller.runs import Runs
@@ -44,13 +50,8 @@ log = get_logger(__name__)
 
 VALIDATION_PATIENCE = timedelta(seconds=60)
 """How long an execution waits for its plan to be validated (decision P2)."""
-DELETED = "Execution deleted while running"
 BY_TARGET = "target"
 """Index of unfinished Reverts by `namespace/name` of the execution they take back."""
-
-
-class LockHeldError(Exception):
-    """The plan belongs to another execution."""
 
 
 class ExecutionReconciler:
@@ -98,7 +99,7 @@ class ExecutionReconciler:
 
     async def _complete_if_owed(self, execution: DRPlanExecution) -> None:
         plan = self._services.plans.get(execution.metadata.namespace, execution.spec.plan_ref)
-        if plan is None or not _is_unsettled(plan.get("status") or {}, execution):
+        if plan is None or not is_unsettled(plan.get("status") or {}, execution):
             return
         execution = await self._whole(execution)
         await complete(self._services, execution, await revert_snapshot(self._services, execution))
@@ -242,7 +243,7 @@ class ExecutionReconciler:
     async def _demand_free(self, plan: DRPlan, execution: DRPlanExecution) -> None:
         """Refuse early, before a snapshot is stored, when the plan belongs to another run."""
         status = await settled_lock(self._services, plan.status, plan.metadata.namespace)
-        _demand_lock(status, execution)
+        demand_lock(status, execution)
 
     async def _lock(self, execution: DRPlanExecution) -> None:
         """Take the plan's lock and write the history record, by compare-and-swap. Raises `LockHeldError`."""
@@ -251,7 +252,7 @@ class ExecutionReconciler:
             if holds_lock(plan.status, execution.metadata.uid):
                 return None
             status = await settled_lock(self._services, plan.status, plan.metadata.namespace)
-            _demand_lock(status, execution)
+            demand_lock(status, execution)
             return with_lock(status, PlanRun.of(execution))
 
         plan = await change_plan_status(self._services, execution.metadata.namespace, execution.spec.plan_ref, change)
@@ -367,46 +368,6 @@ class ExecutionReconciler:
             return None
         self._services.executions.remember(written)
         return written
-
-
-def cancel_message(execution: DRPlanExecution) -> str:
-    """Return why an execution is to be cancelled; empty when it is not."""
-    if execution.metadata.deletion_timestamp is not None:
-        return DELETED
-    if execution.metadata.annotations.get(CANCEL_ANNOTATION) == "true":
-        return EXECUTION_CANCELED
-    return ""
-
-
-def cancel_message_of(metadata: Mapping[str, Any]) -> str:
-    """The same from the metadata of a stored object."""
-    if "deletionTimestamp" in metadata:
-        return DELETED
-    return EXECUTION_CANCELED if (metadata.get("annotations") or {}).get(CANCEL_ANNOTATION) == "true" else ""
-
-
-def definition_of(snapshot: Snapshot) -> RunDefinition:
-    """Return what the run of a snapshot does."""
-    return revert_definition(snapshot) if snapshot.operation is Operation.REVERT else execute_definition(snapshot)
-
-
-def _demand_lock(status: DRPlanStatus, execution: DRPlanExecution) -> None:
-    held = status.current_execution
-    if held is not None and held.uid != execution.metadata.uid:
-        namespace = held.namespace or execution.metadata.namespace
-        raise LockHeldError(already_running(execution.spec.plan_ref, namespace, held.name))
-
-
-def _is_unsettled(plan_status: Mapping[str, Any], execution: DRPlanExecution) -> bool:
-    """Tell whether the plan still counts an execution that has ended as its owner, or as unfinished."""
-    held = plan_status.get("currentExecution") or {}
-    uid, name = execution.metadata.uid, execution.metadata.name
-    if held.get("uid") == uid or (not held.get("uid") and held.get("name") == name):
-        return True
-    return any(
-        record.get("uid") == uid and record.get("phase") in (Phase.PENDING, Phase.RUNNING, "")
-        for record in plan_status.get("executionHistory") or ()
-    )
 
 
 def _note_arguments(definition: RunDefinition) -> tuple[Any, str, str]:
