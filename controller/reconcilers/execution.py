@@ -311,6 +311,8 @@ class ExecutionReconciler:
     def _begin(
         self, snapshot: Snapshot, definition: RunDefinition, status: DRPlanExecutionStatus, stored: dict[str, Any]
     ) -> None:
+        if status.phase is not None and status.phase.is_final:
+            announce_end(self._services, stored, definition.operation, status)
         run = Run(self._services, snapshot, definition, status, stored, in_doubt=doubtful(status))
         self._runs.start(run, DRPlanExecution.from_wire(stored))
 

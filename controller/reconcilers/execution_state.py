@@ -45,6 +45,7 @@ def definition_of(snapshot: Snapshot) -> RunDefinition:
 
 
 def demand_lock(status: DRPlanStatus, execution: DRPlanExecution) -> None:
+    """Raise `LockHeldError` when the plan belongs to another execution."""
     held = status.current_execution
     if held is not None and held.uid != execution.metadata.uid:
         namespace = held.namespace or execution.metadata.namespace
