@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.support import action_of, create, merge, names, remove, stage_of
+from tests.e2e.support import action_of, create, events_of, merge, names, remove, stage_of
 from tests.support.installation import (
     Installation,
     actions_of,
@@ -75,6 +75,8 @@ def test_stops_at_the_first_failure_and_a_second_revert_continues(drplan: Instal
     assert used["a"]["phase"] == "Skipped"
     check_summary(first)
     assert all(drplan.exists("cm", name) for name in ("a1", "b1"))
+    failed = ("Warning", "RevertFailed", f"Revert failed: {first['message']}")
+    drplan.wait(lambda: failed in events_of(drplan, "r1"), message="no event tells that the Revert failed")
 
     drplan.wait_unlocked("p")
     target = drplan.status("e")

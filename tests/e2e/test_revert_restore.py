@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tests.e2e.support import action_of, config_map, create, merge
+from tests.e2e.support import action_of, config_map, create, merge, stage_of
 from tests.support.installation import (
     Installation,
     check_summary,
     config_map_action,
     execution,
     http_action,
+    phases_of,
     plan,
     revert,
     stage,
@@ -186,3 +187,43 @@ def test_deleting_the_target_in_mid_revert_harms_nothing(drplan: Installation) -
     drplan.site.let_go(f"/{ns}/off")
     drplan.wait_phase("r", "Succeeded")
     assert not drplan.exists("cm", "made")
+
+
+def test_graph_and_parallel_stage_are_taken_back_one_by_one_in_reverse(drplan: Installation) -> None:
+    """Whatever ran at the same time before: the way back is one action after the other, the last one first."""
+    ns, url = drplan.namespace, f"{drplan.site.url}/{drplan.namespace}"
+
+    def act(name: str, **more: object) -> dict[str, object]:
+        return http_action(name, f"{url}/{name}", rollback={"http": {"url": f"{url}/undo-{name}"}}, **more)
+
+    graph = [act("root"), act("left", dependsOn=["root"]), act("right", dependsOn=["root"])]
+    skipped = act("skipped", dependsOn=["root"], when="mode == upgrade")
+    create(
+        drplan,
+        workflow("graph", [*graph, skipped]),
+        workflow("a", [act("a")]),
+        workflow("b", [act("b")]),
+        plan("p", [stage("one", "graph"), stage("two", "a", "b", parallel=True)]),
+        execution("e", "p", mode="Install"),
+    )
+    drplan.wait_phase("e", "Succeeded")
+    drplan.site.hold(f"/{ns}/undo-b")
+    create(drplan, revert("r", "p", "e"))
+    drplan.site.wait_for(f"/{ns}/undo-b")
+    drplan.wait(lambda: phases_of(drplan.status("r")).get("b") == "Running")
+    during = phases_of(drplan.status("r"))
+    assert {name: phase for name, phase in during.items() if phase != "Pending"} == {"b": "Running"}
+    drplan.site.let_go(f"/{ns}/undo-b")
+    status = drplan.wait_phase("r", "Succeeded")
+    assert list(phases_of(status)) == ["b", "a", "skipped", "right", "left", "root"]
+    assert action_of(status, "skipped")["message"] == "Original action phase was Skipped, skipped rollback"
+    assert [call.path.rpartition("/")[2] for call in drplan.site.calls(prefix=f"/{ns}/undo-")] == [
+        f"undo-{name}" for name in ("b", "a", "right", "left", "root")
+    ]
+    assert status["message"] == (
+        "Plan reverted successfully: 2 stage(s) rolled back, 5 action(s) rolled back, 0 stage(s) skipped"
+    )
+    used = stage_of(status, "one")["workflowExecutions"][0]
+    assert used["progress"] == "3/4 actions rolled back"
+    assert stage_of(status, "two")["message"] == "Stage reverted successfully: 2 workflow(s) rolled back"
+    check_summary(status)
