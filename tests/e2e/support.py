@@ -10,7 +10,6 @@ from tests.support.installation import API, Installation
 from tests.support.site import Call
 
 NO_RETRY = {"limit": 0}
-RETRY_POLICY = {"interval": "200ms", "backoffMultiplier": "1.0"}
 CANCEL = "dr.bkbcs.tencent.com/cancel"
 CLUSTERNET = "apps.clusternet.io/v1alpha1"
 _PLURALS = {
@@ -105,12 +104,6 @@ def action_of(status: Mapping[str, Any], name: str) -> dict[str, Any]:
     ]
     assert isinstance(found, dict)
     return found
-
-
-def is_running(drplan: Installation, execution: str, action: str) -> bool:
-    """Whether the stored status says that an action runs."""
-    status = drplan.status(execution)
-    return bool(status.get("stageStatuses")) and action_of(status, action)["phase"] == "Running"
 
 
 def events_of(drplan: Installation, execution: str) -> list[tuple[str, str, str]]:
