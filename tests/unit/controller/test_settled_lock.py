@@ -1,5 +1,6 @@
 """Letting go of the lock of a Revert that has ended: what it took back is marked before the lock is gone."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from app.models.snapshot import Snapshot, StageRun, Target, WorkflowRun
 from controller.reconcilers.plan import settled_lock
 from controller.services import Services
 
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ACTION = {"name": "a", "type": "HTTP", "phase": "Succeeded"}
 USE = {"workflowRef": {"name": "w", "namespace": "ns"}, "phase": "Succeeded", "actionStatuses": [ACTION]}
 DONE = {"phase": "Succeeded", "stageStatuses": [{"name": "s", "phase": "Succeeded", "workflowExecutions": [USE]}]}
@@ -59,7 +61,8 @@ def _services(kube: FakeKube) -> Services:
         return snapshot if uid == "uid-undo" else None
 
     caches = SimpleNamespace(remember=lambda obj: None)
-    return cast(Services, SimpleNamespace(kube=kube, executions=caches, snapshots=SimpleNamespace(load=load)))
+    snapshots = SimpleNamespace(load=load)
+    return cast(Services, SimpleNamespace(kube=kube, executions=caches, snapshots=snapshots, now=lambda: NOW))
 
 
 async def test_target_of_an_ended_revert_is_marked_before_its_lock_is_gone() -> None:
