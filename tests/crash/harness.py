@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from app.models.phases import Phase, may_follow
+from devcluster.api import RequestError
 from devcluster.services import ServiceProcess
 from tests.support import proxy as requests
 from tests.support.cluster import Cluster
@@ -92,6 +93,20 @@ class Crashing(Installation):
         """The uid of an object."""
         return str(self.get(kind, name)["metadata"]["uid"])
 
+    def exists(self, kind: str, name: str) -> bool:
+        """Whether an object exists; by the API itself, without kubectl's start-up time."""
+        try:
+            self.get(kind, name)
+        except RequestError as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
+
+    def remove(self, name: str) -> None:
+        """Delete an execution, without waiting until it is gone."""
+        self.delete(f"/apis/{API}/namespaces/{self.namespace}/drplanexecutions/{name}")
+
     def create(self, *objects: Mapping[str, Any]) -> None:
         """Create objects by POST, without kubectl's start-up time."""
         plurals = {"DRWorkflow": "drworkflows", "DRPlan": "drplans", "DRPlanExecution": "drplanexecutions"}
@@ -99,12 +114,6 @@ class Crashing(Installation):
             root = f"/apis/{API}" if obj["kind"] in plurals else "/api/v1"
             plural = plurals.get(obj["kind"], "configmaps")
             self.cluster.api.request("POST", f"{root}/namespaces/{self.namespace}/{plural}", dict(obj))
-
-    def annotate(self, name: str, **annotations: str | None) -> None:
-        """Change annotations of an execution; `_` in a key stands for `/`. None removes."""
-        path = f"/apis/{API}/namespaces/{self.namespace}/drplanexecutions/{name}"
-        keys = {key.replace("_", "/"): value for key, value in annotations.items()}
-        self.merge(path, {"metadata": {"annotations": keys}})
 
     def cancel(self, name: str, value: str | None = "true") -> None:
         """Put the annotation that cancels on an execution, or remove it."""

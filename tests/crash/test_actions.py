@@ -243,7 +243,7 @@ def test_running_execution_deleted_while_the_controller_is_down(drplan: Crashing
     drplan.site.wait_for(drplan.path("a"))
     drplan.controller.kill9()
     uid = drplan.uid("drpe", "e")
-    drplan.kubectl("delete", "drpe", "e", "--wait=false")
+    drplan.remove("e")
     drplan.site.let_go(drplan.path("a"))
     drplan.restart()
     drplan.wait(lambda: not drplan.exists("drpe", "e"), 40.0, "the execution is still there")

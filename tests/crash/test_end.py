@@ -144,7 +144,7 @@ def test_crash_while_an_execution_is_removed(drplan: Crashing, moment: str) -> N
             rule = drplan.killed_before(takes_finalizer_off)
         case _:
             rule = drplan.killed_after(takes_finalizer_off)
-    drplan.kubectl("delete", "drpe", "e", "--wait=false")
+    drplan.remove("e")
     drplan.crash(rule)
     assert drplan.exists("drpe", "e") == (moment != "finalizer gone")
     drplan.restart()

@@ -85,7 +85,7 @@ def test_target_deleted_while_the_controller_is_down(drplan: Crashing) -> None:
     rule = drplan.killed_after(drplan.entry("ActionStarted", "r", 0, 0, 0))
     drplan.create(revert("r", "p", "e"))
     drplan.crash(rule)
-    drplan.kubectl("delete", "drpe", "e", "--wait=false")
+    drplan.remove("e")
     drplan.restart()
     drplan.ended("r")
     drplan.wait(lambda: not drplan.exists("drpe", "e"), 30.0)
