@@ -55,7 +55,7 @@ def test_large_parameter_is_used_whole_and_shown_short(drplan: Installation) -> 
 
 
 def test_many_long_answers_fit_into_one_status(drplan: Installation) -> None:
-    """A control character takes six bytes in JSON, so these answers are more than a status holds: they are shortened."""
+    """A control character takes six bytes in JSON, so these answers are more than a status holds: they are cut."""
     ns, count = drplan.namespace, 220
     drplan.site.script(f"/{ns}/x", Answer(body="\x01" * 1000))
     members = [f"w{number}" for number in range(11)]
