@@ -156,7 +156,8 @@ def _settle_action(
     keeps_back: str,
 ) -> ActionStatus:
     action = actions[index]
-    blocker = blocking_action(definition, actions, index)
+    # a cancel is the cause itself, also where it kept back what this one depends on
+    blocker = "" if keeps_back == texts.CANCELED_BY_USER else blocking_action(definition, actions, index)
     reason = texts.dependency_failed("action", blocker) if blocker else keeps_back
     if reason:
         return ended(action, Phase.SKIPPED, reason, at)

@@ -8,7 +8,7 @@ import pytest
 
 from devcluster import ControlPlane, start_controller
 from tests.support.cluster import CRDS, Cluster
-from tests.support.installation import FAST_LEASE, Installation
+from tests.support.installation import Installation
 from tests.support.site import Site
 
 
@@ -17,7 +17,7 @@ def unguarded_cluster() -> Iterator[Cluster]:
     """The controller alone: it has to hold its own against whatever is stored."""
     with ControlPlane("minimal") as plane:
         plane.api.install_crds(CRDS)
-        start_controller(plane, arguments=FAST_LEASE)
+        start_controller(plane)
         yield Cluster(plane)
 
 
