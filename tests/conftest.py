@@ -1,9 +1,16 @@
 """Fixtures for all tests: a real control plane, started on first use."""
 
 import asyncio
+import os
 
 import pytest
 from _pytest.nodeid import NodeId
+from hypothesis import settings
+
+# the same examples in every run, so that a failure is about the change; a busy machine is no finding
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("long", deadline=None, derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 pytest_plugins = ["tests.support.cluster", "tests.support.installation"]
 

@@ -11,10 +11,6 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from hypothesis import settings
-
-settings.register_profile("untimed", deadline=None)  # a busy machine is no finding
-settings.load_profile("untimed")
 
 ORACLE_SOURCE = Path(__file__).parents[2] / "go" / "oracle"
 

