@@ -17,7 +17,7 @@ from tests.support.installation import (
     stage,
     workflow,
 )
-from tests.support.proxy import JOURNAL, hold, refuse
+from tests.support.proxy import JOURNAL, Answer, Forward, Rule, hold, refuse
 
 
 def held_run(drplan: Crashing) -> None:
@@ -159,6 +159,39 @@ def test_crash_after_a_status_was_refused_in_mid_run(drplan: Crashing) -> None:
     assert drplan.calls() == {"a": 1, "b": 2, "c": 1}
 
 
+def test_run_that_breaks_off_is_taken_up_from_what_the_journal_holds(drplan: Crashing) -> None:
+    """An answer that makes no sense ends the run, not the process; a and b are known to the journal alone."""
+    drplan.create(
+        workflow(
+            "w",
+            [drplan.http("a"), config_map_action("b", "marker", drplan.namespace), drplan.http("c"), drplan.http("d")],
+        ),
+        plan("p", [stage("s", "w")]),
+    )
+    pid = drplan.controller.pid
+
+    async def nonsense(rule: Rule, forward: Forward) -> Answer:
+        await rule.held()
+        rule.done()
+        return Answer(200, {"Content-Type": "application/json"}, b'{"kind": "DRPlanExecution"}')
+
+    later = drplan.execution_status("e", lambda status: status.get("journalSequence", 0) > 0)
+    rule = drplan.proxy.on(later, nonsense)
+    drplan.site.hold(drplan.path("c"))
+    drplan.create(execution("e", "p"))
+    drplan.site.wait_for(drplan.path("c"))
+    assert drplan.status("e").get("journalSequence", 0) == 0
+    marker = drplan.uid("cm", "marker")
+    rule.release()
+    drplan.wait(lambda: "run broke off" in drplan.controller.log.read_text(), 20.0)
+    drplan.site.let_go(drplan.path("c"))
+    status = drplan.ended("e")
+    assert phases_of(status) == {"a": "Succeeded", "b": "Succeeded", "c": "Succeeded", "d": "Succeeded"}
+    assert drplan.calls() == {"a": 1, "c": 2, "d": 1}
+    assert drplan.uid("cm", "marker") == marker
+    assert (drplan.controller.running, drplan.controller.pid) == (True, pid)
+
+
 def test_sweep_at_start_removes_strays_only(drplan: Crashing) -> None:
     drplan.create(
         workflow("w", [config_map_action("b", "marker", drplan.namespace)]),
@@ -179,8 +212,7 @@ def test_sweep_at_start_removes_strays_only(drplan: Crashing) -> None:
         drplan.cluster.api.request("POST", f"/api/v1/namespaces/{OWN}/configmaps", body)
     drplan.controller.kill9()
     drplan.restart()
-    for stray in strays:
-        drplan.wait(lambda stray=stray: drplan.stored_for(stray) == [], 30.0, "a stray is left")
+    drplan.wait(lambda: not any(map(drplan.stored_for, strays)), 30.0, "a stray is left")
     assert drplan.stored_for(uid) == [f"drplan-snapshot-{uid}"]
     drplan.create(revert("r", "p", "e"))
     drplan.ended("r")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from devcluster.services import ServiceProcess
 from tests.crash.conftest import Rig
 from tests.crash.harness import Crashing, key_of
-from tests.support.installation import config_map_action, execution, phases_of, plan, stage, workflow
+from tests.support.installation import FAST_LEASE, config_map_action, execution, phases_of, plan, stage, workflow
 from tests.support.proxy import Answer, Forward, Rule, hold
 
 ALL_SUCCEEDED = {"a": "Succeeded", "b": "Succeeded", "c": "Succeeded", "d": "Succeeded"}
@@ -36,20 +37,34 @@ def second(rig: Rig, drplan: Crashing) -> Iterator[ServiceProcess]:
     process.kill9()
 
 
+@contextmanager
+def replaced(rig: Rig, drplan: Crashing, name: str, *arguments: str) -> Iterator[Crashing]:
+    """drplan with a controller of other settings in the place of the usual one."""
+    rig.controller.kill9()
+    drplan.free_lease()
+    drplan.controller = rig.start(name, *arguments)
+    yield drplan
+    rig.proxy.clear()
+    drplan.controller.kill9()
+    drplan.free_lease()
+
+
+@pytest.fixture
+def hasty(rig: Rig, drplan: Crashing) -> Iterator[Crashing]:
+    """drplan with a controller whose lease is soon lost."""
+    with replaced(rig, drplan, "hasty", *FAST_LEASE) as crashing:
+        yield crashing
+
+
 @pytest.fixture
 def patient(rig: Rig, drplan: Crashing) -> Iterator[Crashing]:
     """drplan with a controller whose lease lasts longer than the API server is away."""
-    rig.controller.kill9()
-    drplan.free_lease()
-    process = rig.start("patient", "--lease-duration=30", "--renew-deadline=25", "--retry-period=1")
-    drplan.controller = process
-    yield drplan
-    rig.proxy.clear()
-    process.kill9()
-    drplan.free_lease()
+    with replaced(rig, drplan, "patient", "--lease-duration=40", "--renew-deadline=35", "--retry-period=1") as crashing:
+        yield crashing
 
 
-def test_stopped_leader_wakes_up_deposed(drplan: Crashing, second: ServiceProcess) -> None:
+def test_stopped_leader_wakes_up_deposed(hasty: Crashing, second: ServiceProcess) -> None:
+    drplan = hasty
     drplan.site.hold(drplan.path("c"))
     drplan.site.hold(drplan.path("d"))
     create(drplan)
@@ -73,8 +88,9 @@ def test_stopped_leader_wakes_up_deposed(drplan: Crashing, second: ServiceProces
 
 
 def test_leader_stopped_while_its_intent_was_committed_does_not_begin_it(
-    drplan: Crashing, second: ServiceProcess
+    hasty: Crashing, second: ServiceProcess
 ) -> None:
+    drplan = hasty
     first = drplan.controller
 
     async def stop(rule: Rule, forward: Forward) -> Answer:
@@ -117,7 +133,8 @@ def test_successor_that_took_over_by_the_journal_alone(drplan: Crashing, second:
     assert calls["c"] <= 2
 
 
-def test_expired_lease_is_taken_without_help(drplan: Crashing) -> None:
+def test_expired_lease_is_taken_without_help(hasty: Crashing) -> None:
+    drplan = hasty
     drplan.site.hold(drplan.path("c"))
     create(drplan)
     drplan.site.wait_for(drplan.path("c"))
@@ -167,7 +184,8 @@ def test_api_server_stopped_in_mid_run(patient: Crashing, rig: Rig) -> None:
     assert drplan.controller.running
 
 
-def test_api_server_away_for_longer_than_the_lease(drplan: Crashing) -> None:
+def test_api_server_away_for_longer_than_the_lease(hasty: Crashing) -> None:
+    drplan = hasty
     drplan.site.hold(drplan.path("c"))
     create(drplan)
     drplan.site.wait_for(drplan.path("c"))

@@ -6,7 +6,7 @@ import random
 
 from tests.crash.harness import Crashing, key_of
 from tests.support.installation import actions_of, config_map_action, execution, plan, stage, workflow
-from tests.support.proxy import Request, after, before, request_to
+from tests.support.proxy import Request, Rule, after, before, request_to
 
 ACTIONS = 60
 KILLS = 8
@@ -37,7 +37,7 @@ def test_eight_random_kills_in_sixty_actions(drplan: Crashing) -> None:
         moment = rand.choice((before, after))
         rules.append(drplan.proxy.on(writes, moment(drplan.controller.kill9), nth=rand.randrange(3, 18)))
 
-    rules: list = []
+    rules: list[Rule] = []
     arm()
     drplan.create(execution("e", "p"))
     for _ in range(KILLS):

@@ -36,7 +36,7 @@ def test_crash_while_the_snapshot_is_written(drplan: Crashing, written: str) -> 
         workflow("w2", [bulky("two", drplan), drplan.http("call")]),
         plan("p", [stage("s", "w1", "w2")]),
     )
-    creates = lambda request: request.method == "POST" and request.path.endswith(f"/{OWN}/configmaps")  # noqa: E731
+    creates = request_to("POST", f"/{OWN}/configmaps")
     rule = drplan.killed_after(
         lambda request: (
             creates(request)

@@ -25,7 +25,7 @@ from aiohttp import web
 from yarl import URL
 
 JOURNAL = "drplan-journal-"
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host"})
 
 
@@ -164,8 +164,9 @@ class Proxy:
             self._thread.join(timeout=5)
             self._loop.close()
 
-    def kubeconfig(self, client: str, token: str, folder: Path) -> Path:
+    def kubeconfig(self, client: str, token: str | None, folder: Path) -> Path:
         """Write the kubeconfig of a client and return its path. `client` is how its requests are known here."""
+        assert token
         config = {
             "apiVersion": "v1",
             "kind": "Config",
