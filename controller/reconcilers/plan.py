@@ -80,7 +80,7 @@ class PlanReconciler:
         async def change(plan: DRPlan) -> DRPlanStatus | None:
             if str(plan.metadata.generation) != str(stored["metadata"].get("generation", 0)):
                 return None
-            return self._judged(await self._unlocked(plan.status, namespace), plan, report)
+            return self._judged(await settled_lock(self._services, plan.status, namespace), plan, report)
 
         if plan is None:
             await self._declare_unreadable(stored, report)
@@ -137,9 +137,6 @@ class PlanReconciler:
         }
         namespace, name = stored["metadata"]["namespace"], stored["metadata"]["name"]
         await self._services.kube.patch(PLANS, name, patch, namespace=namespace, subresource="status")
-
-    async def _unlocked(self, status: DRPlanStatus, namespace: str) -> DRPlanStatus:
-        return await settled_lock(self._services, status, namespace)
 
     def _judged(self, status: DRPlanStatus, plan: DRPlan, report: Report) -> DRPlanStatus:
         generation = plan.metadata.generation
