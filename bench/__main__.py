@@ -1,7 +1,8 @@
 """`make bench`: how long runs take on a real API server, beside the physical floor measured in the same run.
 
 The floor is what the API server itself needs on this machine for one small ConfigMap write and one small status write,
-asked by a bare client. Figures are medians of `--rounds` rounds; nothing here passes or fails.
+asked by a bare client. Figures are medians of `--rounds` rounds; nothing here passes or fails. `--only admission`
+measures the admission service instead, `--only runs` leaves it out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from app.cli.dev_up import crds_folder
 from app.models.base import API_VERSION
+from bench.admission import AdmissionRow, ServiceFigures, measure_admission, print_admission
 from bench.target import Target
 from devcluster import ControlPlane, register_webhooks, start_controller, start_webhook
 
@@ -133,18 +135,39 @@ def main() -> None:
     """Measure and print the table, or JSON with `--json`."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="rounds a case; the median counts (default 3)")
+    parser.add_argument("--only", choices=("runs", "admission"), help="measure just this part")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of an admission round (default 4)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
+    rows: list[Row] = []
+    admission: tuple[list[AdmissionRow], ServiceFigures] | None = None
     with ControlPlane("minimal") as plane, Target().serving() as target:
         plane.api.install_crds(crds_folder())
-        plane.install_clusternet()
-        register_webhooks(plane, start_webhook(plane))
-        start_controller(plane)
-        rows = measure(Bench(plane, target), arguments.rounds)
+        if arguments.only != "runs":
+            admission = measure_admission(plane, rounds=arguments.rounds, seconds=arguments.seconds)
+        if arguments.only != "admission":
+            plane.install_clusternet()
+            register_webhooks(plane, start_webhook(plane))
+            start_controller(plane)
+            rows = measure(Bench(plane, target), arguments.rounds)
     if arguments.json:
-        print(json.dumps({"cores": os.cpu_count(), "rows": [asdict(row) for row in rows]}, indent=2))
+        _print_json(rows, admission)
         return
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, median of {arguments.rounds}")
+    if rows:
+        _print_rows(rows, arguments.rounds)
+    if admission is not None:
+        print_admission(*admission, arguments.rounds)
+
+
+def _print_json(rows: list[Row], admission: tuple[list[AdmissionRow], ServiceFigures] | None) -> None:
+    out: dict[str, Any] = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "rows": [asdict(row) for row in rows]}
+    if admission is not None:
+        out["admission"] = {"rows": [asdict(row) for row in admission[0]], "service": asdict(admission[1])}
+    print(json.dumps(out, indent=2))
+
+
+def _print_rows(rows: list[Row], rounds: int) -> None:
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, median of {rounds}")
     print(f"{'case':<36}{'seconds':>9}{'things':>8}{'ms each':>9}{'x floor':>9}")
     for row in rows:
         print(f"{row.case:<36}{row.seconds:>9.3f}{row.things:>8}{row.per_thing_ms:>9.2f}{row.to_floor:>9.1f}")
