@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -146,10 +147,19 @@ async def _workflows(context: Context, keys: list[tuple[str, str]]) -> Workflows
 async def _unprotected_when_terminating(
     request: Request, context: Context, check: Callable[[Request, Context], Awaitable[Report]]
 ) -> Verdict:
-    """Deletion protection; it does not hold in a terminating namespace, nor for what is being deleted already."""
+    """Deletion protection; it does not hold in a terminating namespace, nor for what is being deleted already.
+
+    So a look-up that fails for good, for want of a right for instance, does not keep a namespace for ever either.
+    """
     if _member(request.old, "metadata").get("deletionTimestamp"):
         return ALLOWED
-    report = await check(request, context)
+    try:
+        report = await check(request, context)
+    except LookupFailedError as failed:
+        with suppress(LookupFailedError):
+            if await context.lookups.terminating(request.namespace):
+                return ALLOWED
+        raise failed
     if not report.ok and await context.lookups.terminating(request.namespace):
         return Verdict(allowed=True, warnings=report.warnings)
     return verdict_of(report)

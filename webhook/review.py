@@ -84,12 +84,19 @@ def parse_review(body: bytes) -> Request:
     if not isinstance(data, dict):
         raise EnvelopeError("the body is not an AdmissionReview: a JSON object is expected")
     try:
-        return _Review.model_validate(data).request
+        return _named(_Review.model_validate(data).request)
     except ValidationError as error:
         wrong = sorted({".".join(map(str, details["loc"])) for details in error.errors()})
         raise EnvelopeError(
             f"the body is not an AdmissionReview of {REVIEW_VERSION}: wrong or missing: {', '.join(wrong)}"
         ) from error
+
+
+def _named(request: Request) -> Request:
+    """The request with the name of its stored object: each review of the deletion of a collection comes without one."""
+    metadata = request.old.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) and not request.name else None
+    return request.model_copy(update={"name": name}) if isinstance(name, str) else request
 
 
 @dataclass(frozen=True, slots=True)

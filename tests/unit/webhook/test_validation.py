@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from app.kube.registrations import validate_path
 from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow_json
-from tests.unit.webhook.client import Admission
+from tests.unit.webhook.client import RESOURCES, Admission, review
 from tests.unit.webhook.fakes import FakeLookups, unavailable
 
 Json = dict[str, Any]
@@ -139,6 +140,28 @@ async def test_protection_does_not_hold_in_a_terminating_namespace() -> None:
         response = await admission.validate("DELETE", None, obj)
         assert response["allowed"] is True
         assert response["warnings"]
+
+
+async def test_a_look_up_that_fails_keeps_no_terminating_namespace() -> None:
+    failing: dict[str, Exception] = {name: unavailable(name) for name in ("plans", "executions_of")}
+    for obj in (workflow_json(), plan_json()):
+        going = Admission(lookups(terminating_namespaces={"default"}, failing=failing))
+        assert (await going.validate("DELETE", None, obj))["allowed"] is True
+        staying = await Admission(lookups(failing=failing)).validate("DELETE", None, obj)
+        assert (staying["allowed"], staying["status"]["code"]) == (False, 503)
+        lost = Admission(lookups(failing={**failing, "terminating": unavailable("namespace")}))
+        assert "connection refused" in (await lost.validate("DELETE", None, obj))["status"]["message"]
+
+
+@pytest.mark.parametrize("kind", ["workflow", "plan"])
+async def test_the_deletion_of_a_collection_is_protected_too(kind: str) -> None:
+    """The API server sends one review an object, without a name: it is in the stored object only."""
+    old = workflow_json() if kind == "workflow" else plan_json()
+    nameless = review("DELETE", None, old)
+    nameless["request"]["name"] = ""
+    path = validate_path(RESOURCES[old["kind"]])
+    response = await Admission(lookups(executions=[execution_json()])).send(path, nameless)
+    assert f"cannot delete {old['kind']} default/{old['metadata']['name']}: " in denied(response)
 
 
 async def test_what_is_deleted_already_is_let_go() -> None:
