@@ -1,0 +1,75 @@
+"""The Helm chart: it renders what the code registers, the API server takes it, and wrong values are refused."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.kube import registrations
+from devcluster import ensure
+from tests.support.cluster import REPOSITORY, Cluster
+
+CHART = REPOSITORY / "charts" / "drplan"
+CONTROLLER = "system:serviceaccount:drplan-system:drplan-controller"
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(ensure("helm")), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def render(*values: str) -> list[dict[str, Any]]:
+    sets = [f"--set={value}" for value in values]
+    answer = helm("template", "drplan", str(CHART), "--namespace=drplan-system", "--kube-version=1.36.0", *sets)
+    assert answer.returncode == 0, answer.stderr
+    return [document for document in yaml.safe_load_all(answer.stdout) if document]
+
+
+def test_lint() -> None:
+    answer = helm("lint", "--strict", str(CHART), "--kube-version=1.36.0")
+    assert answer.returncode == 0, answer.stdout
+
+
+def test_registrations_are_those_of_the_code() -> None:
+    rendered = {item["kind"]: item["webhooks"] for item in render() if "webhooks" in item}
+    client = registrations.service_client("drplan-system", "drplan-webhook", b"")
+    expected = {
+        item["kind"]: item["webhooks"]
+        for item in (
+            registrations.mutating_configuration(client),
+            registrations.validating_configuration(client, controller_user=CONTROLLER),
+        )
+    }
+    for webhooks in expected.values():
+        for webhook in webhooks:
+            del webhook["clientConfig"]["caBundle"]
+    assert rendered == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("crds.install=true", "crds.install is called crds.enabled here"),
+        ("serviceAccount.name=x", "serviceAccount.controllerName"),
+        ("controller.leaderElection=false", "set controller.replicas to 1"),
+        ("webhook.certificate.autoGenerate=false", "webhook.certificate.caBundle is needed"),
+        ("webhook.reviewTimeout=10", "must be less than webhook.timeoutSeconds"),
+    ],
+)
+def test_values_that_cannot_be_used(value: str, hint: str) -> None:
+    answer = helm("template", "drplan", str(CHART), "--kube-version=1.36.0", f"--set={value}")
+    assert answer.returncode != 0
+    assert hint in answer.stderr
+
+
+@pytest.mark.apiserver
+def test_api_server_takes_every_object(cluster: Cluster, tmp_path: Path) -> None:
+    documents = render("networkPolicy.enabled=true", "webhook.autoscaling.enabled=true", "trust.caBundle=x")
+    file = tmp_path / "rendered.yaml"
+    file.write_text(yaml.safe_dump_all(documents))
+    answer = cluster.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", str(file))
+    assert answer.stdout.count("(server dry run)") == len(documents)
