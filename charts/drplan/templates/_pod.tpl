@@ -1,6 +1,6 @@
 {{/*
 The Deployment of one process: (dict "root" $ "component" NAME "values" MAP "account" NAME "replicas" N "grace" N
-"args" LIST "ports" LIST "mounts" LIST "volumes" LIST); replicas nil leaves them to an autoscaler.
+"args" LIST "ports" LIST "mounts" LIST "volumes" LIST); replicas "" leaves them to an autoscaler.
 */}}
 {{- define "drplan.deployment" -}}
 {{- $values := .root.Values -}}
@@ -13,7 +13,7 @@ metadata:
   namespace: {{ .root.Release.Namespace }}
   labels: {{- include "drplan.labels" $selector | nindent 4 }}
 spec:
-  {{- if not (kindIs "invalid" .replicas) }}
+  {{- if ne (toString .replicas) "" }}
   replicas: {{ .replicas }}
   {{- end }}
   strategy:
