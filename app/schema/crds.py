@@ -27,6 +27,8 @@ class Column:
     name: str
     json_path: str
     type: str = "string"
+    wide: bool = False
+    """Only printed with `-o wide`."""
 
 
 _AGE: Final = Column("Age", ".metadata.creationTimestamp", "date")
@@ -88,6 +90,12 @@ KINDS: Final = (
             Column("Progress", ".status.progress"),
             Column("Duration", ".status.duration"),
             _AGE,
+            Column("Mode", ".spec.mode", wide=True),
+            Column("Target", ".spec.revertExecutionRef", wide=True),
+            Column("Reverted-By", ".status.revertedBy", wide=True),
+            Column("Started", ".status.startTime", wide=True),
+            Column("Completed", ".status.completionTime", wide=True),
+            Column("Message", ".status.message", wide=True),
         ),
         selectable=(".spec.planRef", ".status.phase"),
     ),
@@ -122,7 +130,13 @@ def custom_resource_definition(info: KindInfo) -> dict[str, Any]:
         "storage": True,
         "subresources": {"status": {}},
         "additionalPrinterColumns": [
-            {"name": column.name, "type": column.type, "jsonPath": column.json_path} for column in info.columns
+            {
+                "name": column.name,
+                "type": column.type,
+                "jsonPath": column.json_path,
+                **({"priority": 1} if column.wide else {}),
+            }
+            for column in info.columns
         ],
         "schema": {"openAPIV3Schema": without_markers(kind_schema(info))},
     }

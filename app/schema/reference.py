@@ -88,8 +88,10 @@ def api_reference() -> str:
 
 def _kind_section(info: KindInfo, found: Found) -> str:
     schema = kind_schema(info)
-    columns = ", ".join(column.name for column in info.columns)
+    columns = ", ".join(column.name for column in info.columns if not column.wide)
     facts = [f"Resource `{info.plural}`, short name `{info.short_name}`. `kubectl get` prints Name, {columns}."]
+    if wide := ", ".join(column.name for column in info.columns if column.wide):
+        facts.append(f"With `-o wide` also {wide}.")
     if info.selectable:
         fields = " and ".join(f"`{path.lstrip('.')}`" for path in info.selectable)
         facts.append(f"Field selectors: {fields}.")

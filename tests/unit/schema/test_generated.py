@@ -79,12 +79,20 @@ def test_names_columns_and_selectors() -> None:
         "DRPlanExecution": "drplanexecutions.dr.bkbcs.tencent.com",
     }
     versions = {kind: crd["spec"]["versions"][0] for kind, crd in crds.items()}
-    columns = {kind: [column["name"] for column in v["additionalPrinterColumns"]] for kind, v in versions.items()}
-    assert columns == {
+    columns = {kind: v["additionalPrinterColumns"] for kind, v in versions.items()}
+    assert {kind: [column["name"] for column in c if not column.get("priority")] for kind, c in columns.items()} == {
         "DRWorkflow": ["Phase", "Actions", "Age"],
         "DRPlan": ["Phase", "Last", "Current", "Age"],
         "DRPlanExecution": ["Plan", "Operation", "Phase", "Progress", "Duration", "Age"],
     }
+    assert [column["name"] for column in columns["DRPlanExecution"] if column.get("priority")] == [
+        "Mode",
+        "Target",
+        "Reverted-By",
+        "Started",
+        "Completed",
+        "Message",
+    ]
     assert versions["DRPlanExecution"]["selectableFields"] == [
         {"jsonPath": ".spec.planRef"},
         {"jsonPath": ".status.phase"},
