@@ -14,7 +14,7 @@ from app.kube.errors import ApiError, Conflict, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
 from app.models.base import API_VERSION
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
-from app.models.phases import Operation
+from app.models.phases import Operation, Phase
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
 from app.runtime import metrics
@@ -92,9 +92,19 @@ def count_end(operation: Operation, status: DRPlanExecutionStatus) -> None:
     if status.phase is None:
         return
     metrics.executions_total.labels(operation=operation.value, phase=status.phase.value).inc()
+    if operation is Operation.REVERT:
+        metrics.rollbacks_total.labels(status.phase.value, _rollback_reason(status)).inc()
     if status.start_time is not None and status.completion_time is not None:
         seconds = (status.completion_time - status.start_time).total_seconds()
         metrics.execution_duration_seconds.labels(operation=operation.value).observe(max(seconds, 0.0))
+
+
+def _rollback_reason(status: DRPlanExecutionStatus) -> str:
+    """Return why a Revert failed (decision R9): before it touched anything, or on the way; else its phase."""
+    if status.phase is not Phase.FAILED:
+        return str(status.phase)
+    named = [c.reason for c in status.conditions if c.type == "Failed" and c.reason in metrics.ROLLBACK_REASONS]
+    return named[0] if named else "RollbackPartialFailed" if status.stage_statuses else "RollbackPreconditionFailed"
 
 
 def announce_end(

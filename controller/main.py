@@ -14,6 +14,7 @@ from app.kube.errors import KubeError
 from app.kube.events import EventRecorder
 from app.kube.lease import LeaderLease, LeaseLost
 from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS
+from app.runtime import metrics
 from app.runtime.health import Health
 from app.runtime.http_client import HttpSender
 from app.runtime.logging import get_logger, setup_logging
@@ -21,6 +22,7 @@ from app.runtime.settings import ControllerSettings
 from app.runtime.tasks import TaskOwner
 from app.service.server import PortError, serve_probes
 from controller.actions.registry import build_registry
+from controller.execution_gauges import ExecutionGauges
 from controller.journal import DamagedSegmentError, Deposed, Journal, JournalClosed
 from controller.leader import lead, without_details
 from controller.services import Services
@@ -76,7 +78,9 @@ async def _run(settings: ControllerSettings) -> int:
             },
         )
         _listen_for_signals(process.stop)
+        gauges = ExecutionGauges(process.caches[EXECUTIONS.plural])
         async with TaskOwner("controller") as owner:
+            metrics.REGISTRY.register(gauges)
             serve_probes(owner, settings, _health(process))
             for plural, cache in process.caches.items():
                 owner.spawn(f"cache/{plural}", cache.run())
@@ -118,6 +122,7 @@ async def _guarded_lead(process: _Process) -> int:
         if process.settings.leader_elect:
             await process.lease.lead(lambda: _work(process))
         else:
+            metrics.leader.set(1)
             await _work(process)
     except* (LeaseLost, Deposed, JournalClosed) as group:
         log.error("this process no longer leads and ends", error=", ".join(_texts(group)))

@@ -17,7 +17,7 @@ from app.engine import notes
 from app.engine.conditions import cancel_requested
 from app.engine.decide import Start, conclude, decide
 from app.engine.definition import Address, RunDefinition
-from app.engine.events import ActionFinished, ActionStarted, CancelRequested, Event, RunResumed, RunSuspended
+from app.engine.events import ActionStarted, CancelRequested, Event, RunResumed, RunSuspended
 from app.engine.fold import fold
 from app.engine.outcome import Failed, Outcome
 from app.engine.tree import running_actions
@@ -27,6 +27,7 @@ from app.models.phases import Phase
 from app.models.snapshot import Snapshot
 from app.runtime import metrics
 from app.runtime.logging import get_logger
+from controller import observer
 from controller.effects import attempt
 from controller.journal import Entry
 from controller.services import Services
@@ -146,6 +147,7 @@ class Run:
         sequence = self.status.journal_sequence
         entries = [self._entry(sequence + number, event) for number, event in enumerate(events, start=1)]
         await self._services.journal.append(entries)
+        observer.count(self.definition, events, status)
         self._suspend_after_long_doubt()
         self._adopt(status.model_copy(update={"journal_sequence": sequence + len(events)}))
         self._committed += [(start, False) for start in starts]
@@ -180,8 +182,6 @@ class Run:
             event = conclude(self.definition, status, address, outcome, now, jitter=random.random())  # noqa: S311
             events.append(event)
             status = fold(self.definition, status, event)
-            if isinstance(event, ActionFinished) and event.phase is Phase.FAILED:
-                metrics.action_failures_total.labels(type=self.definition.action(address).type).inc()
         if self._suspension and status.phase is Phase.RUNNING and not cancel_requested(status):
             events.append(RunSuspended(now, self._suspension))
             status = fold(self.definition, status, events[-1])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from app.kube.errors import KubeError
 from app.models.execution import DRPlanExecution
+from app.models.phases import Operation
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff, TaskOwner
@@ -42,8 +43,13 @@ class Runs:
         if self._draining:
             run.drain()
         self._runs[run.uid] = run
-        metrics.runs_in_flight.set(len(self._runs))
+        self._show_number()
         self._tasks[run.uid] = self._owner.spawn(f"run/{execution.metadata.key}", self._drive(run, execution))
+
+    def _show_number(self) -> None:
+        for operation in Operation:
+            number = sum(run.snapshot.operation is operation for run in self._runs.values())
+            metrics.runs_in_flight.labels(operation).set(number)
 
     async def drain(self, grace: float) -> None:
         """Start nothing more, give what is under way `grace` seconds, leave the rest recorded as started."""
@@ -76,13 +82,14 @@ class Runs:
             raise
         except* Exception as group:
             delay = CRASH_DELAY
+            metrics.run_crashes_total.inc()
             log.error(
                 "run broke off, it is taken up again", execution=execution.metadata.key, exc_info=group, delay=delay
             )
         finally:
             self._runs.pop(run.uid, None)
             self._tasks.pop(run.uid, None)
-            metrics.runs_in_flight.set(len(self._runs))
+            self._show_number()
         if not self._draining:
             self._requeue(key, delay)
 

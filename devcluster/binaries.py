@@ -42,8 +42,8 @@ __all__ = ["PROFILES", "BinaryError", "Profile", "ensure", "ensure_kwok_stages",
 def ensure(name: str) -> Path:
     """The binary of a tool, built when it is nowhere.
 
-    ``KUBEBUILDER_ASSETS`` wins where it holds the binary. kubectl and helm are taken from PATH where they are
-    installed, since any recent one will do.
+    ``KUBEBUILDER_ASSETS`` wins where it holds the binary. kubectl, helm and promtool are taken from PATH where they
+    are installed, since any recent one will do.
 
     Raises:
         BinaryError: unknown tool, Go missing, or a failed build.
@@ -56,7 +56,7 @@ def ensure(name: str) -> Path:
         candidate = Path(assets) / name
         if os.access(candidate, os.X_OK):
             return candidate
-    if name in ("kubectl", "helm"):
+    if name in ("kubectl", "helm", "promtool"):
         installed = shutil.which(name)
         if installed is not None:
             return Path(installed)

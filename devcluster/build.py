@@ -134,7 +134,8 @@ def build(tool: Tool) -> Path:
         for stale in target.parent.glob("*.tmp"):
             stale.unlink()
         temporary = target.with_name(f"{tool.name}.{os.getpid()}.tmp")
-        command = [go, "build", "-trimpath", "-p", "2", "-ldflags", tool.link_flags, "-o", str(temporary), tool.package]
+        command = [go, "build", "-trimpath", "-p", "2", "-tags", tool.tags, "-ldflags", tool.link_flags]
+        command += ["-o", str(temporary), tool.package]
         started = time.monotonic()
         try:
             with tempfile.TemporaryFile() as log:

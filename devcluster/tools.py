@@ -26,6 +26,8 @@ class Tool:
     """Go packages whose gitVersion, gitMajor and gitMinor are set at link time."""
     minutes: float = 1.0
     """About how long a first build takes on two cores; for the progress line only."""
+    tags: str = ""
+    """Build tags, separated by commas."""
 
     @property
     def directory(self) -> Path:
@@ -70,8 +72,17 @@ KUBE_SCHEDULER = _kubernetes("kube-scheduler", 1)
 KUBECTL = _kubernetes("kubectl", 1)
 KWOK = Tool("kwok", "kwok", "sigs.k8s.io/kwok", "sigs.k8s.io/kwok/cmd/kwok", minutes=2)
 HELM = Tool("helm", "helm", "helm.sh/helm/v3", "helm.sh/helm/v3/cmd/helm", minutes=4)
+PROMTOOL = Tool(
+    "promtool",
+    "promtool",
+    "github.com/prometheus/prometheus",
+    "github.com/prometheus/prometheus/cmd/promtool",
+    tags="remove_all_sd",  # the clients of two dozen clouds, which rules and queries do not need
+    minutes=3,
+)
 
 TOOLS = {
-    tool.name: tool for tool in (ETCD, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER, KUBECTL, KWOK, HELM)
+    tool.name: tool
+    for tool in (ETCD, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER, KUBECTL, KWOK, HELM, PROMTOOL)
 }
 """Every tool by name."""

@@ -1,13 +1,22 @@
 """All metrics of drplan, in one registry.
 
-One process is one registry, so there is no multiprocess mode. Labels are kinds, types, phases and reasons;
-names of objects never are, because their number has no bound. All durations are seconds.
+One process is one registry, so there is no multiprocess mode. Labels are kinds, types, phases, reasons and ids of
+rules; names of objects never are, because their number has no bound. Durations are seconds. Where the values of a
+label are known, every combination exists from the start, so that `rate` and `increase` see the first event.
+
+Which page shows what: metrics of the one process are left out of the other's page (`Component`), where they would
+say zero for ever.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
 from importlib.metadata import version
+from itertools import product
 from platform import python_version
+from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,137 +27,256 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
-    generate_latest,
+    disable_created_metrics,
 )
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import Metric
+
+from app.models.actions import ActionType
+from app.models.phases import Operation, Phase
+
+disable_created_metrics()
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 """The registry that `/metrics` shows."""
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-"""Content type of what `render` returns."""
+COMMIT_VARIABLE = "DRPLAN_COMMIT"
+"""Environment variable, set by the image's build, with the commit that it was built from."""
 
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
+
+class Component(StrEnum):
+    """A process with a page of its own."""
+
+    CONTROLLER = "controller"
+    WEBHOOK = "webhook"
+
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """Beginnings of the names that only the other process fills."""
+        return _OF_WEBHOOK if self is Component.CONTROLLER else _OF_CONTROLLER
+
+
+_OF_WEBHOOK = ("drplan_admission_", "drplan_certificate", "drplan_api_")
+_OF_CONTROLLER = (
+    "drplan_action_",
+    "drplan_execution",
+    "drplan_journal_",
+    "drplan_last_",
+    "drplan_leader",
+    "drplan_oldest_",
+    "drplan_queue_",
+    "drplan_reconcile_",
+    "drplan_rollbacks",
+    "drplan_run",
+    "drplan_status_",
+    "drplan_stored_",
+)
+
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _RUN_BUCKETS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
+_ACTION_BUCKETS = (0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 _LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
-executions_total = Counter(
+_OPERATIONS = tuple(Operation)
+_ENDS = (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED)
+_TYPES = tuple(ActionType)
+_CONTROLLERS = ("drplan", "drplanexecution", "drworkflow")
+_KINDS = ("DRPlan", "DRPlanExecution", "DRWorkflow")
+_ADMISSION_OPERATIONS = ("CREATE", "UPDATE", "DELETE")
+
+ROLLBACK_REASONS = ("RollbackPartialFailed", "RollbackPreconditionFailed", "RollbackHealthCheckFailed")
+"""Why a Revert failed (decision R9)."""
+
+OPEN: tuple[str, ...] = ()
+"""Stands for the values of a label that are not all known beforehand."""
+
+W = TypeVar("W", bound=MetricWrapperBase)
+
+
+def _preset(metric: W, labels: dict[str, tuple[str, ...]]) -> W:
+    """Make every combination of known label values appear, with the value 0."""
+    if labels and all(labels.values()):
+        for values in product(*labels.values()):
+            metric.labels(*values)
+    return metric
+
+
+def _counter(name: str, text: str, **labels: tuple[str, ...]) -> Counter:
+    return _preset(Counter(name, text, list(labels), registry=REGISTRY), labels)
+
+
+def _gauge(name: str, text: str, **labels: tuple[str, ...]) -> Gauge:
+    return _preset(Gauge(name, text, list(labels), registry=REGISTRY), labels)
+
+
+def _histogram(name: str, text: str, buckets: Sequence[float], **labels: tuple[str, ...]) -> Histogram:
+    return _preset(Histogram(name, text, list(labels), buckets=buckets, registry=REGISTRY), labels)
+
+
+executions_total = _counter(
     "drplan_executions_total",
     "Executions that reached a terminal phase.",
-    ["operation", "phase"],
-    registry=REGISTRY,
+    operation=_OPERATIONS,
+    phase=_ENDS,
 )
-execution_duration_seconds = Histogram(
+execution_duration_seconds = _histogram(
     "drplan_execution_duration_seconds",
     "Time from the start of an execution to its terminal phase.",
-    ["operation"],
-    buckets=_RUN_BUCKETS,
-    registry=REGISTRY,
+    _RUN_BUCKETS,
+    operation=_OPERATIONS,
 )
-action_failures_total = Counter(
-    "drplan_action_failures_total", "Actions that ended Failed.", ["type"], registry=REGISTRY
+rollbacks_total = _counter(
+    "drplan_rollbacks_total",
+    "Reverts that reached a terminal phase; reason is the phase again, or why it is Failed: "
+    "RollbackPreconditionFailed (nothing was touched), RollbackPartialFailed, RollbackHealthCheckFailed.",
+    result=OPEN,
+    reason=OPEN,
 )
-runs_in_flight = Gauge("drplan_runs_in_flight", "Executions that are running now.", registry=REGISTRY)
+for _result, _reasons in (("Succeeded", ("Succeeded",)), ("Cancelled", ("Cancelled",)), ("Failed", ROLLBACK_REASONS)):
+    for _reason in _reasons:
+        rollbacks_total.labels(_result, _reason)
 
-reconcile_total = Counter(
+action_duration_seconds = _histogram(
+    "drplan_action_duration_seconds",
+    "Time from the first start of an action to its end, retries and their pauses included.",
+    _ACTION_BUCKETS,
+    type=_TYPES,
+    phase=(Phase.SUCCEEDED, Phase.FAILED),
+)
+action_attempts_total = _counter(
+    "drplan_action_attempts_total", "Attempts of actions and of their rollbacks that were begun.", type=_TYPES
+)
+action_retries_total = _counter("drplan_action_retries_total", "Attempts that repeat one that failed.", type=_TYPES)
+action_failures_total = _counter("drplan_action_failures_total", "Actions that ended Failed.", type=_TYPES)
+
+runs_in_flight = _gauge("drplan_runs_in_flight", "Executions that this process is running now.", operation=_OPERATIONS)
+run_crashes_total = _counter(
+    "drplan_run_crashes_total", "Runs that broke off by an unforeseen error and were taken up again."
+)
+
+reconcile_total = _counter(
     "drplan_reconcile_total",
-    "Reconciliations by result (success, error, crash, requeue_after).",
-    ["controller", "result"],
-    registry=REGISTRY,
+    "Reconciliations by result.",
+    controller=_CONTROLLERS,
+    result=("success", "error", "crash", "requeue_after"),
 )
-reconcile_duration_seconds = Histogram(
-    "drplan_reconcile_duration_seconds",
-    "Time one reconciliation took.",
-    ["controller"],
-    buckets=_REQUEST_BUCKETS,
-    registry=REGISTRY,
+reconcile_duration_seconds = _histogram(
+    "drplan_reconcile_duration_seconds", "Time one reconciliation took.", _REQUEST_BUCKETS, controller=_CONTROLLERS
 )
-queue_depth = Gauge("drplan_queue_depth", "Keys waiting to be reconciled.", ["controller"], registry=REGISTRY)
+queue_depth = _gauge("drplan_queue_depth", "Keys waiting to be reconciled.", controller=_CONTROLLERS)
+journal_writes_total = _counter(
+    "drplan_journal_writes_total",
+    "Writes of journal segments by result; all but ok are tried again.",
+    result=("ok", "conflict", "not_found", "refused", "unavailable"),
+)
+journal_bytes_total = _counter("drplan_journal_bytes_total", "Bytes written to journal segments.")
+journal_write_seconds = _histogram("drplan_journal_write_seconds", "Time one journal write took.", _REQUEST_BUCKETS)
+journal_segments = _gauge("drplan_journal_segments", "Journal segments that exist.")
 
-journal_writes_total = Counter(
-    "drplan_journal_writes_total", "Writes of journal segments by result.", ["result"], registry=REGISTRY
+status_writes_total = _counter(
+    "drplan_status_writes_total",
+    "Writes of the statuses of runs by result; all but ok are tried again.",
+    result=("ok", "conflict", "refused", "unavailable"),
 )
-journal_bytes_total = Counter("drplan_journal_bytes_total", "Bytes written to journal segments.", registry=REGISTRY)
-journal_write_seconds = Histogram(
-    "drplan_journal_write_seconds",
-    "Time one journal write took.",
-    buckets=_REQUEST_BUCKETS,
-    registry=REGISTRY,
-)
-journal_segments = Gauge("drplan_journal_segments", "Journal segments that exist.", registry=REGISTRY)
-
-status_writes_total = Counter(
-    "drplan_status_writes_total", "Writes of execution statuses by result.", ["result"], registry=REGISTRY
-)
-status_write_seconds = Histogram(
-    "drplan_status_write_seconds",
-    "Time one status write took.",
-    buckets=_REQUEST_BUCKETS,
-    registry=REGISTRY,
+status_write_seconds = _histogram(
+    "drplan_status_write_seconds", "Time one write of a run's status took.", _REQUEST_BUCKETS
 )
 
-leader = Gauge("drplan_leader", "1 while this process holds the leader lease.", registry=REGISTRY)
-watch_age_seconds = Gauge(
+leader = _gauge("drplan_leader", "1 while this process holds the leader lease.")
+watch_age_seconds = _gauge(
     "drplan_watch_age_seconds",
     "Seconds since the last line of a watch; bookmarks keep it under about 75.",
-    ["resource"],
-    registry=REGISTRY,
+    resource=OPEN,
 )
-loop_iterations_total = Counter(
-    "drplan_loop_iterations_total", "Iterations of the named loops of this process.", ["loop"], registry=REGISTRY
+loop_iterations_total = _counter(
+    "drplan_loop_iterations_total", "Iterations of the named loops of this process.", loop=OPEN
 )
-event_loop_lag_seconds = Histogram(
-    "drplan_event_loop_lag_seconds",
-    "How late the event loop served a timer.",
-    buckets=_LAG_BUCKETS,
-    registry=REGISTRY,
+event_loop_lag_seconds = _histogram(
+    "drplan_event_loop_lag_seconds", "How late the event loop served a timer that is due twice a second.", _LAG_BUCKETS
 )
-events_dropped_total = Counter(
+events_dropped_total = _counter(
     "drplan_events_dropped_total",
-    "Kubernetes Events that were not written, by reason.",
-    ["reason"],
-    registry=REGISTRY,
+    "Kubernetes Events that were not written, by reason; ordinary: beyond the first 50 of a run's actions.",
+    reason=(
+        "ordinary",
+        "queue_full",
+        "shutdown",
+        "unavailable",
+        "forbidden",
+        "namespace_gone",
+        "namespace_terminating",
+        "rejected",
+    ),
 )
 
-admission_requests_total = Counter(
+admission_requests_total = _counter(
     "drplan_admission_requests_total",
-    "Admission reviews answered.",
-    ["kind", "operation", "allowed"],
-    registry=REGISTRY,
+    "Admission reviews answered; allowed is true, false, overloaded (429) or malformed (no review).",
+    kind=OPEN,
+    operation=OPEN,
+    allowed=OPEN,
 )
-admission_duration_seconds = Histogram(
+for _kind, _operation, _allowed in product(_KINDS, _ADMISSION_OPERATIONS, ("true", "false")):
+    admission_requests_total.labels(_kind, _operation, _allowed)
+for _kind, _allowed in product(_KINDS, ("overloaded", "malformed")):
+    admission_requests_total.labels(_kind, "other", _allowed)
+admission_duration_seconds = _histogram(
     "drplan_admission_duration_seconds",
     "Time one admission review took.",
-    ["kind", "operation"],
-    buckets=_REQUEST_BUCKETS,
-    registry=REGISTRY,
+    _REQUEST_BUCKETS,
+    kind=_KINDS,
+    operation=_ADMISSION_OPERATIONS,
 )
-
-kube_requests_total = Counter(
+kube_requests_total = _counter(
     "drplan_kube_requests_total",
     "Requests to the API server; code is the HTTP status, or `unavailable` when there was no answer.",
-    ["verb", "resource", "code"],
-    registry=REGISTRY,
+    verb=OPEN,
+    resource=OPEN,
+    code=OPEN,
 )
-kube_request_seconds = Histogram(
+kube_request_seconds = _histogram(
     "drplan_kube_request_seconds",
     "Time a request to the API server took (watches are not timed).",
-    ["verb"],
-    buckets=_REQUEST_BUCKETS,
-    registry=REGISTRY,
+    _REQUEST_BUCKETS,
+    verb=OPEN,
 )
-
-build_info = Info("drplan_build", "Version of drplan and of Python.", registry=REGISTRY)
+build_info = Info("drplan_build", "Version of drplan, the commit it was built from, and Python.", registry=REGISTRY)
 
 
 def publish_build_info() -> None:
     """Show the versions of drplan and Python in `drplan_build_info`."""
-    build_info.info({"version": version("drplan"), "python": python_version()})
+    commit = os.environ.get(COMMIT_VARIABLE, "") or "unknown"
+    build_info.info({"version": version("drplan"), "commit": commit, "python": python_version()})
 
 
-def render() -> bytes:
-    """All metrics in the text format of Prometheus."""
-    return generate_latest(REGISTRY)
+def action_type(name: str) -> str:
+    """`name` as a label: what is no action type, which stored objects may have, becomes `other`."""
+    return name if name in _TYPES else "other"
+
+
+class Page:
+    """What one process shows: the registry without the metrics of the other process."""
+
+    def __init__(self, component: Component | None = None) -> None:
+        self._hidden = component.foreign if component is not None else ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of the page."""
+        metrics: Iterable[Metric] = REGISTRY.collect()
+        for metric in metrics:
+            if not self._hidden or not metric.name.startswith(self._hidden):
+                yield metric
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """Return the page and its content type, in the format that the header `Accept` asks for.
+
+        That is the text format of Prometheus, or OpenMetrics, which has exemplars.
+        """
+        encode: Callable[[Page], bytes]
+        encode, content_type = choose_encoder(accept)
+        return encode(self), content_type

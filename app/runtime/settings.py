@@ -12,11 +12,13 @@ import socket
 import sys
 import uuid
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.runtime.metrics import Component
 
 ENV_PREFIX = "DRPLAN_"
 
@@ -30,6 +32,8 @@ class CommonSettings(BaseSettings):
     """What both processes share."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+    component: ClassVar[Component | None] = None
+    """Whose settings these are."""
 
     kubeconfig: str | None = Field(
         None, description="kubeconfig file; without it KUBECONFIG, the pod's service account, ~/.kube/config"
@@ -43,6 +47,8 @@ class CommonSettings(BaseSettings):
 
 class WebhookSettings(CommonSettings):
     """Settings of the admission service."""
+
+    component = Component.WEBHOOK
 
     webhook_port: Port = Field(9443, description="port of the HTTPS admission paths; 0 takes a free one")
     cert_dir: str | None = Field(
@@ -71,6 +77,8 @@ class WebhookSettings(CommonSettings):
 
 class ControllerSettings(CommonSettings):
     """Settings of the controller."""
+
+    component = Component.CONTROLLER
 
     namespace: str = Field(
         "drplan-system", min_length=1, description="namespace of the lease, the journal and the snapshots"

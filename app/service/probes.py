@@ -12,8 +12,8 @@ from http import HTTPStatus
 import orjson
 from fastapi import FastAPI, Request, Response
 
-from app.runtime import metrics
 from app.runtime.health import CheckResult, Health
+from app.runtime.metrics import Component, Page
 
 
 def new_app(title: str) -> FastAPI:
@@ -40,13 +40,15 @@ def add_probes(app: FastAPI, health: Health) -> None:
         return _answer(request, await health.ready())
 
 
-def metrics_app() -> FastAPI:
-    """`/metrics`."""
+def metrics_app(component: Component | None = None) -> FastAPI:
+    """`/metrics` of one process, in the format that the scraper asks for; of both without `component`."""
     app = new_app("drplan metrics")
+    page = Page(component)
 
     @app.get("/metrics")
-    async def show() -> Response:
-        return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
+    async def show(request: Request) -> Response:
+        content, content_type = page.render(request.headers.get("accept", ""))
+        return Response(content, headers={"Content-Type": content_type})
 
     return app
 

@@ -145,7 +145,9 @@ def serve_probes(owner: TaskOwner, settings: CommonSettings, health: Health) -> 
     servers = [HttpServer(health_app(health), name="health", host=settings.bind_address, port=settings.health_port)]
     if settings.metrics_port:
         servers.append(
-            HttpServer(metrics_app(), name="metrics", host=settings.bind_address, port=settings.metrics_port)
+            HttpServer(
+                metrics_app(settings.component), name="metrics", host=settings.bind_address, port=settings.metrics_port
+            )
         )
     try:
         ports = [server.listen() for server in servers]

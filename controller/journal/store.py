@@ -99,7 +99,7 @@ class SegmentStore:
             try:
                 await (self._post(segment) if is_new else self._put(segment))
             except (Conflict, AlreadyExists, NotFound, ApiUnavailable) as error:
-                metrics.journal_writes_total.labels(result=type(error).__name__).inc()
+                metrics.journal_writes_total.labels(result=_result(error)).inc()
                 if isinstance(error, ApiUnavailable):
                     log.warning("journal write unanswered, reading back", segment=segment.name, error=str(error))
                 if isinstance(error, ApiUnavailable) or (is_new and isinstance(error, NotFound)):
@@ -108,7 +108,7 @@ class SegmentStore:
                 if is_in:
                     return
             except ApiError as error:
-                metrics.journal_writes_total.labels(result=str(error.status)).inc()
+                metrics.journal_writes_total.labels(result="refused").inc()
                 log.error("journal write refused, trying again", segment=segment.name, error=str(error))
                 await asyncio.sleep(backoff.next())
             else:
@@ -180,3 +180,9 @@ class SegmentStore:
     def _take_version(segment: Segment, stored: dict[str, Any]) -> None:
         segment.resource_version = stored["metadata"]["resourceVersion"]
         metrics.journal_bytes_total.inc(segment.size())
+
+
+def _result(error: KubeError) -> str:
+    if isinstance(error, NotFound):
+        return "not_found"
+    return "unavailable" if isinstance(error, ApiUnavailable) else "conflict"

@@ -19,7 +19,12 @@ NAMED = {
     "drplan_journal_segments": (),
     "drplan_status_writes": ("result",),
     "drplan_status_write_seconds": (),
-    "drplan_runs_in_flight": (),
+    "drplan_runs_in_flight": ("operation",),
+    "drplan_run_crashes": (),
+    "drplan_rollbacks": ("result", "reason"),
+    "drplan_action_duration_seconds": ("type", "phase"),
+    "drplan_action_attempts": ("type",),
+    "drplan_action_retries": ("type",),
     "drplan_leader": (),
     "drplan_watch_age_seconds": ("resource",),
     "drplan_loop_iterations": ("loop",),
@@ -48,7 +53,7 @@ def test_names_and_labels() -> None:
 
 def test_counters_end_in_total_on_the_page() -> None:
     metrics.executions_total.labels("Execute", "Succeeded").inc(0)
-    text = metrics.render().decode()
+    text = metrics.Page().render()[0].decode()
     assert 'drplan_executions_total{operation="Execute",phase="Succeeded"}' in text
     assert "process_resident_memory_bytes" in text
 
