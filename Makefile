@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup lint test demo crds docs bench clean lock
+.PHONY: help setup lint test demo crds docs bench fuzz clean lock
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ docs: $(STAMP) ## generate docs/rules.md from the rules
 
 bench: $(STAMP) ## how long runs take, beside the floor measured in the same run
 	$(BIN)/python -m bench
+
+fuzz: $(STAMP) ## spoiled and hostile reviews, new ones in every run
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest tests/unit/webhook/test_malformed.py tests/unit/webhook/test_hostile_sizes.py
 
 clean: ## remove .venv and caches of this checkout (not the binaries in the user cache folder)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .drplan build dist
