@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 
 class Problem(StrEnum):
@@ -35,14 +36,26 @@ class GraphProblem:
     """Position in that node's list of dependencies; None where the problem is not a single entry."""
     path: tuple[str, ...] = ()
     """For a cycle: each name depends on the next, the last is the first again."""
-    hint: str | None = None
-    """For an unknown name: the known one that was probably meant."""
+    unknown: str = ""
+    """The name that nothing has."""
+
+
+_MOST_COMPARED = 200
+_LONGEST_COMPARED = 80
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that `name` is probably a misspelling of."""
-    matches = difflib.get_close_matches(name, [known for known in names if known != name], n=1)
-    return matches[0] if matches else None
+    """The one of `names` that `name` is probably a misspelling of; letter case matters least.
+
+    Compares with the first 200 names of about that length, and no very long ones, because comparing takes time.
+    """
+    if len(name) > _LONGEST_COMPARED:
+        return None
+    near = max(2, len(name) // 2)
+    alike = (known for known in names if known != name and abs(len(known) - len(name)) <= near)
+    lowered = {known.lower(): known for known in islice(alike, _MOST_COMPARED)}
+    matches = difflib.get_close_matches(name.lower(), lowered, n=1)
+    return lowered[matches[0]] if matches else None
 
 
 def dependencies(names: Sequence[str], depends_on: Sequence[Sequence[str]]) -> dict[str, tuple[str, ...]]:
@@ -68,8 +81,7 @@ def check_graph(names: Sequence[str], depends_on: Sequence[Sequence[str]]) -> li
             problems.append(GraphProblem(Problem.SELF, message, index, position))
         elif dep not in first:
             message = f'unknown action "{dep}" in dependsOn of action "{name}"'
-            hint = closest(dep, first)
-            problems.append(GraphProblem(Problem.UNKNOWN, message, index, position, hint=hint))
+            problems.append(GraphProblem(Problem.UNKNOWN, message, index, position, unknown=dep))
     for path, size in _cycles(dependencies(names, depends_on)):
         message = f"cycle detected in action dependsOn graph ({size} actions in cycle): [{' '.join(path)}]"
         problems.append(GraphProblem(Problem.CYCLE, message, first[path[0]], path=path))
@@ -87,8 +99,7 @@ def check_stage_graph(names: Sequence[str], depends_on: Sequence[Sequence[str]])
     for index, position, name, dep in _entries(names, depends_on, trim=False):
         if dep not in known:
             message = f"depends on non-existent stage '{dep}'"
-            hint = closest(dep, names)
-            problems.append(GraphProblem(Problem.UNKNOWN, message, index, position, hint=hint))
+            problems.append(GraphProblem(Problem.UNKNOWN, message, index, position, unknown=dep))
         elif dep == name:
             problems.append(GraphProblem(Problem.SELF, "cannot depend on itself", index, position))
     walked = _walked_cycle(dict(zip(names, depends_on, strict=True)))

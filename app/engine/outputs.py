@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from app.engine.definition import WorkflowDefinition, references
+from app.models.actions import ActionType
 from app.models.execution import ActionOutputs, ActionStatus
 from app.models.phases import Phase
 
@@ -16,20 +17,21 @@ HTTP_FIELDS = ("statusCode", "body")
 OBJECT_FIELDS = ("apiVersion", "kind", "namespace", "name", "uid")
 
 
+def fields_of(type_: ActionType) -> tuple[str, ...]:
+    """Return the fields that an action of a type has once it succeeded."""
+    return HTTP_FIELDS if type_ is ActionType.HTTP else OBJECT_FIELDS
+
+
 def output_fields(outputs: ActionOutputs | None) -> dict[str, str]:
     """Return the fields that templates can name, as text."""
     if outputs is None:
         return {}
     if outputs.http_response is not None:
-        return {"statusCode": str(outputs.http_response.status_code), "body": outputs.http_response.body}
+        response = outputs.http_response
+        return dict(zip(HTTP_FIELDS, (str(response.status_code), response.body), strict=True))
     for ref in references(outputs):
-        return {
-            "apiVersion": ref.api_version,
-            "kind": ref.kind,
-            "namespace": ref.namespace,
-            "name": ref.name,
-            "uid": ref.uid,
-        }
+        values = (ref.api_version, ref.kind, ref.namespace, ref.name, ref.uid)
+        return dict(zip(OBJECT_FIELDS, values, strict=True))
     return {}
 
 

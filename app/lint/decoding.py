@@ -7,14 +7,14 @@ from typing import Any
 from app.lint.given import Checked
 from app.lint.objects import JsonObject, Written
 from app.lint.result import Issue
-from app.lint.schema import Problem, check_name, check_schema, did_you_mean, pruned, schema_of
+from app.lint.schema import Problem, check_name, check_schema, pruned, schema_of
 from app.models.base import ApiModel
 from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
 from app.rules.catalogue import RULES, Severity
 from app.rules.decode import UndecodableError, decode
-from app.rules.findings import Finding, Report
+from app.rules.findings import Finding, Report, did_you_mean
 
 _MODELS: dict[str, type[ApiModel]] = {"DRWorkflow": DRWorkflow, "DRPlan": DRPlan, "DRPlanExecution": DRPlanExecution}
 _READ_METADATA = ("annotations", "finalizers")
@@ -57,6 +57,6 @@ def _as_admitted(written: Written, body: JsonObject, problems: list[Problem]) ->
 def _issue(written: Written, problem: Problem, contract: Finding | None) -> Issue:
     """The problem; in the words of the admission contract where it has any."""
     if contract is not None and problem.rule == "S1":
-        problem = problem._replace(rule=contract.rule, text=contract.message)
+        problem = problem._replace(rule=contract.rule, text=contract.message, hint="")
     text = problem.text + did_you_mean(problem.hint)
     return written.issue(Severity(RULES[problem.rule].severity), Finding(problem.rule, problem.path, text))

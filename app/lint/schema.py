@@ -1,7 +1,6 @@
 """What the API server checks before admission: the structural schema of each kind, and object metadata.
 
-The schemas are those of the CRDs, so nothing is judged here that the API server would judge otherwise. `rollback` is
-schemaless there; only its unknown fields are looked for, because the controller ignores them.
+The schemas are those of the CRDs, so nothing is judged here that the API server would judge otherwise.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from app.engine.graph import closest
-from app.models.actions import Rollback
 from app.rules.decode import shown
+from app.rules.findings import did_you_mean
 from app.schema.crds import KINDS, kind_schema
-from app.schema.structural import Schema, model_schema, node_at
+from app.schema.structural import Schema
 
 _TEXT: Final[Schema] = {"type": "string"}
 _TEXTS: Final[Schema] = {"type": "object", "additionalProperties": _TEXT}
@@ -55,7 +54,6 @@ _WORDS: Final = {
     "object": "an object",
 }
 _DROPPED: Final = "unknown field, the API server drops it"
-_IGNORED: Final = "unknown field, it is ignored"
 
 
 class Problem(NamedTuple):
@@ -73,19 +71,12 @@ class Problem(NamedTuple):
         return self.text + did_you_mean(self.hint)
 
 
-def did_you_mean(hint: str) -> str:
-    """The end of a message that suggests `hint`; empty without one."""
-    return f"; did you mean '{hint}'?" if hint else ""
-
-
 @cache
 def schema_of(kind: str) -> Schema:
     """The schema of a kind without its status, which no user writes."""
     schema = kind_schema(next(info for info in KINDS if info.kind == kind))
     del schema["properties"]["status"]
     schema["properties"]["metadata"] = METADATA
-    if kind == "DRWorkflow":
-        node_at(schema, "spec.actions[].rollback")["$rollback"] = model_schema(Rollback)
     return schema
 
 
@@ -145,10 +136,6 @@ def _members(schema: Schema, value: dict[str, Any], path: str) -> Iterator[Probl
             yield from check_schema(schema["additionalProperties"], member, where)
         elif known:
             yield Problem("S2", where, _DROPPED, _meant(name, known))
-    if "$rollback" in schema:
-        for problem in check_schema(schema["$rollback"], value, path):
-            if problem.rule == "S2":
-                yield problem._replace(text=_IGNORED)
 
 
 def _wrong_type(schema: Schema, value: object) -> str:

@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from datetime import timedelta
 
 from pydantic import ValidationError
 
 from app.engine.durations import parse_duration
 from app.engine.retry import RetryPolicy
-from app.engine.when import WhenError, parse_when
 from app.models.actions import (
     Action,
     ActionBody,
     ActionType,
     ResourceOperation,
+    Rollback,
     block_of,
     operation_of,
     rollback_type,
 )
+from app.models.actions import RetryPolicy as RetryBlock
 from app.rules.blocks import check_block
+from app.rules.conditions import check_when
 from app.rules.decode import member_problems
 from app.rules.findings import Spot
-from app.rules.placeholders import check_placeholders
+from app.rules.order import Order
+from app.rules.placeholders import check_action_placeholders, check_rollback_placeholders
+from app.rules.remember import remembered
+from app.rules.unknown import check_unknown_members
 from app.rules.unsupported import check_cluster_mode, check_hooks, check_wait_ready
 
 NO_ROLLBACK = "no custom rollback defined, will use automatic rollback (delete resource)"
+_DURATIONS = "write a duration such as 90s, 5m or 1h30m"
+_SHORT = 256
 
 
-def check_action(spot: Spot, action: Action, *, finished: Set[str], actions: Set[str]) -> None:
-    """Check one action. `spot` is the action, its prefix `action[i] 'name': `.
-
-    `finished` are the actions whose outputs it may use, `actions` the names of all.
-    """
+def check_action(spot: Spot, order: Order, index: int) -> None:
+    """Check one action of a workflow. `spot` is the action, its prefix `action[i] 'name': `."""
+    action = order.actions[index]
     _check_body(spot, action, action.type)
     _check_rollback_given(spot, action)
-    _check_when(spot, action.when)
+    check_when(spot, order, index)
     check_cluster_mode(spot, action)
     check_hooks(spot, action)
-    check_placeholders(spot, action, action.type, finished=finished, actions=actions)
-    _check_rollback(spot, action, actions)
+    check_action_placeholders(spot, order, index)
+    _check_rollback(spot, action, order)
 
 
 def _check_body(spot: Spot, body: ActionBody, type_: ActionType) -> None:
@@ -51,38 +55,41 @@ def _check_body(spot: Spot, body: ActionBody, type_: ActionType) -> None:
 
 def _check_timeout(spot: Spot, timeout: str | None) -> None:
     """Rule W25."""
-    if not timeout:
-        return
+    problem = _timeout_problem(timeout) if timeout else ""
+    if problem:
+        spot.error("W25", f"invalid timeout {timeout}: {problem}", "timeout", found=timeout or "", runnable=True)
+
+
+@remembered(_SHORT)
+def _timeout_problem(timeout: str) -> str:
     try:
-        why = "timeout must be positive" if parse_duration(timeout) <= timedelta(0) else ""
+        return "" if parse_duration(timeout) > timedelta(0) else "timeout must be positive"
     except ValueError as error:
-        why = f"{error} (write a duration such as 90s, 5m or 1h30m)"
-    if why:
-        spot.error("W25", f"invalid timeout {timeout}: {why}", "timeout", found=timeout, runnable=True)
+        return f"{error} ({_DURATIONS})"
 
 
 def _check_retry(spot: Spot, body: ActionBody) -> None:
     """Rule W26."""
     policy = body.retry_policy
-    if policy is None:
-        return
+    if policy is not None:
+        for member, text in _retry_problems(policy.interval or "", policy.backoff_multiplier or ""):
+            spot.error("W26", f"invalid retry policy: {text}", f"retryPolicy.{member}")
+
+
+@remembered(_SHORT)
+def _retry_problems(interval: str, multiplier: str) -> tuple[tuple[str, str], ...]:
+    """The members that cannot be used, each with the reason."""
     parts = {
-        "interval": policy.model_copy(update={"backoff_multiplier": None}),
-        "backoffMultiplier": policy.model_copy(update={"interval": None}),
+        "interval": (RetryBlock(interval=interval), f" ({_DURATIONS})"),
+        "backoffMultiplier": (RetryBlock(backoff_multiplier=multiplier), ""),
     }
-    for member, part in parts.items():
+    problems = []
+    for member, (block, accepted) in parts.items():
         try:
-            RetryPolicy.parse(part)
+            RetryPolicy.parse(block)
         except ValueError as error:
-            spot.error("W26", f"invalid retry policy: {error}", f"retryPolicy.{member}")
-
-
-def _check_when(spot: Spot, when: str) -> None:
-    """Rule W24."""
-    try:
-        parse_when(when)
-    except WhenError as error:
-        spot.error("W24", str(error), "when", found=when)
+            problems.append((member, f"{error}{accepted}"))
+    return tuple(problems)
 
 
 def _check_rollback_given(spot: Spot, action: Action) -> None:
@@ -99,19 +106,21 @@ def _check_rollback_given(spot: Spot, action: Action) -> None:
         spot.warn("N1", NO_ROLLBACK)
 
 
-def _check_rollback(spot: Spot, action: Action, actions: Set[str]) -> None:
+def _check_rollback(spot: Spot, action: Action, order: Order) -> None:
     """Rule W28: the rollback block decodes and is complete for the type it runs as (decision A4).
 
     The Go operator stored incomplete ones; what comes before a Revert runs all the same.
     """
+    if action.rollback is None:
+        return
     inner = spot.below("rollback", "rollback: ", runnable=True)
+    check_unknown_members(inner, action.rollback)
     try:
-        rollback = action.custom_rollback()
+        rollback = Rollback.from_wire(action.rollback)
     except ValidationError as error:
         for problem in member_problems(error):
             spot.error("W28", f"rollback: {problem.path} {problem.text}", f"rollback.{problem.path}")
         return
-    if rollback is not None:
-        type_ = rollback_type(rollback, action.type)
-        _check_body(inner, rollback, type_)
-        check_placeholders(inner, rollback, type_, finished=actions, actions=actions)
+    type_ = rollback_type(rollback, action.type)
+    _check_body(inner, rollback, type_)
+    check_rollback_placeholders(inner, rollback, type_, order)

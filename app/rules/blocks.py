@@ -17,7 +17,7 @@ from app.models.actions import (
     block_of,
 )
 from app.rules.findings import Spot
-from app.rules.manifests import check_manifest
+from app.rules.manifest_rule import check_manifest
 
 BLOCK_MEMBER: dict[ActionType, str] = {
     ActionType.HTTP: "http",

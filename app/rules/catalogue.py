@@ -138,7 +138,7 @@ _WORKFLOWS: Final = (
     _workflow(
         "W23",
         "`dependsOn` of actions names actions of the workflow, and there is no cycle.",
-        'unknown action "b0" in dependsOn of action "a"',
+        'unknown action "b0" in dependsOn of action "a"; did you mean \'b\'?',
     ),
     _workflow(
         "W24",
@@ -179,6 +179,18 @@ _WORKFLOWS: Final = (
         "W35",
         "Numbers are in their range: status codes 100 to 599, no negative lifetime.",
         f"{_A}Job.TTLSecondsAfterFinished must not be negative, found -1",
+    ),
+    _workflow(
+        "W36",
+        "Placeholders of outputs name a field that the action's type has.",
+        "action[1] 'c': $(outputs.b.bdy) cannot be resolved: action 'b' of type HTTP has no output 'bdy', only "
+        "statusCode, body; did you mean 'body'?",
+    ),
+    _workflow(
+        "W37",
+        "Placeholders of outputs name an action that runs in one of the same modes.",
+        "action[1] 'c': $(outputs.b.body) cannot be resolved: action 'b' never runs when this one does, because of "
+        "their conditions (when)",
     ),
     _workflow(
         "U1",
@@ -326,6 +338,12 @@ _EXECUTIONS: Final = (
         "params[0](x).valueFrom.manifestRef: name and labelSelector are mutually exclusive",
     ),
     _execution(
+        "E18",
+        "The select of a manifestRef is a known word.",
+        'params[0](x).valueFrom.manifestRef: select must be one of Last/First/Single/Any, got "Frist"; did you mean '
+        "'First'?",
+    ),
+    _execution(
         "E19",
         "The JSONPath of a manifestRef can be parsed.",
         'params[0](x).valueFrom.manifestRef: invalid jsonPath expression "{.a": unclosed action',
@@ -399,12 +417,6 @@ _NOTICES: Final = (
         'it will not be run, unless it is created with the annotation dr.bkbcs.tencent.com/start-restored: "true"',
     ),
     _notice(
-        "N5",
-        f"{WORKFLOW}, {PLAN}",
-        "What an unknown name in `dependsOn` probably means.",
-        "stage[1] 'switch': did you mean stage 'drain'?",
-    ),
-    _notice(
         "N6",
         PLAN,
         "`parallel` has no effect on a single workflow.",
@@ -434,7 +446,7 @@ _NOTICES: Final = (
         "N10",
         WORKFLOW,
         "Something looks like a placeholder but is none.",
-        f"{_A}$(param.host) in http.url is no placeholder and stays as it is; placeholders are $(params.NAME), ...",
+        f"{_A}$(param.host) in http.url is no placeholder and stays as it is; did you mean '$(params.host)'?",
     ),
     _notice(
         "N11",
@@ -467,6 +479,12 @@ _NOTICES: Final = (
         "A plan changes while it runs.",
         "Plan is currently being executed, changes may not take effect until next execution",
         _CLUSTER,
+    ),
+    _notice(
+        "N16",
+        WORKFLOW,
+        "A rollback has a field that is not known; it is ignored.",
+        f"{_A}rollback: unknown field 'tiemout', it is ignored; did you mean 'timeout'?",
     ),
 )
 

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from app.engine.gotext import quote
+from app.engine.graph import closest
 from app.models.base import ApiModel
-from app.rules.findings import Finding, Report
+from app.rules.findings import Finding, Report, did_you_mean
 
 M = TypeVar("M", bound=ApiModel)
 
@@ -57,6 +59,12 @@ _SCHEMA_RULES: tuple[tuple[str, re.Pattern[str], tuple[str, ...], str], ...] = (
         "stage[{0}] '{name}': at least one workflow is required",
     ),
     ("E1", re.compile(r"spec\.planRef"), _ABSENT, "planRef is required"),
+    (
+        "E18",
+        re.compile(r"spec\.params\[(\d+)\]\.valueFrom\.manifestRef\.select"),
+        ("enum",),
+        "params[{0}]({name}).valueFrom.manifestRef: select must be one of Last/First/Single/Any, got {quoted}",
+    ),
 )
 """Rules of the contract that the schema enforces first: id, field, pydantic's error types, text."""
 
@@ -116,10 +124,24 @@ def _path(details: ErrorDetails) -> str:
 
 def _text(details: ErrorDetails) -> str:
     text = _TEXTS.get(details["type"])
+    expected = _expected(details)
+    if expected:
+        return f"must be {expected}, found {shown(details['input'])}{_suggestion(details)}"
     if text is None:
         message = details["msg"]
         text = f"is refused: {message[:1].lower()}{message[1:]}"
     return text if details["type"] == "missing" else f"{text}, found {shown(details['input'])}"
+
+
+def _expected(details: ErrorDetails) -> str:
+    """What is accepted, as `'Create' or 'Delete'`; empty where it is not one of a few words."""
+    return str(details.get("ctx", {}).get("expected", "")) if details["type"] in ("enum", "literal_error") else ""
+
+
+def _suggestion(details: ErrorDetails) -> str:
+    found = details["input"]
+    hint = closest(found, re.findall(r"'([^']+)'", _expected(details))) if isinstance(found, str) else None
+    return did_you_mean(hint) if hint else ""
 
 
 def shown(value: object) -> str:
@@ -145,7 +167,9 @@ def _contract_finding(details: ErrorDetails, data: Mapping[str, Any]) -> Finding
         match = pattern.fullmatch(path)
         if match is not None and details["type"] in types:
             name = _name_of_item(data, details["loc"])
-            text = template.format(*match.groups(), name=name, found=details["input"])
+            found = details["input"]
+            text = template.format(*match.groups(), name=name, found=found, quoted=quote(str(found)))
+            text += _suggestion(details)
             return Finding(rule, path, text)
     return None
 

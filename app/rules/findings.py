@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from app.engine.graph import closest
 
 _INDEX = re.compile(r"\[\d+\]")
 
@@ -54,11 +58,17 @@ class Report:
         return tuple(finding for finding in (*self.errors, *self.notices) if not finding.runnable)
 
 
+MOST_TOLD = 100
+"""Findings that a refusal spells out. It keeps what a hostile object can make of an answer small."""
+
+
 def denial(report: Report) -> str:
     """The text that refuses an object; empty when nothing does."""
     if report.ok:
         return ""
-    texts = "; ".join(finding.message for finding in report.errors)
+    texts = "; ".join(finding.message for finding in report.errors[:MOST_TOLD])
+    if len(report.errors) > MOST_TOLD:
+        texts += f"; and {len(report.errors) - MOST_TOLD} more"
     return f"validation failed: [{texts}]" if report.listed else texts
 
 
@@ -89,12 +99,18 @@ def _identity(finding: Finding) -> tuple[str, str]:
     return finding.rule, _INDEX.sub("[]", finding.message)
 
 
+MOST_SUGGESTIONS = 20
+"""Unknown names of one object that are compared with the known ones; comparing takes time."""
+
+
 @dataclass(slots=True)
 class Findings:
     """Collects what rules find while they walk an object."""
 
     errors: list[Finding] = field(default_factory=list)
     notices: list[Finding] = field(default_factory=list)
+    suggestions: int = 0
+    """Suggestions that were looked for."""
 
     def at(self, path: str, prefix: str = "") -> Spot:
         """The spot at `path`, whose messages begin with `prefix`."""
@@ -106,8 +122,7 @@ class Findings:
         return Report(tuple(self.errors), tuple(texts), tuple(self.notices))
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(NamedTuple):
     """A place in an object: where its findings go, its field path, and what its messages begin with."""
 
     findings: Findings
@@ -125,9 +140,23 @@ class Spot:
         finding = Finding(rule, join(self.path, member), self.prefix + text, found, self.runnable or runnable)
         self.findings.errors.append(finding)
 
+    def meant(self, name: str, known: Iterable[str], form: str = "{}") -> str:
+        """The end of a message that suggests the known name that was probably meant; empty when there is none.
+
+        `form` is how the name is written, such as `$(params.{})`.
+        """
+        self.findings.suggestions += 1
+        hint = closest(name, known) if self.findings.suggestions <= MOST_SUGGESTIONS else None
+        return did_you_mean(form.format(hint)) if hint else ""
+
     def warn(self, rule: str, text: str, member: str = "", *, runnable: bool = True) -> None:
         """Add a warning about `member` (the spot itself when empty)."""
         self.findings.notices.append(Finding(rule, join(self.path, member), self.prefix + text, runnable=runnable))
+
+
+def did_you_mean(hint: str) -> str:
+    """The end of a message that suggests `hint`; empty without one."""
+    return f"; did you mean '{hint}'?" if hint else ""
 
 
 def join(path: str, member: str) -> str:

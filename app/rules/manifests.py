@@ -1,4 +1,4 @@
-"""YAML manifests of KubernetesResource actions: reading them safely, and checking them before they run.
+"""YAML manifests of KubernetesResource actions: reading them safely.
 
 The reader is safe against deep nesting, which makes libyaml's constructor overflow the stack of the whole process, and
 leaves timestamps and sexagesimal numbers as the text that kubectl sees too.
@@ -9,21 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import yaml
-
-from app.engine.templates import placeholders
-from app.rules.findings import Spot
 
 MAX_DEPTH = 100
 """Levels of nesting that a manifest may have."""
 
 MAX_NODES = 200_000
 """Values that a manifest may have, aliases expanded."""
-
-_STAND_IN = "placeholder"
 
 
 class ManifestError(ValueError):
@@ -41,6 +35,9 @@ class ManifestError(ValueError):
 class _Loader(yaml.CSafeLoader):
     """YAML 1.1 as kubectl reads it: no timestamps, no sexagesimal numbers."""
 
+
+_UNREADABLE = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError)
+"""What reading a text may raise; the last two come from values that do not fit their explicit tag (`!!bool maybe`)."""
 
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":int", ":float"))]
@@ -66,10 +63,8 @@ def load_documents(text: str) -> list[Any]:
     try:
         _bound(text)
         return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
-    except yaml.MarkedYAMLError as error:
+    except _UNREADABLE as error:
         raise _told(error) from error
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise ManifestError(" ".join(str(error).split())) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +83,8 @@ def load_with_positions(text: str) -> list[Document]:
     try:
         _bound(text)
         return [document for document in _compose(text) if document.value is not None]
-    except yaml.MarkedYAMLError as error:
+    except _UNREADABLE as error:
         raise _told(error) from error
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise ManifestError(" ".join(str(error).split())) from error
 
 
 def _compose(text: str) -> Iterator[Document]:
@@ -123,6 +116,21 @@ def _repeated(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
                     keys.add((key.tag, key.value))
 
 
+def compose(text: str) -> list[yaml.Node]:
+    """The trees of the documents of a YAML text, without values made of them. Raises yaml.YAMLError.
+
+    Only for short texts: it recurses into what is nested.
+    """
+    loader = _Loader(text)
+    try:
+        nodes = []
+        while loader.check_node():
+            nodes.append(loader.get_node())
+        return nodes
+    finally:
+        loader.dispose()
+
+
 def _bound(text: str) -> None:
     """Refuse a text that is nested too deeply, contains itself, or grows too large when its aliases are expanded."""
     sizes: dict[str, int] = {}
@@ -152,64 +160,12 @@ def _bound(text: str) -> None:
             raise ManifestError(f"more than {MAX_NODES} values when its aliases are expanded")
 
 
-def check_manifest(spot: Spot, text: str) -> None:
-    """Rule W27: every document parses and has apiVersion, kind and metadata.name. `spot` is the manifest.
-
-    Placeholders are replaced by a harmless word first. A manifest in which a placeholder stands alone on a line may get
-    its structure only when it is rendered: there, problems are warnings (N2).
-    """
-    stand_in, structural = _without_placeholders(text)
-    complain = partial(spot.warn, "N2") if structural else partial(spot.error, "W27")
-    try:
-        documents = load_documents(stand_in)
-    except ManifestError as error:
-        complain(f"KubernetesResource.Manifest is not valid YAML: {error}")
-        return
-    if not documents:
-        complain("KubernetesResource.Manifest contains no object")
-    for index, document in enumerate(documents):
-        missing = _missing(document)
-        where = f" document {index}" if len(documents) > 1 else ""
-        if missing:
-            complain(f"KubernetesResource.Manifest{where}: {missing}")
-
-
-def _without_placeholders(text: str) -> tuple[str, bool]:
-    """The text with words in place of placeholders, and whether one of them stood alone on its line."""
-    written = sorted({found.text for found in placeholders(text)}, key=len, reverse=True)
-    structural = any(line.strip() in written for line in text.splitlines())
-    for placeholder in written:
-        text = text.replace(placeholder, _STAND_IN)
-    return text, structural
-
-
-def _missing(document: object) -> str:
-    """What keeps a document from being an object of the API; empty when nothing does."""
-    if not isinstance(document, dict):
-        return f"an object with apiVersion, kind and metadata.name is required, found {_kind_of(document)}"
-    metadata = document.get("metadata")
-    members = {
-        "apiVersion": document.get("apiVersion"),
-        "kind": document.get("kind"),
-        "metadata.name": metadata.get("name") if isinstance(metadata, dict) else None,
-    }
-    missing = [name for name, value in members.items() if value is None or value == ""]
-    wrong = [name for name, value in members.items() if name not in missing and not isinstance(value, str)]
-    hint = ""
-    if "metadata.name" in missing and isinstance(metadata, dict) and metadata.get("generateName"):
-        hint = " (generateName cannot be used: a run must find its object again after a restart)"
-    if missing:
-        return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} required{hint}"
-    return f"{', '.join(wrong)} must be text (put it in quotes)" if wrong else ""
-
-
-def _kind_of(document: object) -> str:
-    return {list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}.get(
-        type(document), "something else"
-    )
-
-
-def _told(error: yaml.MarkedYAMLError) -> ManifestError:
+def _told(error: Exception) -> ManifestError:
+    if not isinstance(error, yaml.MarkedYAMLError):
+        plain = isinstance(error, yaml.YAMLError | ValueError | TypeError)
+        return ManifestError(
+            " ".join(str(error).split()) if plain else "a value does not fit the tag (!!) in front of it"
+        )
     mark = error.problem_mark or error.context_mark
     problem = error.problem or error.context or "unreadable"
     if mark is None:

@@ -1,4 +1,4 @@
-"""Placeholders that can never resolve, whatever values a run brings (rule W29).
+"""Placeholders that can never resolve, whatever values a run brings (rules W29, W36, W37).
 
 Which parameters have values is known only with the plan (`app.rules.plan`) and the execution (`app.rules.run`).
 """
@@ -8,53 +8,110 @@ from __future__ import annotations
 import re
 from collections.abc import Set
 
-from app.engine.graph import closest
-from app.engine.templates import Placeholder
-from app.engine.templates import placeholders as find
-from app.models.actions import ActionBody, ActionType
+from app.engine.outputs import fields_of
+from app.engine.templates import Placeholder, placeholders
+from app.models.actions import Action, ActionBody, ActionType
+from app.models.phases import Mode
+from app.rules.conditions import takes_part
 from app.rules.findings import Spot
-from app.rules.texts import placeholder_uses, templated_texts
+from app.rules.order import Order
+from app.rules.texts import Text, templated_texts
 
 _LOOKALIKE = re.compile(r"\$?\$\((?:params?|outputs?|plan_?[nN]ame|execution_?[nN]ame|mode)(?:\.[^()\s]*)?\)")
+_ROOTS = ("params", "outputs", "planName", "executionName", "mode")
 
 
-def check_placeholders(
-    spot: Spot, body: ActionBody, type_: ActionType, *, finished: Set[str], actions: Set[str]
-) -> None:
-    """Check the placeholders of one block.
-
-    `spot` is the action or rollback, `finished` are the actions whose outputs are known when it runs, `actions` all of
-    the workflow.
-    """
-    for use in placeholder_uses(body, type_):
-        problem = _problem(use.placeholder, finished, actions)
-        if problem:
-            spot.error("W29", f"{use.placeholder.text} cannot be resolved: {problem}", use.path)
-    for path, written in templated_texts(body, type_):
-        for odd in _lookalikes(written):
-            text = f"{odd} in {path} is no placeholder and stays as it is; placeholders are $(params.NAME), ..."
-            spot.warn("N10", text, path)
+def check_action_placeholders(spot: Spot, order: Order, index: int) -> None:
+    """Check the placeholders of an action. `spot` is the action."""
+    action = order.actions[index]
+    for text in templated_texts(action, action.type):
+        found = placeholders(text.text)
+        for placeholder in found:
+            if placeholder.root == "outputs":
+                if _check_output(spot, text, placeholder, order, order.before(index)):
+                    _check_modes(spot, text, placeholder, order, action)
+            else:
+                _check_parameter(spot, text, placeholder)
+        _check_lookalikes(spot, text, found)
 
 
-def _problem(placeholder: Placeholder, finished: Set[str], actions: Set[str]) -> str:
+def check_rollback_placeholders(spot: Spot, rollback: ActionBody, type_: ActionType, order: Order) -> None:
+    """Check the placeholders of a rollback, which sees the outputs of all actions. `spot` is the rollback."""
+    for text in templated_texts(rollback, type_):
+        found = placeholders(text.text)
+        for placeholder in found:
+            if placeholder.root == "outputs":
+                _check_output(spot, text, placeholder, order, order.named.keys())
+            else:
+                _check_parameter(spot, text, placeholder)
+        _check_lookalikes(spot, text, found)
+
+
+def _check_parameter(spot: Spot, text: Text, placeholder: Placeholder) -> None:
+    """Rule W29, for parameters."""
     if placeholder.root == "params" and len(placeholder.path) > 1:
-        return f"parameters are texts, write $(params.{placeholder.path[0]})"
-    if placeholder.root != "outputs":
-        return ""
-    names = [".".join(placeholder.path[:length]) for length in range(1, len(placeholder.path) + 1)]
-    if any(name in finished for name in names[:-1]):
-        return ""
-    if any(name in finished for name in names):
-        return "the name of an output must follow the action's"
-    late = next((name for name in names if name in actions), None)
-    if late is not None:
-        return f"action '{late}' need not have finished by then; it must come before this one, or be in its dependsOn"
-    hint = closest(names[0], actions)
-    return f"the workflow has no action '{names[0]}'" + (f", did you mean '{hint}'?" if hint else "")
+        why = f"parameters are texts, write $(params.{placeholder.path[0]})"
+        spot.error("W29", f"{placeholder.text} cannot be resolved: {why}", text.path, found=placeholder.text)
 
 
-def _lookalikes(text: str) -> list[str]:
-    """What was probably meant to be a placeholder but is none."""
-    known = {found.text for found in find(text)}
-    odd = (match[0] for match in _LOOKALIKE.finditer(text) if not match[0].startswith("$$"))
-    return [word for word in dict.fromkeys(odd) if word not in known]
+def _check_output(spot: Spot, text: Text, placeholder: Placeholder, order: Order, finished: Set[str]) -> bool:
+    """Rules W29 and W36, for outputs. True when the placeholder passes.
+
+    Names of actions may have dots, so each beginning of the path may be one.
+    """
+    ways = _ways(placeholder)
+    known = [(name, field) for name, field in ways if name in finished]
+    if any(field in fields_of(order.named[name].type) for name, field in known):
+        return True
+    if known and known[0][1]:
+        name, field = known[0]
+        type_ = order.named[name].type
+        fields = fields_of(type_)
+        why = f"action '{name}' of type {type_} has no output '{field}', only {', '.join(fields)}"
+        why += spot.meant(field, fields)
+        spot.error("W36", f"{placeholder.text} cannot be resolved: {why}", text.path, found=placeholder.text)
+        return False
+    if known:
+        why = "the name of an output must follow the action's"
+    elif late := next((name for name, _ in ways if name in order.named), None):
+        why = f"action '{late}' need not have finished by then; it must come before this one, or be in its dependsOn"
+    else:
+        name = ways[0][0]
+        why = f"the workflow has no action '{name}'" + spot.meant(name, order.named)
+    spot.error("W29", f"{placeholder.text} cannot be resolved: {why}", text.path, found=placeholder.text)
+    return False
+
+
+def _ways(placeholder: Placeholder) -> list[tuple[str, str]]:
+    """The ways to divide the path into the name of an action and a field, the shortest name first."""
+    path = placeholder.path
+    return [(".".join(path[:length]), ".".join(path[length:])) for length in range(1, len(path) + 1)]
+
+
+def _check_modes(spot: Spot, text: Text, placeholder: Placeholder, order: Order, action: Action) -> None:
+    """Rule W37: what is used is there in at least one mode in which the action runs."""
+    used = next(order.named[name] for name, _ in _ways(placeholder) if name in order.named)
+    if not used.when or not action.when:
+        return
+    modes = [mode for mode in Mode if takes_part(action, mode)]
+    if modes and not any(takes_part(used, mode) for mode in modes):
+        why = f"action '{used.name}' never runs when this one does, because of their conditions (when)"
+        spot.error("W37", f"{placeholder.text} cannot be resolved: {why}", text.path, found=placeholder.text)
+
+
+def _check_lookalikes(spot: Spot, text: Text, found: tuple[Placeholder, ...]) -> None:
+    """Rule N10: what was probably meant to be a placeholder but is none."""
+    if text.text.count("$(") == sum(each.text.startswith("$") for each in found):
+        return
+    known = {each.text for each in found}
+    odd = (match[0] for match in _LOOKALIKE.finditer(text.text) if not match[0].startswith("$$"))
+    for word in dict.fromkeys(odd):
+        if word not in known:
+            root, dot, rest = word[2:-1].partition(".")
+            meant = spot.meant(root, _ROOTS, f"$({{}}{dot}{rest})") if root not in _ROOTS else ""
+            spot.warn(
+                "N10", f"{word} in {text.path} is no placeholder and stays as it is{meant or _PLACEHOLDERS}", text.path
+            )
+
+
+_PLACEHOLDERS = "; placeholders are $(params.NAME), $(outputs.ACTION.FIELD), $(planName), $(executionName), $(mode)"

@@ -109,6 +109,5 @@ def _check_dependencies(spec: Spot, plan: DRPlan) -> None:
             continue
         rule = "P8" if problem.problem is Problem.SELF else "P7"
         spot = spec.below("", f"stage[{problem.index}] '{stages[problem.index].name}': ")
-        spot.error(rule, problem.message, where)
-        if problem.hint:
-            spot.warn("N5", f"did you mean stage '{problem.hint}'?", where)
+        hint = spot.meant(problem.unknown, [stage.name for stage in stages]) if problem.unknown else ""
+        spot.error(rule, problem.message + hint, where, found=problem.unknown)

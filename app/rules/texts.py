@@ -41,10 +41,27 @@ class PlaceholderUse(NamedTuple):
     """What is used."""
 
 
-def templated_texts(body: ActionBody, type_: ActionType) -> Iterator[Text]:
-    """Every text of the block of `type_` that is templated (contract: actions, section 8; clusternet, 2 and 3)."""
+def templated_texts(body: ActionBody, type_: ActionType) -> list[Text]:
+    """The texts of the block of `type_` that are templated and may hold a placeholder.
+
+    Which are templated: contract: actions, section 8; clusternet, 2 and 3.
+    """
     block = block_of(body, type_)
-    member = BLOCK_MEMBER[type_]
+    return [] if block is None else [text for text in _texts(block, BLOCK_MEMBER[type_]) if _may_hold(text.text)]
+
+
+def placeholder_uses(body: ActionBody, type_: ActionType) -> list[PlaceholderUse]:
+    """Every placeholder of the block of `type_`, each with where it stands."""
+    return [
+        PlaceholderUse(text.path, found) for text in templated_texts(body, type_) for found in placeholders(text.text)
+    ]
+
+
+def _may_hold(text: str) -> bool:
+    return "$(" in text or "{{" in text
+
+
+def _texts(block: ApiModel, member: str) -> Iterator[Text]:
     match block:
         case HttpAction():
             yield Text("http.url", block.url)
@@ -71,15 +88,10 @@ def templated_texts(body: ActionBody, type_: ActionType) -> Iterator[Text]:
                 yield from _leaves(f"{member}.spec", spec.written())
 
 
-def placeholder_uses(body: ActionBody, type_: ActionType) -> list[PlaceholderUse]:
-    """Every placeholder of the block of `type_`, each with where it stands."""
-    return [
-        PlaceholderUse(text.path, found) for text in templated_texts(body, type_) for found in placeholders(text.text)
-    ]
-
-
 def _leaves(path: str, value: object) -> Iterator[Text]:
     """The texts inside a JSON value, in order; without recursion, because nesting is the user's choice."""
+    if not _any_may_hold(value):
+        return
     pending = [(path, value)]
     while pending:
         where, node = pending.pop()
@@ -89,3 +101,18 @@ def _leaves(path: str, value: object) -> Iterator[Text]:
             pending += [(join(where, str(key)), member) for key, member in reversed(node.items())]
         elif isinstance(node, list):
             pending += [(f"{where}[{index}]", item) for index, item in reversed(list(enumerate(node)))]
+
+
+def _any_may_hold(value: object) -> bool:
+    """Whether any text inside may hold a placeholder: most have none, and then no path needs to be made up."""
+    pending = [value]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, str):
+            if _may_hold(node):
+                return True
+        elif isinstance(node, dict):
+            pending += node.values()
+        elif isinstance(node, list):
+            pending += node
+    return False

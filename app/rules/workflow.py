@@ -2,15 +2,17 @@
 
 Beyond the contract's W1-W22: W23 dependsOn of actions, W24 when, W25 timeout, W26 retryPolicy, W27 manifest, W28
 rollback block, W29 placeholders, W30 parameter names, W31 the reserved name, W32 values against types, W33 manifestRef,
-W34 spec of Subscriptions, W35 numbers out of range. U1-U5 are in `app.rules.unsupported`.
+W34 spec of Subscriptions, W35 numbers out of range, W36 fields of outputs, W37 outputs of actions that never run with
+this one. U1-U5 are in `app.rules.unsupported`.
 """
 
 from __future__ import annotations
 
-from app.engine.graph import Problem, ancestors, check_graph, dependencies
+from app.engine.graph import Problem, check_graph
 from app.models.workflow import DRWorkflow
 from app.rules.actions import check_action
 from app.rules.findings import Findings, Report, Spot
+from app.rules.order import Order
 from app.rules.parameters import WORKFLOW_RULES, check_parameters
 from app.rules.unsupported import check_engine
 
@@ -22,18 +24,17 @@ def check_workflow(workflow: DRWorkflow) -> Report:
     if not workflow.spec.actions:
         spec.error("W1", "at least one action is required", "actions")
         return findings.report()
-    _check_actions(spec, workflow)
-    _check_dependencies(spec, workflow)
+    order = Order(workflow.spec.actions)
+    _check_actions(spec, order)
+    _check_dependencies(spec, order)
     check_parameters(spec.below("parameters"), workflow.spec.parameters, WORKFLOW_RULES)
     check_engine(spec, workflow)
     return findings.report()
 
 
-def _check_actions(spec: Spot, workflow: DRWorkflow) -> None:
-    names = frozenset(action.name for action in workflow.spec.actions)
-    before = _finished_before(workflow)
+def _check_actions(spec: Spot, order: Order) -> None:
     seen: set[str] = set()
-    for index, action in enumerate(workflow.spec.actions):
+    for index, action in enumerate(order.actions):
         spot = spec.below(f"actions[{index}]")
         if action.name in seen:
             text = f"action[{index}]: duplicate action name '{action.name}'"
@@ -41,32 +42,20 @@ def _check_actions(spec: Spot, workflow: DRWorkflow) -> None:
         seen.add(action.name)
         if not action.name:
             spot.error("W3", f"action[{index}]: name is required", "name")
-        named = spot.below("", f"action[{index}] '{action.name}': ")
-        check_action(named, action, finished=before[index], actions=names)
+        check_action(spot.below("", f"action[{index}] '{action.name}': "), order, index)
 
 
-def _finished_before(workflow: DRWorkflow) -> list[frozenset[str]]:
-    """For each action those that have certainly ended before it starts.
-
-    Without any dependsOn that is what stands before it; in a graph what it depends on, directly or through others.
-    """
-    actions = workflow.spec.actions
-    if not any(action.depends_on for action in actions):
-        names = [action.name for action in actions]
-        return [frozenset(names[:index]) for index in range(len(names))]
-    graph = dependencies([action.name for action in actions], [action.depends_on for action in actions])
-    return [ancestors(graph, action.name.strip()) for action in actions]
-
-
-def _check_dependencies(spec: Spot, workflow: DRWorkflow) -> None:
-    """Rule W23, with hint N5; repeated names are W2's."""
-    actions = workflow.spec.actions
-    names = [action.name for action in actions]
-    for problem in check_graph(names, [action.depends_on for action in actions]):
+def _check_dependencies(spec: Spot, order: Order) -> None:
+    """Rule W23; repeated names are W2's, unless they differ by the blanks around them."""
+    if order.is_sound():
+        return
+    names = [action.name for action in order.actions]
+    for problem in check_graph(names, [action.depends_on for action in order.actions]):
         if problem.problem is Problem.DUPLICATE:
+            if names[problem.index] not in names[: problem.index]:
+                text = f"{problem.message}: blanks around a name do not count"
+                spec.error("W23", text, f"actions[{problem.index}].name")
             continue
         member = "dependsOn" if problem.dependency is None else f"dependsOn[{problem.dependency}]"
-        spec.error("W23", problem.message, f"actions[{problem.index}].{member}")
-        if problem.hint:
-            text = f"action[{problem.index}] '{names[problem.index]}': did you mean action '{problem.hint}'?"
-            spec.warn("N5", text, f"actions[{problem.index}].{member}")
+        hint = spec.meant(problem.unknown, names) if problem.unknown else ""
+        spec.error("W23", problem.message + hint, f"actions[{problem.index}].{member}", found=problem.unknown)

@@ -119,9 +119,13 @@ def test_unknown_fields_warn_with_what_was_probably_meant_and_do_not_count() -> 
         ("S2", "metadata.lables", "unknown field, the API server drops it; did you mean 'labels'?"),
         ("S2", "spec.actions[1].depends_on", "unknown field, the API server drops it; did you mean 'dependsOn'?"),
         ("S2", "spec.actions[1].http.methd", "unknown field, the API server drops it; did you mean 'method'?"),
-        ("S2", "spec.actions[1].rollback.http.URLS", "unknown field, it is ignored; did you mean 'url'?"),
+        (
+            "N16",
+            "spec.actions[1].rollback.http.URLS",
+            "action[1] 'b': rollback: unknown field 'http.URLS', it is ignored; did you mean 'url'?",
+        ),
     ]
-    assert places(result) == [("S2", 3, 21), ("S2", 11, 5), ("S2", 12, 30), ("S2", 13, 31)]
+    assert places(result) == [("S2", 3, 21), ("S2", 11, 5), ("S2", 12, 30), ("N16", 13, 31)]
     assert result.exit_code == 0
 
 

@@ -26,7 +26,7 @@ CASES: list[tuple[str, str, list[Json], str, str, list[Json]]] = [
     ("reference without name", "P5", [stage("s", "")], "stage[0] 's' workflow[0]: workflowRef.name is required", "spec.stages[0].workflows[0].workflowRef.name", [stage()]),
     ("unknown workflow", "P6", [stage("s", "w", "gone")], "stage[0] 's' workflow[1]: workflow default/gone not found", "spec.stages[0].workflows[1].workflowRef", [stage()]),
     ("unknown stage", "P7", [stage("s"), stage("t", dependsOn=["u"])], "stage[1] 't': depends on non-existent stage 'u'", "spec.stages[1].dependsOn[0]", [stage("s", dependsOn=["t"]), stage("t")]),
-    ("misspelt stage", "P7", [stage("drain"), stage("switch", dependsOn=["drian"])], "stage[1] 'switch': depends on non-existent stage 'drian'", "spec.stages[1].dependsOn[0]", [stage("drain"), stage("switch", dependsOn=["drain"])]),
+    ("misspelt stage", "P7", [stage("drain"), stage("switch", dependsOn=["drian"])], "stage[1] 'switch': depends on non-existent stage 'drian'; did you mean 'drain'?", "spec.stages[1].dependsOn[0]", [stage("drain"), stage("switch", dependsOn=["drain"])]),
     ("stage parameter without name", "P12", [stage("s", use(params=[{"name": "", "value": "x"}]))], "stage[0] 's' workflow[0]: params[0]: name is required", "spec.stages[0].workflows[0].params[0].name", [stage("s", use(params=[{"name": "x", "value": "x"}]))]),
     ("stage parameter twice", "P13", [stage("s", use(params=[{"name": "x"}, {"name": "x"}]))], "stage[0] 's' workflow[0]: params[1]: duplicate parameter name 'x'", "spec.stages[0].workflows[0].params[1].name", [stage("s", use(params=[{"name": "x"}, {"name": "y"}]))]),
     ("stage parameter mode", "P15", [stage("s", use(params=[{"name": "mode", "value": "delete"}]))], "stage[0] 's' workflow[0]: params[0]: parameter name \"mode\" is reserved; use spec.mode of the execution instead", "spec.stages[0].workflows[0].params[0].name", [stage()]),
@@ -167,4 +167,5 @@ def test_a_plan_whose_status_cannot_fit_is_refused_with_the_estimate() -> None:
 
 def test_a_misspelt_dependency_draws_a_hint() -> None:
     report = check_plan(plan(stage("drain"), stage("switch", dependsOn=["drian"])), W)
-    assert report.warnings == ("stage[1] 'switch': did you mean stage 'drain'?",)
+    (found,) = report.errors
+    assert found.message == "stage[1] 'switch': depends on non-existent stage 'drian'; did you mean 'drain'?"

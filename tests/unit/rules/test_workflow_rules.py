@@ -80,13 +80,13 @@ CASES: list[tuple[str, str, list[Json], str, str, list[Json]]] = [
     ("no resource", "W18", [typed("KubernetesResource", "resource", None)], A + "KubernetesResource configuration is required", "spec.actions[0].resource", [resource(CONFIG_MAP)]),
     ("no manifest", "W18", [resource("", name="a")], A + "KubernetesResource.Manifest is required", "spec.actions[0].resource.manifest", [resource(CONFIG_MAP)]),
     ("patch without rollback", "W20", [resource(CONFIG_MAP, "Patch", name="a")], A + "rollback is required for KubernetesResource Patch operation", "spec.actions[0].rollback", [resource(CONFIG_MAP, "Patch", rollback={"resource": {"manifest": CONFIG_MAP}})]),
-    ("unknown dependency", "W23", [http(dependsOn=["b0"]), http("b")], 'unknown action "b0" in dependsOn of action "a"', "spec.actions[0].dependsOn[0]", [http(dependsOn=["b"]), http("b")]),
+    ("unknown dependency", "W23", [http(dependsOn=["b0"]), http("b")], 'unknown action "b0" in dependsOn of action "a"; did you mean \'b\'?', "spec.actions[0].dependsOn[0]", [http(dependsOn=["b"]), http("b")]),
     ("self dependency", "W23", [http(dependsOn=["a"])], 'action "a" depends on itself', "spec.actions[0].dependsOn[0]", [http()]),
     ("when", "W24", [http(when="mode != 'install'")], A + 'invalid when expression "mode != \'install\'": unsupported expression, only `mode == "install|upgrade|delete|rollback"` joined by `||` is allowed', "spec.actions[0].when", [http(when="mode == 'install' || mode == upgrade")]),
     ("when value", "W24", [http(when="mode == install || mode == nope")], A + 'invalid when expression "mode == install || mode == nope": unsupported mode value "nope" in when', "spec.actions[0].when", [http(when="operation == 'Delete'")]),
     ("timeout", "W25", [http(timeout="5x")], A + 'invalid timeout 5x: time: unknown unit "x" in duration "5x" (write a duration such as 90s, 5m or 1h30m)', "spec.actions[0].timeout", [http(timeout="1h30m")]),
     ("timeout zero", "W25", [http(timeout="0s")], A + "invalid timeout 0s: timeout must be positive", "spec.actions[0].timeout", [http(timeout="")]),
-    ("retry interval", "W26", [http(retryPolicy={"interval": "5"})], A + 'invalid retry policy: invalid retry interval 5: time: missing unit in duration "5"', "spec.actions[0].retryPolicy.interval", [http(retryPolicy={"limit": 0, "interval": "5s"})]),
+    ("retry interval", "W26", [http(retryPolicy={"interval": "5"})], A + 'invalid retry policy: invalid retry interval 5: time: missing unit in duration "5" (write a duration such as 90s, 5m or 1h30m)', "spec.actions[0].retryPolicy.interval", [http(retryPolicy={"limit": 0, "interval": "5s"})]),
     ("retry multiplier", "W26", [http(retryPolicy={"backoffMultiplier": "0.5"})], A + "invalid retry policy: backoff multiplier must be >= 1.0, got 0.500000", "spec.actions[0].retryPolicy.backoffMultiplier", [http(retryPolicy={"backoffMultiplier": "1.5"})]),
     ("manifest yaml", "W27", [resource("a: [", name="a")], A + "KubernetesResource.Manifest is not valid YAML: line 2, column 1: did not find expected node content", "spec.actions[0].resource.manifest", [resource(CONFIG_MAP)]),
     ("manifest members", "W27", [resource("kind: ConfigMap\nmetadata: {}", name="a")], A + "KubernetesResource.Manifest: apiVersion, metadata.name are required", "spec.actions[0].resource.manifest", [resource(CONFIG_MAP.replace("name: c", "name: $(params.n)"))]),
@@ -216,7 +216,7 @@ def test_a_job_that_the_api_server_would_refuse_warns() -> None:
 def test_lookalikes_of_placeholders_warn() -> None:
     report = check_workflow(workflow(http(http={"url": "http://$(param.host)/$$(params.x)/$(MODE)"})))
     assert report.warnings == (
-        "action[0] 'a': $(param.host) in http.url is no placeholder and stays as it is; placeholders are $(params.NAME), ...",
+        "action[0] 'a': $(param.host) in http.url is no placeholder and stays as it is; did you mean '$(params.host)'?",
     )
 
 

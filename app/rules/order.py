@@ -1,0 +1,50 @@
+"""In which order the actions of a workflow run, as far as it matters to what one may use of another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from functools import cached_property
+
+from app.engine.graph import ancestors, dependencies
+from app.models.actions import Action
+
+
+class Order:
+    """The actions of a workflow; what stands before what is worked out when first asked, because few ask."""
+
+    def __init__(self, actions: Sequence[Action]) -> None:
+        self.actions = actions
+        self.is_graph = any(action.depends_on for action in actions)
+        """False: they run in the order written."""
+
+    @cached_property
+    def named(self) -> dict[str, Action]:
+        """The actions by name; of several with one name the first."""
+        return {action.name: action for action in reversed(self.actions)}
+
+    @cached_property
+    def conditions_length(self) -> int:
+        """Characters that the different conditions (`when`) have together."""
+        return sum(map(len, {action.when for action in self.actions}))
+
+    def before(self, index: int) -> Set[str]:
+        """The actions that have certainly ended before the one at `index` starts.
+
+        Without any dependsOn that is what stands before it; in a graph what it depends on, directly or through others.
+        """
+        if not self.is_graph:
+            return {action.name for action in self.actions[:index]}
+        return ancestors(self._graph, self.actions[index].name.strip())
+
+    @cached_property
+    def _graph(self) -> dict[str, tuple[str, ...]]:
+        return dependencies([action.name for action in self.actions], [action.depends_on for action in self.actions])
+
+    def is_sound(self) -> bool:
+        """True when every action depends only on ones written before it: then nothing is unknown, and no cycle."""
+        seen: set[str] = set()
+        for action in self.actions:
+            if any(dep not in seen for dep in action.depends_on):
+                return False
+            seen.add(action.name)
+        return len(seen) == len({name.strip() for name in seen})
