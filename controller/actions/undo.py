@@ -63,6 +63,8 @@ async def take_back(
     Create and Replace, after Apply when the marks say so. A reference without UID means that nobody saw the object
     made, so then too the marks must say so, unless it is `trusted`. `explained`: why it may be gone is known.
     """
+    if operation is ResourceOperation.CREATE and ref.uid and await _deleted_unseen(context, target, ref.uid):
+        return Undone(Effect.DELETED)
     recorded, prior = await context.priors.load(prior_key(context, target))
     live = await find(context, target)
     if live is None and prior is not None and operation is ResourceOperation.REPLACE and not ref.uid:
@@ -91,6 +93,18 @@ def _absence(live: Mapping[str, Any] | None, ref: CoreReference) -> str:
     if live is None:
         return "not found (deleted outside this plan)"
     return f"it was deleted and created again outside this plan (uid {uid_of(live)}, recorded {ref.uid})"
+
+
+async def _deleted_unseen(context: ActionContext, target: Target, uid: str) -> bool:
+    """Delete what a Create made without looking first: there is no prior state, and the UID says it is the one.
+
+    The usual case of a Revert takes one request that way; whatever is unusual is told by looking.
+    """
+    try:
+        await context.kube.delete(target.resource, target.name, namespace=target.namespace or None, uid=uid)
+    except (NotFound, Conflict):
+        return False
+    return True
 
 
 async def _delete(context: ActionContext, target: Target, uid: str) -> Undone:

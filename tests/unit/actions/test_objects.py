@@ -30,10 +30,12 @@ class OneObject:
         self.before: list[Callable[[], None]] = []
         self.lost: KubeError | None = None
         self.writes: list[str] = []
+        self.asked: list[str] = []
         self._uids = 0
 
     def _somebody_else(self, write: str) -> None:
         self.writes.append(write)
+        self.asked.append(write)
         if self.before:
             self.before.pop(0)()
 
@@ -44,6 +46,7 @@ class OneObject:
         return self.obj
 
     async def get(self, *_: Any, **__: Any) -> dict[str, Any]:
+        self.asked.append("get")
         if self.obj is None:
             raise NotFound(404, "NotFound", 'configmaps "a" not found')
         return self.obj
@@ -159,10 +162,27 @@ async def test_restoring_reads_again_after_a_conflict() -> None:
 async def test_deletion_that_meets_another_object_is_done() -> None:
     server = OneObject()
     where = at(server)
-    made = await objects.create(where, A, BODY)
+    made = await objects.apply(where, A, BODY)
     server.before = [lambda: server.__setattr__("obj", foreign())]
+    undone = await take_back(reverting(where), A, reference(made["metadata"]["uid"]), ResourceOperation.APPLY)
+    assert undone == Undone(Effect.DELETED)
+    assert server.obj == foreign()
+
+
+async def test_created_object_is_deleted_in_one_request() -> None:
+    server = OneObject()
+    where = at(server)
+    made = await objects.create(where, A, BODY)
+    asked = list(server.asked)
     undone = await take_back(reverting(where), A, reference(made["metadata"]["uid"]), ResourceOperation.CREATE)
     assert undone == Undone(Effect.DELETED)
+    assert server.asked[len(asked) :] == ["delete"]
+
+
+async def test_created_object_that_was_made_anew_by_somebody_else_stays() -> None:
+    server = OneObject(foreign())
+    with pytest.raises(CannotUndo, match="it was deleted and created again outside this plan"):
+        await take_back(reverting(at(server)), A, reference("uid-1"), ResourceOperation.CREATE)
     assert server.obj == foreign()
 
 
