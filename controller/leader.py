@@ -17,6 +17,7 @@ from controller.queue import Key, WorkQueue
 from controller.reconcilers.execution import BY_TARGET, ExecutionReconciler
 from controller.reconcilers.execution_state import cancel_message_of
 from controller.reconcilers.plan import PlanReconciler
+from controller.reconcilers.rivals import BY_ENDED_PLAN
 from controller.reconcilers.workflow import WorkflowReconciler
 from controller.runs import Runs
 from controller.services import Services
@@ -65,6 +66,7 @@ class _Feed:
         services.plans.add_index(BY_WORKFLOW, _workflows_of_plan)
         services.executions.add_index(BY_PLAN, _plan_of_unstarted)
         services.executions.add_index(BY_TARGET, _target_of_unfinished)
+        services.executions.add_index(BY_ENDED_PLAN, _plan_of_ended)
         services.workflows.subscribe(self._on_workflow)
         services.plans.subscribe(self._on_plan)
         services.executions.subscribe(self._on_execution)
@@ -191,4 +193,10 @@ def _target_of_unfinished(execution: dict[str, Any]) -> Iterable[str]:
 
 def _plan_of_unstarted(execution: dict[str, Any]) -> Iterable[str]:
     if (execution.get("status") or {}).get("phase", Phase.PENDING) in ("", Phase.PENDING):
+        yield f"{execution['metadata'].get('namespace', '')}/{(execution.get('spec') or {}).get('planRef', '')}"
+
+
+def _plan_of_ended(execution: dict[str, Any]) -> Iterable[str]:
+    status = execution.get("status") or {}
+    if status.get("phase") in _ENDED and status.get("progress"):
         yield f"{execution['metadata'].get('namespace', '')}/{(execution.get('spec') or {}).get('planRef', '')}"

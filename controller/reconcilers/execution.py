@@ -39,6 +39,7 @@ from controller.reconcilers.execution_state import (
     is_unsettled,
 )
 from controller.reconcilers.plan import settled_lock
+from controller.reconcilers.rivals import Rivals
 from controller.runner import Run, doubtful
 from controller.runs import Runs
 from controller.services import Services
@@ -61,6 +62,7 @@ class ExecutionReconciler:
         self._services = services
         self._runs = runs
         self._synced_at = services.now()
+        self._rivals = Rivals(services, runs)
 
     async def reconcile(self, key: Key) -> float | None:
         """Do what the state of one execution asks for; return after how many seconds to look again."""
@@ -73,6 +75,8 @@ class ExecutionReconciler:
             log.error("execution cannot be read", execution="/".join(key), error=problems_of(error))
             await self._release_unreadable(stored)
             return None
+        if execution.phase is not Phase.PENDING:
+            self._rivals.forget(execution)
         run = self._runs.get(execution.metadata.uid)
         if run is not None:
             if message := cancel_message(execution):
@@ -151,6 +155,7 @@ class ExecutionReconciler:
 
     async def _pending(self, execution: DRPlanExecution) -> float | None:
         if execution.metadata.deletion_timestamp is not None:
+            self._rivals.forget(execution)
             if FINALIZER in execution.metadata.finalizers:
                 await self._end_unstarted(execution, Phase.CANCELLED, DELETED)
             return None
@@ -161,6 +166,7 @@ class ExecutionReconciler:
             )
             await self._wait(execution, message)
             return None
+        self._rivals.note(execution)
         adopted = await self._adopt(execution)
         if adopted is None:
             return None
@@ -240,10 +246,16 @@ class ExecutionReconciler:
         waiting = execution.status.model_copy(update={"phase": Phase.PENDING, "message": message})
         await self._write_status(execution, waiting)
 
-    async def _demand_free(self, plan: DRPlan, execution: DRPlanExecution) -> None:
-        """Refuse early, before a snapshot is stored, when the plan belongs to another run."""
+    async def _demand_free(self, plan: DRPlan, execution: DRPlanExecution) -> DRPlanStatus:
+        """Return the status of a plan that the execution may have, with a stale lock let go of.
+
+        Raises `LockHeldError` when the plan belongs to another run, or did when the execution was created, and
+        `Conflict` while such a run is being completed.
+        """
+        self._rivals.demand_first(plan, execution)
         status = await settled_lock(self._services, plan.status, plan.metadata.namespace)
         demand_lock(status, execution)
+        return status
 
     async def _lock(self, execution: DRPlanExecution) -> None:
         """Take the plan's lock and write the history record, by compare-and-swap. Raises `LockHeldError`."""
@@ -251,9 +263,7 @@ class ExecutionReconciler:
         async def change(plan: DRPlan) -> DRPlanStatus | None:
             if holds_lock(plan.status, execution.metadata.uid):
                 return None
-            status = await settled_lock(self._services, plan.status, plan.metadata.namespace)
-            demand_lock(status, execution)
-            return with_lock(status, PlanRun.of(execution))
+            return with_lock(await self._demand_free(plan, execution), PlanRun.of(execution))
 
         plan = await change_plan_status(self._services, execution.metadata.namespace, execution.spec.plan_ref, change)
         if plan is None:

@@ -13,8 +13,8 @@ import pytest
 
 from tests.e2e.support import create, create_together
 from tests.support.installation import API, Installation, execution, http_action, plan, stage, workflow
-from tests.support.racing import Send, Track, run_all, spread, tracks
-from tests.support.watching import Object, watching
+from tests.support.racing import Answer, Send, Track, run_all, spread, tracks
+from tests.support.watching import Object, Watch, watching
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(600)]
 
@@ -39,6 +39,51 @@ def _offset(number: int) -> tuple[float, float]:
 def _report(title: str, outcomes: Counter[str], seconds: list[float]) -> None:
     counts = ", ".join(f"{name}: {count}" for name, count in sorted(outcomes.items()))
     print(f"{title}: {counts}; from the later answer to the outcome: {spread(seconds)}")
+
+
+def test_two_executions_of_one_plan_created_at_once(drplan: Installation) -> None:
+    """One is refused or fails before its first action; the other one runs, once."""
+    root, calls = f"/{drplan.namespace}", f"{drplan.site.url}/{drplan.namespace}/$(executionName)"
+    create(drplan, workflow("w", [http_action("call", calls)]))
+    create_together(drplan, [plan(f"p{number}", [stage("s", "w")]) for number in range(ROUNDS)])
+    executions = _path(drplan, "drplanexecutions")
+    with watching(drplan.cluster, executions) as watch, tracks(drplan.cluster, AT_ONCE) as lanes:
+        for number in range(ROUNDS):
+            drplan.wait(lambda name=f"p{number}": drplan.plan_status(name).get("phase") == "Ready")
+
+        def race(track: Track, number: int) -> tuple[str, float]:
+            names = [f"e{number}-{side}" for side in "ab"]
+            first, second = [Send("POST", executions, execution(name, f"p{number}")) for name in names]
+            return _settle_pair(drplan, watch, f"p{number}", names, track.race(first, second))
+
+        found = run_all(lanes, range(ROUNDS), race)
+    for number in range(ROUNDS):
+        drplan.wait_unlocked(f"p{number}")
+        ran = [side for side in "ab" if drplan.site.calls(f"{root}/e{number}-{side}")]
+        assert len(ran) == 1
+        assert len(drplan.site.calls(f"{root}/e{number}-{ran[0]}")) == 1
+    _report(
+        "two executions at once", Counter(kind for kind, _ in found), [took for kind, took in found if "Failed" in kind]
+    )
+
+
+def _settle_pair(
+    drplan: Installation, watch: Watch, plan_name: str, names: list[str], answers: tuple[Answer, Answer]
+) -> tuple[str, float]:
+    later = max(answer.at for answer in answers)
+    admitted = [name for name, answer in zip(names, answers, strict=True) if answer.done]
+    for answer in answers:
+        assert answer.done or f"plan {plan_name} already has a running execution" in answer.message
+    ends = {name: watch.wait(name, _in_phase("Succeeded", "Failed"), "it ends") for name in admitted}
+    won = [name for name, end in ends.items() if end.object["status"]["phase"] == "Succeeded"]
+    assert len(won) == 1, {name: end.object["status"] for name, end in ends.items()}
+    lost = [name for name in admitted if name not in won]
+    if not lost:
+        return "one refused at admission", 0.0
+    status = ends[lost[0]].object["status"]
+    assert status["message"] == f"plan {plan_name} already has a running execution: {drplan.namespace}/{won[0]}"
+    assert "stageStatuses" not in status
+    return "both admitted, one Failed", ends[lost[0]].at - later
 
 
 def test_workflow_deleted_while_a_plan_with_it_is_created(drplan: Installation) -> None:

@@ -1,0 +1,70 @@
+"""Executions of one plan that got past admission together: one runs, however late the controller looks at the other.
+
+The plan's lock alone does not tell: the first run may be over before the second execution is looked at, which must not
+start then (decision P2).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from app.kube.errors import Conflict
+from app.models.execution import DRPlanExecution
+from app.models.plan import DRPlan
+from app.rules.execution import already_running
+from controller.reconcilers.execution_state import LockHeldError
+from controller.runs import Runs
+from controller.services import Services
+
+BY_ENDED_PLAN = "ended-plan"
+"""Index of executions that ran and have ended by `namespace/name` of their plan."""
+CLOCK_SLACK = timedelta(seconds=5)
+"""How far the clocks of the API server and the controller may be apart."""
+
+
+class Rivals:
+    """Remembers when executions were created that have not started, and refuses those that came second."""
+
+    def __init__(self, services: Services, runs: Runs) -> None:
+        self._services = services
+        self._runs = runs
+        self._born: dict[str, int] = {}
+
+    def note(self, execution: DRPlanExecution) -> None:
+        """Remember the first known resourceVersion of an execution, before the controller itself changes it."""
+        self._born.setdefault(execution.metadata.uid, int(execution.metadata.resource_version))
+
+    def forget(self, execution: DRPlanExecution) -> None:
+        """Let go of an execution that has started or ended."""
+        self._born.pop(execution.metadata.uid, None)
+
+    def demand_first(self, plan: DRPlan, execution: DRPlanExecution) -> None:
+        """Refuse an execution that was created while another one of its plan ran which is over by now.
+
+        Raises `LockHeldError`, and `Conflict` while such a run is being completed here.
+        """
+        if self._is_ending(plan):
+            raise Conflict(409, "Conflict", f"the run of plan {plan.metadata.name} is being completed")
+        metadata = execution.metadata
+        born = self._born.get(metadata.uid, int(metadata.resource_version))
+        for stored in self._services.executions.by_index(BY_ENDED_PLAN, f"{metadata.namespace}/{plan.metadata.name}"):
+            ended = DRPlanExecution.from_wire(stored)
+            if outlived(ended, born, metadata.creation_timestamp):
+                raise LockHeldError(already_running(plan.metadata.name, metadata.namespace, ended.metadata.name))
+
+    def _is_ending(self, plan: DRPlan) -> bool:
+        held = plan.status.current_execution
+        run = None if held is None else self._runs.get(held.uid)
+        return run is not None and run.status.phase is not None and run.status.phase.is_final
+
+
+def outlived(ended: DRPlanExecution, born: int, created: datetime | None) -> bool:
+    """Tell whether an execution that has ended was still running when another one was created.
+
+    `born` is the other one's first resourceVersion, `created` its creationTimestamp. The order of the versions tells;
+    the times keep a label that is put on an old execution from counting as its end.
+    """
+    done = ended.status.completion_time
+    if done is None or created is None or done + CLOCK_SLACK < created:
+        return False
+    return int(ended.metadata.resource_version) > born
