@@ -15,6 +15,7 @@ from app.engine.definition import (
 from app.engine.durations import parse_duration
 from app.engine.retry import RetryPolicy
 from app.engine.text import MASK, cut
+from app.engine.when import Language, WhenError, parse_when, reads_mode
 from app.models.actions import Action, ActionBody
 from app.models.execution import ResolvedParam
 from app.models.phases import PlanPolicy, StagePolicy
@@ -22,9 +23,11 @@ from app.models.plan import DRPlanSpec, Stage
 from app.models.snapshot import Snapshot, StageRun, WorkflowRun
 from app.models.workflow import DRWorkflowSpec
 
+MODE_ASSUMED = "No spec.mode given: mode install was assumed"
 
-def execute_definition(snapshot: Snapshot) -> RunDefinition:
-    """Return what an Execute does, from its snapshot."""
+
+def execute_definition(snapshot: Snapshot, language: Language | None = None) -> RunDefinition:
+    """Return what an Execute does, from its snapshot; `language` reads the conditions that name more than modes."""
     spec = snapshot.plan_spec
     positions = {stage.name: index for index, stage in enumerate(spec.stages)}
     return RunDefinition(
@@ -37,7 +40,8 @@ def execute_definition(snapshot: Snapshot) -> RunDefinition:
             _stage(index, stage, snapshot.stages[index], spec, snapshot.workflows, positions, snapshot.resolved_params)
             for index, stage in enumerate(spec.stages)
         ),
-        note="No spec.mode given: mode install was assumed" if snapshot.mode_assumed and _uses_when(snapshot) else "",
+        note=MODE_ASSUMED if snapshot.mode_assumed and _mode_matters(snapshot, language) else "",
+        language=language,
     )
 
 
@@ -124,6 +128,8 @@ def _workflow(
         policy=spec.failure_policy,
         run=run,
         params=params_of_use(used, params),
+        values=used.params,
+        secrets=frozenset(used.secret_params),
         actions=tuple(
             ActionDefinition(
                 name=action.name,
@@ -140,5 +146,13 @@ def _workflow(
     )
 
 
-def _uses_when(snapshot: Snapshot) -> bool:
-    return any(action.when.strip() for spec in snapshot.workflows.values() for action in spec.actions)
+def _mode_matters(snapshot: Snapshot, language: Language | None) -> bool:
+    texts = {action.when for spec in snapshot.workflows.values() for action in spec.actions}
+    return any(_reads_mode(text, language) for text in texts)
+
+
+def _reads_mode(text: str, language: Language | None) -> bool:
+    try:
+        return reads_mode(parse_when(text, language))
+    except WhenError:
+        return False

@@ -6,11 +6,13 @@ serve both; only what an action does differs (`Forward` or `RollBack`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
 from app.engine.retry import RetryPolicy
+from app.engine.when import Language
 from app.models.actions import ActionBody, ActionType
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs, ResolvedParam
@@ -78,7 +80,8 @@ class ActionDefinition:
 class WorkflowDefinition:
     """One workflow of a stage. `run` is its index among the workflows of the snapshot's stage.
 
-    `params` are the parameters that differ from the run's, as the status shows them.
+    `params` are the parameters that differ from the run's, as the status shows them. `values` are all that have one,
+    without those named in `secrets`, whose values are never part of a definition.
     """
 
     namespace: str
@@ -88,6 +91,8 @@ class WorkflowDefinition:
     skip: str = ""
     run: int = 0
     params: tuple[ResolvedParam, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
 
     @property
     def key(self) -> str:
@@ -111,7 +116,7 @@ class StageDefinition:
 
 @dataclass(frozen=True, slots=True)
 class RunDefinition:
-    """A whole run."""
+    """A whole run. `language` is what conditions are written in that name more than modes (decision P7)."""
 
     operation: Operation
     plan_name: str
@@ -120,6 +125,7 @@ class RunDefinition:
     policy: PlanPolicy = PlanPolicy.STOP
     max_parallel_stages: int = 1
     note: str = ""
+    language: Language | None = None
 
     def action(self, address: Address) -> ActionDefinition:
         """Return the action at `address`."""

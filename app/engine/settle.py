@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from app.engine import texts
-from app.engine.definition import ActionDefinition, RunDefinition, StageDefinition, WorkflowDefinition
+from app.engine.definition import RunDefinition, StageDefinition, WorkflowDefinition
+from app.engine.outputs import outputs_of_predecessors
 from app.engine.policy import (
     blocking_action,
     blocking_stage,
@@ -16,8 +17,9 @@ from app.engine.policy import (
     stage_halt_message,
 )
 from app.engine.rollup import first_failure, stage_ending, workflow_ending
+from app.engine.templates import Scope
 from app.engine.tree import begun, ended, replaced, with_stage, with_workflow
-from app.engine.when import WhenError, evaluate, parse_when
+from app.engine.when import WhenError, evaluate, parse_when, reads_outputs
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.phases import Operation, Phase, WorkflowPolicy
 
@@ -99,7 +101,7 @@ def _settle_workflow(
             return workflow
         if node.skip:
             return _skip_workflow(definition.operation, node, workflow, "", at)
-    actions = _settle_actions(node, workflow.action_statuses, definition.mode, at, halt=halt)
+    actions = _settle_actions(definition, node, workflow.action_statuses, at, halt=halt)
     settled = with_actions(definition.operation, workflow, actions)
     if all(action.phase.is_final for action in actions):
         ending = workflow_ending(definition.operation, node, actions)
@@ -129,7 +131,7 @@ def with_actions(
 
 
 def _settle_actions(
-    definition: WorkflowDefinition, actions: tuple[ActionStatus, ...], mode: str, at: datetime, *, halt: str
+    run: RunDefinition, definition: WorkflowDefinition, actions: tuple[ActionStatus, ...], at: datetime, *, halt: str
 ) -> tuple[ActionStatus, ...]:
     keeps_back = _failure_message(definition, actions) or halt
     changed = True
@@ -138,7 +140,7 @@ def _settle_actions(
         for index, action in enumerate(actions):
             if action.phase is not Phase.PENDING:
                 continue
-            settled = _settle_action(definition, actions, index, mode, at, keeps_back=keeps_back)
+            settled = _settle_action(run, definition, actions, index, at, keeps_back=keeps_back)
             if settled is not action:
                 actions, changed = replaced(actions, index, settled), True
                 if settled.phase is Phase.FAILED:
@@ -147,10 +149,10 @@ def _settle_actions(
 
 
 def _settle_action(
+    run: RunDefinition,
     definition: WorkflowDefinition,
     actions: tuple[ActionStatus, ...],
     index: int,
-    mode: str,
     at: datetime,
     *,
     keeps_back: str,
@@ -168,14 +170,29 @@ def _settle_action(
         return ended(action, Phase.SKIPPED, node.skip, at)
     if node.fail:
         return ended(action, Phase.FAILED, node.fail, at)
-    return _settle_when(node, action, mode, at)
+    return _settle_when(run, definition, actions, index, at) if node.when else action
 
 
-def _settle_when(node: ActionDefinition, action: ActionStatus, mode: str, at: datetime) -> ActionStatus:
-    if not node.when:
-        return action
+def _settle_when(
+    run: RunDefinition, definition: WorkflowDefinition, actions: tuple[ActionStatus, ...], index: int, at: datetime
+) -> ActionStatus:
+    """Decide by its condition about an action that may start.
+
+    The answer stays the same until the start is recorded: what the action comes after has ended, so its outputs are
+    final, and the parameters are those of the snapshot.
+    """
+    action = actions[index]
     try:
-        result = evaluate(parse_when(node.when), mode)
+        condition = parse_when(definition.actions[index].when, run.language)
+        outputs = outputs_of_predecessors(definition, actions, index) if reads_outputs(condition) else {}
+        scope = Scope(
+            params=definition.values,
+            plan_name=run.plan_name,
+            mode=run.mode,
+            outputs=outputs,
+            secrets=definition.secrets,
+        )
+        result = evaluate(condition, scope)
     except WhenError as error:
         return ended(action, Phase.FAILED, str(error), at)
     return action if result.run else ended(action, Phase.SKIPPED, result.message, at)

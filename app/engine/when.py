@@ -1,39 +1,108 @@
-"""The condition of an action: in which modes of a run it takes part.
+"""The condition of an action: whether it takes part in a run.
 
-Grammar: clauses `mode == "install"` joined by `||`. The left word may also be `operation` (it means the same),
-the value is one of install, upgrade, delete and rollback in any case, quotes are optional and need not match. A blank
-condition always holds. The whole expression is checked, also behind a clause that matches.
+There are two grammars, and the text alone tells which one it is:
+
+- Clauses `mode == "install"` joined by `||` and nothing else. The left word may also be `operation` (it means the
+  same), the value is one of install, upgrade, delete and rollback in any case, quotes are optional and need not match.
+- Whatever has a clause of another shape is an expression of a language that comes from outside (CEL, `app.cel`;
+  decision P7).
+
+A blank condition always holds. The whole condition is checked, also behind a clause that matches.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from app.engine.gotext import quote
+from app.engine.templates import Scope
+from app.engine.text import cut, single_line
 
 MODES = ("install", "upgrade", "delete", "rollback")
 
 _CLAUSE = re.compile(r"""\s*(?:mode|operation)\s*==\s*['"]?([a-zA-Z]+)['"]?\s*""")
 _UNSUPPORTED = 'unsupported expression, only `mode == "install|upgrade|delete|rollback"` joined by `||` is allowed'
+_SHOWN = 300
+"""Bytes of an expression that a message shows, so that there is room for the reason."""
 
 
 class WhenError(ValueError):
-    """The condition cannot be understood; the message names it whole."""
+    """The condition cannot be understood; the message names it and says why."""
+
+    _form = "invalid when expression {}: {}"
 
     def __init__(self, expression: str, why: str) -> None:
         self.why = why
         """The reason alone, without the expression."""
-        super().__init__(f"invalid when expression {quote(expression)}: {why}")
+        super().__init__(self._form.format(quote(expression), why))
+
+
+class EvaluationError(WhenError):
+    """The condition can be understood, but there is no answer for the values of this run."""
+
+    _form = "when expression {} cannot be evaluated: {}"
 
 
 @dataclass(frozen=True, slots=True)
 class WhenExpression:
-    """A parsed condition."""
+    """A condition on the mode alone."""
 
     text: str
     modes: tuple[str, ...]
     """The modes that are let through, each once, in the order written; empty lets every mode through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What an expression looks at, as far as its text alone tells."""
+
+    mode: bool = False
+    plan_name: bool = False
+    params: frozenset[str] = frozenset()
+    """Parameters whose values it takes, by their names."""
+    asked_params: frozenset[str] = frozenset()
+    """Parameters of which it asks whether they are there."""
+    any_param: bool = False
+    """True: it may look at any parameter, by a name that is computed or by going through all of them."""
+    outputs: frozenset[tuple[str, str]] = frozenset()
+    """Actions and fields of outputs that it takes; no field stands for all of an action's."""
+    asked_outputs: frozenset[tuple[str, str]] = frozenset()
+    """Those of which it asks whether they are there."""
+    any_output: bool = False
+    """True: it may look at the outputs of any action."""
+    loops: bool = False
+    """True: it goes through a list or map."""
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """Names of the actions whose outputs it looks at."""
+        return frozenset(action for action, _ in self.outputs | self.asked_outputs)
+
+
+class Expression(Protocol):
+    """A compiled expression of the language from outside."""
+
+    @property
+    def text(self) -> str:
+        """The expression as written."""
+
+    @property
+    def reads(self) -> Reads:
+        """What it looks at."""
+
+    def holds(self, scope: Scope) -> bool:
+        """Tell whether it is true for these values, the same ones giving the same answer. Raises `EvaluationError`.
+
+        A parameter of `scope.secrets` has no value that an expression may see.
+        """
+
+
+Language = Callable[[str], Expression]
+"""Compiles an expression; raises `WhenError` for one that cannot be understood or gives no bool."""
+Condition = WhenExpression | Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +113,49 @@ class WhenResult:
     message: str = ""
 
 
-def parse_when(text: str) -> WhenExpression:
-    """The condition that `text` spells out; raises `WhenError`."""
+def parse_when(text: str, language: Language | None = None) -> Condition:
+    """The condition that `text` spells out; raises `WhenError`. Without a language only modes can be named."""
     if not text.strip():
         return WhenExpression(text, ())
-    modes = dict.fromkeys(_mode(clause, text) for clause in text.split("||"))
-    return WhenExpression(text, tuple(modes))
+    clauses = [_CLAUSE.fullmatch(clause) for clause in text.split("||")]
+    if language is not None and not all(clauses):
+        return language(text)
+    return WhenExpression(text, tuple(dict.fromkeys(_mode(clause, text) for clause in clauses)))
 
 
-def _mode(clause: str, expression: str) -> str:
-    match = _CLAUSE.fullmatch(clause)
-    if match is None:
+def _mode(clause: re.Match[str] | None, expression: str) -> str:
+    if clause is None:
         raise WhenError(expression, _UNSUPPORTED)
-    mode = match[1].lower()
+    mode = clause[1].lower()
     if mode not in MODES:
-        raise WhenError(expression, f"unsupported mode value {quote(match[1])} in when")
+        raise WhenError(expression, f"unsupported mode value {quote(clause[1])} in when")
     return mode
 
 
-def evaluate(expression: WhenExpression, mode: str) -> WhenResult:
-    """Whether an action with this condition runs in `mode`; a run without a mode counts as `install`."""
-    current = mode.strip().lower()
-    if not expression.modes or current in expression.modes:
+def reads_mode(condition: Condition) -> bool:
+    """Tell whether the mode of the run matters to a condition."""
+    return bool(condition.modes) if isinstance(condition, WhenExpression) else condition.reads.mode
+
+
+def reads_outputs(condition: Condition) -> bool:
+    """Tell whether the outputs of earlier actions matter to a condition."""
+    return not isinstance(condition, WhenExpression) and (condition.reads.any_output or bool(condition.reads.actions))
+
+
+def evaluate(condition: Condition, scope: Scope) -> WhenResult:
+    """Whether an action with this condition runs, by these values; raises `EvaluationError` if they do not tell."""
+    if not isinstance(condition, WhenExpression):
+        if condition.holds(scope):
+            return WhenResult(run=True)
+        return WhenResult(run=False, message=f"when not matched: {shown(condition.text)} is false")
+    current = scope.mode.strip().lower()
+    if not condition.modes or current in condition.modes:
         return WhenResult(run=True)
     return WhenResult(
-        run=False, message=f"when not matched: mode={current}, expected one of [{','.join(expression.modes)}]"
+        run=False, message=f"when not matched: mode={current}, expected one of [{','.join(condition.modes)}]"
     )
+
+
+def shown(expression: str) -> str:
+    """`expression` as messages show it: on one line, its end left out when it is long."""
+    return cut(single_line(expression), _SHOWN)

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from app.engine.durations import parse_duration
 from app.engine.retry import RetryPolicy
-from app.engine.when import WhenError, parse_when
 from app.models.actions import (
     Action,
     ActionBody,
@@ -21,6 +20,7 @@ from app.models.actions import (
 )
 from app.models.actions import RetryPolicy as RetryBlock
 from app.rules.blocks import check_block
+from app.rules.conditions import check_when
 from app.rules.decode import member_problems
 from app.rules.findings import Spot
 from app.rules.order import Order
@@ -39,7 +39,7 @@ def check_action(spot: Spot, order: Order, index: int) -> None:
     action = order.actions[index]
     _check_body(spot, action, action.type)
     _check_rollback_given(spot, action)
-    _check_when(spot, action.when)
+    check_when(spot, order, index)
     check_cluster_mode(spot, action)
     check_hooks(spot, action)
     check_action_placeholders(spot, order, index)
@@ -90,22 +90,6 @@ def _retry_problems(interval: str, multiplier: str) -> tuple[tuple[str, str], ..
         except ValueError as error:
             problems.append((member, f"{error}{accepted}"))
     return tuple(problems)
-
-
-def _check_when(spot: Spot, when: str) -> None:
-    """Rule W24."""
-    problem = _when_problem(when) if when else ""
-    if problem:
-        spot.error("W24", problem, "when", found=when)
-
-
-@remembered(_SHORT)
-def _when_problem(when: str) -> str:
-    try:
-        parse_when(when)
-    except WhenError as error:
-        return str(error)
-    return ""
 
 
 def _check_rollback_given(spot: Spot, action: Action) -> None:

@@ -142,7 +142,7 @@ _WORKFLOWS: Final = (
     ),
     _workflow(
         "W24",
-        "`when` can be read as a whole and names known modes.",
+        "`when` can be read as a whole, names known modes, and gives a bool if it is a CEL expression.",
         f'{_A}invalid when expression "mode == install || mode == nope": unsupported mode value "nope" in when',
     ),
     _workflow("W25", "`timeout` is a positive duration.", f"{_A}invalid timeout 0s: timeout must be positive"),
@@ -191,6 +191,11 @@ _WORKFLOWS: Final = (
         "Placeholders of outputs name an action that runs in one of the same modes.",
         "action[1] 'c': $(outputs.b.body) cannot be resolved: action 'b' never runs when this one does, because of "
         "their conditions (when)",
+    ),
+    _workflow(
+        "W38",
+        "`when` names outputs only of actions that have certainly ended before, and only fields that they have.",
+        "action[1] 'b': outputs.aa in when can never be there: the workflow has no action 'aa'; did you mean 'a'?",
     ),
     _workflow(
         "U1",
@@ -366,7 +371,7 @@ _EXECUTIONS: Final = (
     ),
     _execution(
         "E24",
-        "Required parameters and the placeholders of all actions that take part have a value.",
+        "Required parameters, and what placeholders and `when` of the actions that take part name, have a value.",
         f"{_USE}parameter 'site' of workflow default/w is required and has no value; give one in spec.params",
     ),
     _execution(

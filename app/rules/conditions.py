@@ -1,18 +1,135 @@
-"""Conditions of actions (`when`), as far as they are known before a run."""
+"""Conditions of actions (`when`), as far as they are known before a run (rules W24, W38)."""
 
 from __future__ import annotations
 
-from app.engine.when import WhenError, WhenExpression, parse_when
+from collections.abc import Mapping
+
+from app.cel.language import LONGEST, compile_expression
+from app.engine.outputs import fields_of
+from app.engine.templates import Scope
+from app.engine.when import Condition, Reads, WhenError, WhenExpression, evaluate, parse_when, shown
 from app.models.actions import Action
+from app.models.common import Parameter
 from app.models.phases import Mode
+from app.rules.findings import Spot
+from app.rules.order import Order
+from app.rules.parameters import RESERVED, literal
+from app.rules.remember import remembered
+
+MOST_TOGETHER = 64 * 1024
+"""Characters that the different conditions of a workflow may have together: compiling them takes time."""
+_MOST_KNOWN = 4096
+"""Characters of parameters that are looked at to tell beforehand what a condition will come to."""
 
 
-def takes_part(action: Action, mode: Mode) -> bool:
-    """Whether an action may run in a mode; True where only the run can tell, or the condition cannot be read."""
-    if not action.when:
+def check_when(spot: Spot, order: Order, index: int) -> None:
+    """Rules W24 and W38: the condition can be read, and what it says of outputs can be there. `spot` is the action."""
+    when = order.actions[index].when
+    if not when:
+        return
+    if order.conditions_length > MOST_TOGETHER:
+        why = f"the conditions of the workflow have {order.conditions_length} characters, more than {MOST_TOGETHER}"
+        spot.error("W24", str(WhenError(shown(when), why)), "when", found=when)
+        return
+    condition = _parsed(when)
+    if isinstance(condition, str):
+        spot.error("W24", condition, "when", found=when)
+    elif not isinstance(condition, WhenExpression) and condition.reads.actions:
+        _check_outputs(spot, condition.reads, order, index)
+
+
+def _check_outputs(spot: Spot, reads: Reads, order: Order, index: int) -> None:
+    finished = order.before(index)
+    for name in sorted(reads.actions - finished):
+        if name in order.named:
+            why = (
+                f"action '{name}' need not have finished by then; it must come before this one, or be in its dependsOn"
+            )
+        else:
+            why = f"the workflow has no action '{name}'" + spot.meant(name, order.named)
+        spot.error("W38", f"outputs.{name} in when can never be there: {why}", "when", found=name)
+    for name, field in sorted(reads.outputs | reads.asked_outputs):
+        fields = fields_of(order.named[name].type) if name in finished else ()
+        if field and fields and field not in fields:
+            why = f"actions of type {order.named[name].type} have only {', '.join(fields)}" + spot.meant(field, fields)
+            spot.error("W38", f"outputs.{name}.{field} in when can never be there: {why}", "when", found=field)
+
+
+def takes_part(action: Action, mode: Mode, given: Mapping[str, Parameter] | None = None) -> bool:
+    """Whether an action may run in a mode with the parameters that are `given`; None: they are not known at all.
+
+    True when its condition cannot be read, which is a finding of its own, and when what it comes to depends on what
+    only the run can tell: outputs, and values that are read from the cluster.
+    """
+    condition = _condition(action)
+    if condition is None:
+        return True
+    if isinstance(condition, WhenExpression):
+        return evaluate(condition, Scope({}, mode=mode.lower())).run
+    params = _known_params(condition.reads, given)
+    if params is None:
         return True
     try:
-        condition = parse_when(action.when)
+        return condition.holds(Scope(params, mode=mode.lower()))
     except WhenError:
         return True
-    return not isinstance(condition, WhenExpression) or not condition.modes or mode.lower() in condition.modes
+
+
+def missing_for_condition(action: Action, given: Mapping[str, Parameter]) -> list[str]:
+    """What an action's condition reads of parameters and no level gives it, as `params.x in its when, which ...`."""
+    condition = _condition(action)
+    if condition is None or isinstance(condition, WhenExpression):
+        return []
+    reads = condition.reads
+    missing = reads.params - reads.asked_params - given.keys() - {RESERVED}
+    secret = {name for name in (reads.params | reads.asked_params) & given.keys() if _is_secret(given[name])}
+    return [f"params.{name} in its when, which has no value" for name in sorted(missing)] + [
+        f"params.{name} in its when, which has no value but one in a Secret, and conditions cannot read those"
+        for name in sorted(secret)
+    ]
+
+
+def _is_secret(parameter: Parameter) -> bool:
+    reference = parameter.value_from.manifest_ref if parameter.value_from and literal(parameter) is None else None
+    return reference is not None and reference.api_version == "v1" and reference.kind == "Secret"
+
+
+def _condition(action: Action) -> Condition | None:
+    """The condition of an action; None when it has none, or one that cannot be read."""
+    condition = _parsed(action.when) if action.when else None
+    return None if isinstance(condition, str) else condition
+
+
+@remembered(LONGEST)
+def _parsed(when: str) -> Condition | str:
+    """A condition, or what is wrong with it."""
+    try:
+        return parse_when(when, compile_expression)
+    except WhenError as error:
+        return str(error)
+
+
+def _known_params(reads: Reads, given: Mapping[str, Parameter] | None) -> dict[str, str] | None:
+    """The values of the parameters that are read; None when the answer may depend on others than these.
+
+    Outputs do not stand in the way as long as they are only taken: what is missing then makes the condition fail where
+    it matters, and where it does not matter CEL does not ask.
+    """
+    names = (reads.params | reads.asked_params) - {RESERVED}
+    if (
+        (names and given is None)
+        or reads.plan_name
+        or reads.any_param
+        or reads.any_output
+        or reads.asked_outputs
+        or reads.loops
+    ):
+        return None
+    known: dict[str, str] = {}
+    levels = given or {}
+    for name in names & levels.keys():
+        value = literal(levels[name])
+        if value is None:
+            return None
+        known[name] = value
+    return known if sum(map(len, known.values())) <= _MOST_KNOWN else None

@@ -3,7 +3,7 @@
 An execution may bring any parameter, declared or not. So for a plan alone, what has no value yet is a warning; for an
 execution, when all levels are known, it is an error before the first action instead of a failure in the middle of a
 failover. Placeholders in rollback blocks only warn, because a Revert may bring parameters of its own, and actions whose
-`when` leaves out the run's mode need nothing.
+`when` surely keeps them out of the run need nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.models.common import Parameter
 from app.models.phases import Mode
 from app.models.plan import DRPlan, WorkflowReference
 from app.models.workflow import DRWorkflow
-from app.rules.conditions import takes_part
+from app.rules.conditions import missing_for_condition, takes_part
 from app.rules.estimate import MAX_STATUS_BYTES, WorkflowKey, estimate_status_bytes
 from app.rules.findings import Spot
 from app.rules.parameters import RESERVED, literal, type_problem, values_given
@@ -68,6 +68,7 @@ def missing_values(use: Use, workflow: DRWorkflow, levels: Levels, mode: Mode | 
     `mode` None stands for any mode.
     """
     given = values_given(*levels)
+    modes = tuple(Mode) if mode is None else (mode,)
     name = "/".join(use.key)
     missing = [
         f"{use.prefix}: parameter '{parameter.name}' of workflow {name} is required and has no value"
@@ -75,11 +76,11 @@ def missing_values(use: Use, workflow: DRWorkflow, levels: Levels, mode: Mode | 
         if parameter.name not in given and _is_required(parameter.name, levels)
     ]
     for action in workflow.spec.actions:
-        if mode is not None and not takes_part(action, mode):
-            continue
-        where = f"{use.prefix}: action '{action.name}' of workflow {name}"
         texts = _without_value(placeholder_uses(action, action.type), given)
-        missing += [f"{where} uses {text}, which has no value" for text in texts]
+        found = [*missing_for_condition(action, given), *(f"{text}, which has no value" for text in texts)]
+        if found and any(takes_part(action, each, given) for each in modes):
+            where = f"{use.prefix}: action '{action.name}' of workflow {name}"
+            missing += [f"{where} uses {text}" for text in found]
     return missing
 
 

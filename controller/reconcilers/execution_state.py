@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.cel.language import compile_expression
 from app.engine.build import execute_definition
 from app.engine.definition import RunDefinition
 from app.engine.revert import revert_definition
@@ -41,7 +42,9 @@ def cancel_message_of(metadata: Mapping[str, Any]) -> str:
 
 def definition_of(snapshot: Snapshot) -> RunDefinition:
     """Return what the run of a snapshot does."""
-    return revert_definition(snapshot) if snapshot.operation is Operation.REVERT else execute_definition(snapshot)
+    if snapshot.operation is Operation.REVERT:
+        return revert_definition(snapshot)
+    return execute_definition(snapshot, compile_expression)
 
 
 def demand_lock(status: DRPlanStatus, execution: DRPlanExecution) -> None:

@@ -1,0 +1,137 @@
+"""Compiling and evaluating CEL conditions.
+
+An expression sees four variables: `mode` and `planName` (texts), `params` (texts by name, `mode` among them) and
+`outputs` (texts by action and field). It must give a bool. There is no clock, no randomness and no state in CEL, so the
+same values always give the same answer.
+
+The runtime is loaded when the first expression is compiled; nobody else pays for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+from app.cel.messages import compile_problem, missing_key, plain
+from app.cel.reads import looks_of
+from app.cel.tree import tree_of
+from app.engine.gotext import quote
+from app.engine.graph import closest
+from app.engine.templates import Scope
+from app.engine.when import MODES, EvaluationError, Reads, WhenError, shown
+
+LONGEST = 1024
+"""Characters that an expression may have."""
+LARGEST = 256 * 1024
+"""Characters that the values an expression reads may have together. With it, and without loops in loops, no expression
+takes long."""
+CACHED = 2048
+"""Compiled expressions that are kept, of 4 KiB or so each."""
+
+
+class NotInstalledError(RuntimeError):
+    """The CEL runtime cannot be loaded; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class CelExpression:
+    """A compiled expression (see `app.engine.when.Expression`)."""
+
+    text: str
+    reads: Reads
+    program: Any
+    """The runtime's `Expression`; the package has no types."""
+
+    def holds(self, scope: Scope) -> bool:
+        """Tell whether it is true for the values of `scope`. Raises `EvaluationError`."""
+        hidden = sorted((self.reads.params | self.reads.asked_params) & scope.secrets)
+        if hidden:
+            raise self._error(f"parameter {quote(hidden[0])} comes from a Secret, which a condition cannot read")
+        data = self._data(scope)
+        try:
+            result = self.program.eval(data=data)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise self._error(plain(str(error))) from None
+        value = result.value()
+        if isinstance(value, bool):
+            return value
+        raise self._error(self._reason(str(value), scope))
+
+    def _data(self, scope: Scope) -> dict[str, object]:
+        """Return the values that the expression reads; handing over others would only take time."""
+        reads = self.reads
+        params = {name: value for name, value in scope.params.items() if name not in scope.secrets}
+        params["mode"] = scope.mode
+        if not reads.any_param:
+            params = {name: params[name] for name in reads.params | reads.asked_params if name in params}
+        outputs = scope.outputs
+        if not reads.any_output:
+            outputs = {action: outputs[action] for action in reads.actions if action in outputs}
+        size = sum(map(len, params.values())) + sum(
+            len(text) for fields in outputs.values() for text in fields.values()
+        )
+        if size > LARGEST:
+            raise self._error(f"the values it reads have {size} characters together, more than {LARGEST}")
+        return {"mode": scope.mode, "planName": scope.plan_name, "params": params, "outputs": dict(outputs)}
+
+    def _reason(self, raised: str, scope: Scope) -> str:
+        key = missing_key(raised)
+        if key is None:
+            return plain(raised)
+        if key in self.reads.params and key not in scope.params:
+            return f"parameter {quote(key)} has no value ({quote(key)} in params asks whether it has one)"
+        if key in self.reads.actions and key not in scope.outputs:
+            asks = f"{quote(key)} in outputs asks whether it has any"
+            return f"action {quote(key)} has no outputs, because it did not succeed ({asks})"
+        if key in scope.secrets:
+            return f"parameter {quote(key)} comes from a Secret, which a condition cannot read"
+        return f"there is no {quote(key)}"
+
+    def _error(self, why: str) -> EvaluationError:
+        return EvaluationError(shown(self.text), why)
+
+
+def compile_expression(text: str) -> CelExpression:
+    """Compile an expression, or take it from those compiled lately. Raises `WhenError`."""
+    if len(text) > LONGEST:
+        raise WhenError(shown(text), f"it has {len(text)} characters, more than {LONGEST}")
+    compiled = _compiled(text)
+    if isinstance(compiled, str):
+        raise WhenError(shown(text), compiled)
+    return compiled
+
+
+@lru_cache(maxsize=CACHED)
+def _compiled(text: str) -> CelExpression | str:
+    """Return the compiled expression, or why it is none: bad ones are asked about again and again, too."""
+    try:
+        environment = _environment()
+        program = environment.compile(text)
+    except NotInstalledError as error:
+        return str(error)
+    except (RuntimeError, TypeError) as error:
+        return compile_problem(str(error), text) if isinstance(error, RuntimeError) else "it is no valid Unicode"
+    gives = program.return_type().name()
+    if gives != "BOOL":
+        return f"it gives {gives.lower()}, and must give bool"
+    looks = looks_of(tree_of(program.serialize()))
+    if looks.loops > 1:
+        return "loops (all, exists, exists_one, map, filter) must not stand in each other"
+    for mode in looks.modes:
+        if mode not in MODES:
+            near = mode.lower() if mode.lower() in MODES else closest(mode.lower(), MODES)
+            hint = f', did you mean "{near}"?' if near else ""
+            return f"the mode is never {quote(mode)}, it is one of {', '.join(MODES)}{hint}"
+    return CelExpression(text, looks.reads(), program)
+
+
+@cache
+def _environment() -> Any:  # noqa: ANN401 - the package has no types
+    try:
+        from cel_expr_python import cel
+    except ImportError as error:
+        raise NotInstalledError(f"it is a CEL expression, and the CEL runtime cannot be loaded here: {error}") from None
+    text = cel.Type.STRING
+    texts = cel.Type.Map(text, text)
+    return cel.NewEnv(variables={"mode": text, "planName": text, "params": texts, "outputs": cel.Type.Map(text, texts)})
