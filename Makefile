@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CRDS := crds charts/drplan/files/crds
 
 .PHONY: help setup lint test demo crds docs bench fuzz clean lock
 
@@ -23,7 +24,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import layers, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m app.schema --check crds
+	$(BIN)/python -m app.schema --check $(CRDS)
 	$(BIN)/python -m app.lint.rules_doc --check docs/rules.md
 
 test: $(STAMP) ## all tests, the real control plane included (built on first use)
@@ -33,8 +34,8 @@ test: $(STAMP) ## all tests, the real control plane included (built on first use
 demo: $(STAMP) ## a failover and its way back, on a real local control plane
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
 
-crds: docs ## generate crds/ and docs/ from the models and rules
-	$(BIN)/python -m app.schema --write crds
+crds: docs ## generate the CRDs (crds/ and the chart) and docs/ from the models and rules
+	$(BIN)/python -m app.schema --write $(CRDS)
 
 docs: $(STAMP) ## generate docs/rules.md from the rules
 	$(BIN)/python -m app.lint.rules_doc --write docs/rules.md

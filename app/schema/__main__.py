@@ -1,10 +1,11 @@
-"""``python -m app.schema --write crds``: writes the CRDs and docs/api.md, or checks that they are up to date."""
+"""``python -m app.schema --write FOLDER...``: writes the CRDs and docs/api.md, or checks that they are up to date."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from app.schema.crds import KINDS, custom_resource_definition, to_yaml
@@ -14,9 +15,10 @@ SHOWN_LINES = 40
 """Lines of each difference that `--check` prints."""
 
 
-def generated(folder: Path, reference: Path) -> dict[Path, str]:
-    """Return every generated file with its text: one CRD a kind in ``folder``, and the API reference."""
-    files = {folder / info.file_name: to_yaml(custom_resource_definition(info)) for info in KINDS}
+def generated(folders: Sequence[Path], reference: Path) -> dict[Path, str]:
+    """Return every generated file with its text: one CRD a kind in each of ``folders``, and the API reference."""
+    crds = {info.file_name: to_yaml(custom_resource_definition(info)) for info in KINDS}
+    files = {folder / name: text for folder in folders for name, text in crds.items()}
     return {**files, reference: api_reference()}
 
 
@@ -49,8 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0 when all is written or up to date, 1 when `--check` found a difference."""
     parser = argparse.ArgumentParser(prog="python -m app.schema", description="Generate CRDs and the API reference.")
     action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--write", type=Path, metavar="FOLDER", help="write the CRDs to this folder")
-    action.add_argument("--check", type=Path, metavar="FOLDER", help="exit 1 when the CRDs in this folder differ")
+    action.add_argument("--write", type=Path, nargs="+", metavar="FOLDER", help="write the CRDs to these folders")
+    action.add_argument(
+        "--check", type=Path, nargs="+", metavar="FOLDER", help="exit 1 when the CRDs in these folders differ"
+    )
     parser.add_argument("--docs", type=Path, default=Path("docs/api.md"), help="the API reference (%(default)s)")
     options = parser.parse_args(arguments)
     files = generated(options.write or options.check, options.docs)

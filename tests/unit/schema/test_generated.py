@@ -17,16 +17,20 @@ REPOSITORY = Path(__file__).parents[3]
 DOCS = REPOSITORY / "docs" / "api.md"
 
 
+FOLDERS = ("crds", "charts/drplan/files/crds")
+
+
 def arguments(option: str, folder: Path) -> list[str]:
-    return [option, str(folder / "crds"), "--docs", str(folder / "docs" / "api.md")]
+    return [option, *(str(folder / name) for name in FOLDERS), "--docs", str(folder / "docs" / "api.md")]
 
 
 def test_committed_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments("--check", REPOSITORY)) == 0, capsys.readouterr().err
 
 
-def test_there_are_no_other_crds() -> None:
-    assert {path.name for path in (REPOSITORY / "crds").iterdir()} == {info.file_name for info in KINDS}
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_there_are_no_other_crds(folder: str) -> None:
+    assert {path.name for path in (REPOSITORY / folder).iterdir()} == {info.file_name for info in KINDS}
 
 
 def test_files_hold_what_is_generated() -> None:
@@ -58,7 +62,9 @@ def test_a_difference_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "run `make crds`" in shown
 
 
-@pytest.mark.parametrize("name", ["crds/dr.bkbcs.tencent.com_drworkflows.yaml", "docs/api.md"])
+@pytest.mark.parametrize(
+    "name", [*(f"{folder}/dr.bkbcs.tencent.com_drworkflows.yaml" for folder in FOLDERS), "docs/api.md"]
+)
 def test_a_missing_file_is_a_difference_and_shown_in_part(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
