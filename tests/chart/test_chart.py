@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from app.kube import registrations
-from devcluster import ensure
-from tests.support.cluster import REPOSITORY, Cluster
+from tests.support.cluster import Cluster
 
-CHART = REPOSITORY / "charts" / "drplan"
-CONTROLLER = "system:serviceaccount:drplan-system:drplan-controller"
+from .support import CHART, NAMESPACE, helm, render, template
 
-
-def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(ensure("helm")), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
-def render(*values: str) -> list[dict[str, Any]]:
-    sets = [f"--set={value}" for value in values]
-    answer = helm("template", "drplan", str(CHART), "--namespace=drplan-system", "--kube-version=1.36.0", *sets)
-    assert answer.returncode == 0, answer.stderr
-    return [document for document in yaml.safe_load_all(answer.stdout) if document]
+CONTROLLER = f"system:serviceaccount:{NAMESPACE}:drplan-controller"
 
 
 def test_lint() -> None:
@@ -36,7 +22,7 @@ def test_lint() -> None:
 
 def test_registrations_are_those_of_the_code() -> None:
     rendered = {item["kind"]: item["webhooks"] for item in render() if "webhooks" in item}
-    client = registrations.service_client("drplan-system", "drplan-webhook", b"")
+    client = registrations.service_client(NAMESPACE, "drplan-webhook", b"")
     expected = {
         item["kind"]: item["webhooks"]
         for item in (
@@ -61,7 +47,7 @@ def test_registrations_are_those_of_the_code() -> None:
     ],
 )
 def test_values_that_cannot_be_used(value: str, hint: str) -> None:
-    answer = helm("template", "drplan", str(CHART), "--kube-version=1.36.0", f"--set={value}")
+    answer = template(value)
     assert answer.returncode != 0
     assert hint in answer.stderr
 
