@@ -220,7 +220,7 @@ class Action(ActionBody):
     depends_on: tuple[str, ...] = ()
     """Actions that must be done first. When any action of the workflow has one, all run as a graph."""
     when: str = ""
-    """Run only in these modes: clauses `mode == "install"` joined by `||`."""
+    """Run only if this holds: clauses `mode == "install"` joined by `||`, or a CEL expression that gives a bool."""
     hook_type: str = ""
     """Helm hook the action came from."""
     cluster_execution_mode: Literal["", "Global", "PerCluster"] = ""
