@@ -26,8 +26,8 @@ def check_manifest(spot: Spot, text: str) -> None:
     Placeholders are replaced by a harmless word first. A manifest in which a placeholder stands alone on a line may get
     its structure only when it is rendered: there, problems are warnings (N2).
     """
-    stand_in, structural = _without_placeholders(text)
-    for problem in _problems(stand_in):
+    problems, structural = _read(text)
+    for problem in problems:
         if structural:
             spot.warn("N2", problem)
         else:
@@ -35,6 +35,12 @@ def check_manifest(spot: Spot, text: str) -> None:
 
 
 @remembered(_SHORT)
+def _read(text: str) -> tuple[tuple[str, ...], bool]:
+    """The problems of a manifest, and whether a placeholder stands alone on a line of it."""
+    stand_in, structural = _without_placeholders(text)
+    return _problems(stand_in), structural
+
+
 def _problems(text: str) -> tuple[str, ...]:
     if len(text) <= _SHORT and _obviously_complete(text):
         return ()

@@ -9,13 +9,14 @@ import re
 from collections.abc import Set
 
 from app.engine.outputs import fields_of
-from app.engine.templates import Placeholder, placeholders
+from app.engine.templates import Placeholder
 from app.models.actions import Action, ActionBody, ActionType
 from app.models.phases import Mode
 from app.rules.conditions import takes_part
 from app.rules.findings import Spot
 from app.rules.order import Order
-from app.rules.texts import Text, templated_texts
+from app.rules.remember import remembered
+from app.rules.texts import SHORT, Text, placeholders_of, templated_texts
 
 _LOOKALIKE = re.compile(r"\$?\$\((?:params?|outputs?|plan_?[nN]ame|execution_?[nN]ame|mode)(?:\.[^()\s]*)?\)")
 _ROOTS = ("params", "outputs", "planName", "executionName", "mode")
@@ -25,26 +26,24 @@ def check_action_placeholders(spot: Spot, order: Order, index: int) -> None:
     """Check the placeholders of an action. `spot` is the action."""
     action = order.actions[index]
     for text in templated_texts(action, action.type):
-        found = placeholders(text.text)
-        for placeholder in found:
+        for placeholder in placeholders_of(text.text):
             if placeholder.root == "outputs":
                 if _check_output(spot, text, placeholder, order, order.before(index)):
                     _check_modes(spot, text, placeholder, order, action)
             else:
                 _check_parameter(spot, text, placeholder)
-        _check_lookalikes(spot, text, found)
+        _check_lookalikes(spot, text)
 
 
 def check_rollback_placeholders(spot: Spot, rollback: ActionBody, type_: ActionType, order: Order) -> None:
     """Check the placeholders of a rollback, which sees the outputs of all actions. `spot` is the rollback."""
     for text in templated_texts(rollback, type_):
-        found = placeholders(text.text)
-        for placeholder in found:
+        for placeholder in placeholders_of(text.text):
             if placeholder.root == "outputs":
                 _check_output(spot, text, placeholder, order, order.named.keys())
             else:
                 _check_parameter(spot, text, placeholder)
-        _check_lookalikes(spot, text, found)
+        _check_lookalikes(spot, text)
 
 
 def _check_parameter(spot: Spot, text: Text, placeholder: Placeholder) -> None:
@@ -99,19 +98,21 @@ def _check_modes(spot: Spot, text: Text, placeholder: Placeholder, order: Order,
         spot.error("W37", f"{placeholder.text} cannot be resolved: {why}", text.path, found=placeholder.text)
 
 
-def _check_lookalikes(spot: Spot, text: Text, found: tuple[Placeholder, ...]) -> None:
+def _check_lookalikes(spot: Spot, text: Text) -> None:
     """Rule N10: what was probably meant to be a placeholder but is none."""
-    if text.text.count("$(") == sum(each.text.startswith("$") for each in found):
-        return
-    known = {each.text for each in found}
-    odd = (match[0] for match in _LOOKALIKE.finditer(text.text) if not match[0].startswith("$$"))
-    for word in dict.fromkeys(odd):
-        if word not in known:
-            root, dot, rest = word[2:-1].partition(".")
-            meant = spot.meant(root, _ROOTS, f"$({{}}{dot}{rest})") if root not in _ROOTS else ""
-            spot.warn(
-                "N10", f"{word} in {text.path} is no placeholder and stays as it is{meant or _PLACEHOLDERS}", text.path
-            )
+    for word in _lookalikes(text.text):
+        root, dot, rest = word[2:-1].partition(".")
+        meant = spot.meant(root, _ROOTS, f"$({{}}{dot}{rest})") if root not in _ROOTS else ""
+        told = f"{word} in {text.path} is no placeholder and stays as it is{meant or _PLACEHOLDERS}"
+        spot.warn("N10", told, text.path)
+
+
+@remembered(SHORT)
+def _lookalikes(text: str) -> tuple[str, ...]:
+    """What looks like a placeholder and is none, each once."""
+    known = {each.text for each in placeholders_of(text)}
+    odd = (match[0] for match in _LOOKALIKE.finditer(text) if not match[0].startswith("$$"))
+    return tuple(word for word in dict.fromkeys(odd) if word not in known)
 
 
 _PLACEHOLDERS = "; placeholders are $(params.NAME), $(outputs.ACTION.FIELD), $(planName), $(executionName), $(mode)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.engine.templates import Placeholder, placeholders
 from app.models.actions import (
@@ -21,6 +21,7 @@ from app.models.actions import (
 from app.models.base import ApiModel
 from app.rules.blocks import BLOCK_MEMBER
 from app.rules.findings import join
+from app.rules.remember import remembered
 
 
 class Text(NamedTuple):
@@ -30,6 +31,13 @@ class Text(NamedTuple):
     """Field path below the action."""
     text: str
     """The text as written."""
+
+
+SHORT = 512
+"""Characters of texts whose placeholders are remembered."""
+
+_Trail = tuple[Any, str | int]
+"""Where a value stands: the trail of what it is in, and its key or index there."""
 
 
 class PlaceholderUse(NamedTuple):
@@ -53,8 +61,16 @@ def templated_texts(body: ActionBody, type_: ActionType) -> list[Text]:
 def placeholder_uses(body: ActionBody, type_: ActionType) -> list[PlaceholderUse]:
     """Every placeholder of the block of `type_`, each with where it stands."""
     return [
-        PlaceholderUse(text.path, found) for text in templated_texts(body, type_) for found in placeholders(text.text)
+        PlaceholderUse(text.path, found)
+        for text in templated_texts(body, type_)
+        for found in placeholders_of(text.text)
     ]
+
+
+@remembered(SHORT)
+def placeholders_of(text: str) -> tuple[Placeholder, ...]:
+    """Every placeholder in a text, in order, escaped ones left out."""
+    return placeholders(text)
 
 
 def _may_hold(text: str) -> bool:
@@ -89,30 +105,30 @@ def _texts(block: ApiModel, member: str) -> Iterator[Text]:
 
 
 def _leaves(path: str, value: object) -> Iterator[Text]:
-    """The texts inside a JSON value, in order; without recursion, because nesting is the user's choice."""
-    if not _any_may_hold(value):
-        return
-    pending = [(path, value)]
-    while pending:
-        where, node = pending.pop()
-        if isinstance(node, str):
-            yield Text(where, node)
-        elif isinstance(node, dict):
-            pending += [(join(where, str(key)), member) for key, member in reversed(node.items())]
-        elif isinstance(node, list):
-            pending += [(f"{where}[{index}]", item) for index, item in reversed(list(enumerate(node)))]
+    """The texts inside a JSON value that may hold a placeholder, in order.
 
-
-def _any_may_hold(value: object) -> bool:
-    """Whether any text inside may hold a placeholder: most have none, and then no path needs to be made up."""
-    pending = [value]
+    Without recursion, because nesting is the user's choice. Paths are made up of trails, for the few texts that matter.
+    """
+    pending: list[tuple[_Trail, object]] = [((None, path), value)]
     while pending:
-        node = pending.pop()
+        trail, node = pending.pop()
         if isinstance(node, str):
             if _may_hold(node):
-                return True
+                yield Text(_path(trail), node)
         elif isinstance(node, dict):
-            pending += node.values()
+            pending += [((trail, key), member) for key, member in reversed(node.items())]
         elif isinstance(node, list):
-            pending += node
-    return False
+            pending += [((trail, index), node[index]) for index in range(len(node) - 1, -1, -1)]
+
+
+def _path(trail: _Trail) -> str:
+    """The field path that a trail stands for."""
+    steps: list[str] = []
+    rest: _Trail | None = trail
+    while rest is not None:
+        rest, step = rest
+        steps.append(f"[{step}]" if isinstance(step, int) else str(step))
+    path = ""
+    for each in reversed(steps):
+        path = join(path, each)
+    return path

@@ -5,7 +5,7 @@ Where such a member has no effect (the Go operator ignored it on that type, too)
 
 from __future__ import annotations
 
-from app.models.actions import Action, ActionBody, ActionType, HookCleanup, ResourceOperation, operation_of
+from app.models.actions import Action, ActionBody, ActionType, ResourceOperation, operation_of
 from app.models.execution import DRPlanExecution
 from app.models.phases import Mode, Operation
 from app.models.workflow import DRWorkflow
@@ -47,7 +47,9 @@ def check_hooks(spot: Spot, action: Action) -> None:
     if action.hook_type in ROLLBACK_HOOKS:
         text = f"hookType {action.hook_type} is not supported yet: put what it does into the rollback of an action"
         spot.error("U3", text, "hookType", found=action.hook_type)
-    cleanup = action.hook_cleanup or HookCleanup()
+    cleanup = action.hook_cleanup
+    if cleanup is None:
+        return
     asked = [
         member
         for member, wanted in (
