@@ -283,6 +283,32 @@ def test_all_problems_come_at_once_with_causes(site: Site) -> None:
         assert cause["message"] in status["message"]
 
 
+def test_conditions_are_checked_and_say_where_they_are_wrong(site: Site) -> None:
+    prefix = "action[1] 'b': "
+    expected = {
+        'params.n == 3 && mode == "install"': "column 10: == cannot be applied to string, int",
+        'mod != "install"': 'column 1: "mod" is not known, did you mean mode?',
+        'mode != "Install"': 'the mode is never "Install", it is one of install, upgrade, delete, rollback',
+        'outputs.aa.body == ""': "outputs.aa in when can never be there: the workflow has no action 'aa'",
+        "mode == install || mode == nope": 'unsupported mode value "nope" in when',
+    }
+    for when, said in expected.items():
+        text = site.refused(workflow_json(http(), http("b", when=when), name="bad"))
+        assert prefix in text.replace("\\", "")
+        assert said in text.replace("\\", "")
+    good = 'has(params.zone) && outputs.a.body.contains("x") || mode in ["upgrade", "delete"]'
+    site.put(workflow_json(http(), http("b", when=good), name="good"))
+
+
+def test_an_execution_needs_the_parameters_of_conditions(site: Site) -> None:
+    site.put(workflow_json(http(), http("b", when='params.zone == "x"'), name="w"))
+    warning = site.put(plan_json(name="p")).stderr
+    assert "uses params.zone in its when, which has no value; every execution must give one" in warning
+    text = site.refused(execution_json("e", planRef="p"))
+    assert "uses params.zone in its when, which has no value; give one in spec.params" in text
+    site.put(execution_json("e", planRef="p", params=[{"name": "zone", "value": "x"}]))
+
+
 def test_dry_run_tells_the_same_and_stores_nothing(site: Site) -> None:
     site.story()
     site.put(run_of("probe"), verb="create", flags=("--dry-run=server",))
