@@ -34,7 +34,7 @@ def compile_problem(raised: str, expression: str) -> str:
 
 
 def _problems(raised: str, *, several_lines: bool) -> Iterator[str]:
-    for line, column, text in _PROBLEM.findall(raised):
+    for line, column, text in _PROBLEM.findall(_CODE.sub("", raised)):
         if "recursion depth" in text:
             yield "it is nested too deeply"
             return
@@ -58,7 +58,7 @@ def _said(text: str) -> str:
         return "the expression ends too early" if found == "<EOF>" else f"{quote(found)} is not expected here"
     if match := _UNREADABLE.search(text):
         return f"{quote(match[1])} cannot be read"
-    return text
+    return text.removeprefix("Syntax error: ").replace("'<EOF>'", "the end")
 
 
 def _hint(name: str) -> str:

@@ -94,6 +94,8 @@ def test_a_secret_is_not_among_the_parameters() -> None:
         ('executionName == "x"', 'column 1: "executionName" is not known; variables are mode, planName, params, outputs'),
         ('mode == "a" ||', "column 15: the expression ends too early"),
         ('mode == "install" &&\n foo', 'line 2, column 2: "foo" is not known; variables are mode, planName, params, outputs'),
+        ('(mode == "install"', "column 19: missing ')' at the end"),
+        ("[,\n", "column 1: missing ']' at the end"),
         ('mode == "install" }', 'column 19: "}" is not expected here'),
         ("params.n == 3", "column 10: == cannot be applied to string, int; parameters and outputs are texts: write the number in quotes, or convert with int(...)"),
         ('mode == "Upgrade" || has(params.x)', 'the mode is never "Upgrade", it is one of install, upgrade, delete, rollback, did you mean "upgrade"?'),
