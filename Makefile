@@ -24,8 +24,9 @@ lint: $(STAMP) ## ruff, mypy --strict, import layers, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m app.schema --check $(CRDS)
+	$(BIN)/python -m app.schema --check $(CRDS) --chart charts/drplan
 	$(BIN)/python -m app.lint.rules_doc --check docs/rules.md
+	$(BIN)/python -m app.cli.metrics_page --check docs/metrics.md
 
 test: $(STAMP) ## all tests, the real control plane included (built on first use)
 	$(BIN)/python -m devcluster build --profile full
@@ -35,10 +36,11 @@ demo: $(STAMP) ## a failover and its way back, on a real local control plane
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
 
 crds: docs ## generate the CRDs (crds/ and the chart) and docs/ from the models and rules
-	$(BIN)/python -m app.schema --write $(CRDS)
+	$(BIN)/python -m app.schema --write $(CRDS) --chart charts/drplan
 
-docs: $(STAMP) ## generate docs/rules.md from the rules
+docs: $(STAMP) ## generate docs/rules.md from the rules and docs/metrics.md from the metrics
 	$(BIN)/python -m app.lint.rules_doc --write docs/rules.md
+	$(BIN)/python -m app.cli.metrics_page --write docs/metrics.md
 
 bench: $(STAMP) ## how long runs take, beside the floor measured in the same run
 	$(BIN)/python -m bench

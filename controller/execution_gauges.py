@@ -24,7 +24,7 @@ from controller.services import utc_now
 
 _PHASES = tuple(phase for phase in Phase if phase is not Phase.SKIPPED)
 _UNFINISHED = (Phase.PENDING, Phase.RUNNING, Phase.UNKNOWN)
-_HELP = {
+HELP = {
     "drplan_stored_executions": "Executions that exist, by operation and phase; each controller process says the same.",
     "drplan_oldest_execution_timestamp_seconds": "Start of the oldest execution of a phase, for Pending ones their "
     "creation; absent when there is none. Restored ones, which wait for a word of a user, do not count.",
@@ -33,6 +33,14 @@ _HELP = {
     "drplan_last_success_timestamp_seconds": "End of the latest successful execution that still exists; absent when "
     "there is none.",
 }
+"""What each of these metrics says."""
+LABELS: dict[str, tuple[str, ...]] = {
+    "drplan_stored_executions": ("operation", "phase"),
+    "drplan_oldest_execution_timestamp_seconds": ("phase",),
+    "drplan_oldest_execution_progress_timestamp_seconds": (),
+    "drplan_last_success_timestamp_seconds": ("operation",),
+}
+"""Their labels."""
 
 
 class ExecutionGauges(Collector):
@@ -47,7 +55,7 @@ class ExecutionGauges(Collector):
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Yield the names, for the registry's check that each is used once."""
-        for name, text in _HELP.items():
+        for name, text in HELP.items():
             yield GaugeMetricFamily(name, text)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -64,12 +72,12 @@ class ExecutionGauges(Collector):
                 _keep(oldest, phase, began, min)
             elif phase is Phase.SUCCEEDED:
                 _keep(latest, operation, status.get("completionTime"), max)
-        yield _family("drplan_stored_executions", ["operation", "phase"], dict(counts))
-        yield _family("drplan_oldest_execution_timestamp_seconds", ["phase"], {(k,): v for k, v in oldest.items()})
+        yield _family("drplan_stored_executions", dict(counts))
+        yield _family("drplan_oldest_execution_timestamp_seconds", {(k,): v for k, v in oldest.items()})
         moved = min((at for _, at in self._moved.values()), default=None)
         still = {} if moved is None else {(): moved}
-        yield _family("drplan_oldest_execution_progress_timestamp_seconds", [], still)
-        yield _family("drplan_last_success_timestamp_seconds", ["operation"], {(k,): v for k, v in latest.items()})
+        yield _family("drplan_oldest_execution_progress_timestamp_seconds", still)
+        yield _family("drplan_last_success_timestamp_seconds", {(k,): v for k, v in latest.items()})
 
     def _on_change(self, event: EventType, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
         del event
@@ -111,8 +119,8 @@ def _keep(found: dict[str, float], key: str, stamp: str | None, choose: Callable
     found[key] = choose(found.get(key, seconds), seconds)
 
 
-def _family(name: str, labels: list[str], values: dict[Any, float]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, _HELP[name], labels=labels)
+def _family(name: str, values: dict[Any, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, HELP[name], labels=LABELS[name])
     for key, value in values.items():
         family.add_metric([str(part) for part in key], value)
     return family

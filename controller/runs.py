@@ -9,7 +9,7 @@ from app.kube.errors import KubeError
 from app.models.execution import DRPlanExecution
 from app.models.phases import Operation
 from app.runtime import metrics
-from app.runtime.logging import get_logger
+from app.runtime.logging import bind, get_logger
 from app.runtime.tasks import Backoff, TaskOwner
 from controller.completion import complete, count_end
 from controller.journal import Deposed, JournalClosed
@@ -44,7 +44,7 @@ class Runs:
             run.drain()
         self._runs[run.uid] = run
         self._show_number()
-        self._tasks[run.uid] = self._owner.spawn(f"run/{execution.metadata.key}", self._drive(run, execution))
+        self._tasks[run.uid] = self._owner.spawn(f"run/{execution.metadata.key}", self._logged(run, execution))
 
     def _show_number(self) -> None:
         for operation in Operation:
@@ -64,6 +64,11 @@ class Runs:
             if left:
                 log.warning("actions left running at shutdown; the next leader settles them", runs=len(left))
                 await asyncio.wait(left, timeout=1.0)
+
+    async def _logged(self, run: Run, execution: DRPlanExecution) -> None:
+        """Drive a run; every line that its work logs, at whatever depth, says whose it is."""
+        with bind(execution=execution.metadata.key, plan=run.snapshot.plan_name):
+            await self._drive(run, execution)
 
     async def _drive(self, run: Run, execution: DRPlanExecution) -> None:
         """Drive a run to its end. One that breaks off is taken up again; only losing the journal ends the process."""

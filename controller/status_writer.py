@@ -54,6 +54,7 @@ class StatusWriter:
         self._kube = kube
         self._namespace: str = metadata["namespace"]
         self._name: str = metadata["name"]
+        self._key = f"{self._namespace}/{self._name}"
         self._uid: str = metadata["uid"]
         self._version: str = metadata["resourceVersion"]
         self._interval = interval
@@ -79,7 +80,7 @@ class StatusWriter:
         async with self._flushed:
             await self._flushed.wait_for(lambda: self._gone or self._written is self._offered)
         if self._gone:
-            raise ExecutionGone(f"{self._namespace}/{self._name}")
+            raise ExecutionGone(self._key)
 
     async def run(self) -> None:
         """Write until cancelled. Raises `Deposed` when another leader has written in the meantime."""
@@ -131,7 +132,7 @@ class StatusWriter:
                         break
                     continue
                 metrics.status_writes_total.labels(result="unavailable").inc()
-                log.warning("status not written, trying again", execution=self._name, error=str(error))
+                log.warning("status not written, trying again", execution=self._key, error=str(error))
                 await asyncio.sleep(backoff.next())
             else:
                 metrics.status_writes_total.labels(result="ok").inc()
@@ -162,7 +163,11 @@ class StatusWriter:
             await self._mark_gone()
             return
         except KubeError as error:
-            log.warning("execution cannot be read after a conflict", execution=self._name, error=str(error))
+            log.warning(
+                "execution cannot be read after a conflict",
+                execution=self._key,
+                error=str(error),
+            )
             await asyncio.sleep(backoff.next())
             return
         if live["metadata"]["uid"] != self._uid:
@@ -181,13 +186,13 @@ class StatusWriter:
         when the phase changes; the journal's entries are kept until then.
         """
         metrics.status_writes_total.labels(result="refused").inc()
-        log.error("status refused by the API server", execution=self._name, error=why)
+        log.error("status refused by the API server", execution=self._key, error=why)
         self._on_refused(why)
         self._urgent = False
         try:
             stored = await self._put(minimal(summarize(status)).to_wire())
         except KubeError as error:
-            log.error("minimal status not written either", execution=self._name, error=str(error))
+            log.error("minimal status not written either", execution=self._key, error=str(error))
         else:
             self._version = stored["metadata"]["resourceVersion"]
             if status.phase is not None and status.phase.is_final:

@@ -36,7 +36,7 @@ from prometheus_client.metrics_core import Metric
 from app.models.actions import ActionType
 from app.models.phases import Operation, Phase
 
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 """The registry that `/metrics` shows."""
@@ -64,13 +64,14 @@ class Component(StrEnum):
 _OF_WEBHOOK = ("drplan_admission_", "drplan_certificate", "drplan_api_")
 _OF_CONTROLLER = (
     "drplan_action_",
+    "drplan_events_",
     "drplan_execution",
     "drplan_journal_",
     "drplan_last_",
     "drplan_leader",
     "drplan_oldest_",
     "drplan_queue_",
-    "drplan_reconcile_",
+    "drplan_reconcile",
     "drplan_rollbacks",
     "drplan_run",
     "drplan_status_",
@@ -225,6 +226,15 @@ for _kind, _operation, _allowed in product(_KINDS, _ADMISSION_OPERATIONS, ("true
     admission_requests_total.labels(_kind, _operation, _allowed)
 for _kind, _allowed in product(_KINDS, ("overloaded", "malformed")):
     admission_requests_total.labels(_kind, "other", _allowed)
+admission_denials_total = _counter(
+    "drplan_admission_denials_total",
+    "Refused reviews by each rule they broke; where no rule refused, by the reason of the answer (InternalError, "
+    "ServiceUnavailable, Timeout and BadRequest are no fault of the rules).",
+    kind=OPEN,
+    rule=OPEN,
+)
+for _kind, _rule in product(_KINDS, ("BadRequest", "InternalError", "ServiceUnavailable", "Timeout")):
+    admission_denials_total.labels(_kind, _rule)
 admission_duration_seconds = _histogram(
     "drplan_admission_duration_seconds",
     "Time one admission review took.",
@@ -232,6 +242,40 @@ admission_duration_seconds = _histogram(
     kind=_KINDS,
     operation=_ADMISSION_OPERATIONS,
 )
+certificate_not_after_seconds = _gauge(
+    "drplan_certificate_not_after_seconds",
+    "Unix time at which the serving certificate, or the authority that signs (ca), ends.",
+    certificate=OPEN,
+)
+certificate_reloads_total = _counter(
+    "drplan_certificate_reloads_total",
+    "Certificates taken into service, and looks at one that must not be served.",
+    result=("loaded", "refused"),
+)
+certificate_rotations_total = _counter(
+    "drplan_certificate_rotations_total",
+    "Changes that this replica made in the Secret of self-managed certificates.",
+    step=("created", "restored", "certificate", "ca_added", "ca_adopted", "ca_dropped"),
+)
+certificate_bundle_writes_total = _counter(
+    "drplan_certificate_bundle_writes_total",
+    "Writes of the caBundle of webhook configurations by this replica.",
+    result=("ok", "conflict", "failed"),
+)
+
+api_requests_total = _counter(
+    "drplan_api_requests_total",
+    "Requests to the read-only HTTP API by route; code is the HTTP status.",
+    route=OPEN,
+    code=OPEN,
+)
+api_request_duration_seconds = _histogram(
+    "drplan_api_request_duration_seconds",
+    "Time one request to the read-only HTTP API took.",
+    _REQUEST_BUCKETS,
+    route=OPEN,
+)
+
 kube_requests_total = _counter(
     "drplan_kube_requests_total",
     "Requests to the API server; code is the HTTP status, or `unavailable` when there was no answer.",
