@@ -66,6 +66,21 @@ def test_d1_plans_of_other_namespaces_protect_it_too(drplan: Installation) -> No
     assert f"referenced by DRPlan(s): [{other.namespace}/far]" in refused.stderr
 
 
+@pytest.mark.parametrize("kind", ["DRWorkflow", "DRPlan"])
+def test_d1_and_d2_hold_for_the_deletion_of_a_collection(held: Installation, kind: str) -> None:
+    """The API server asks about each object, without telling its name."""
+    plural = f"{kind.lower()}s"
+    collection = f"/apis/dr.bkbcs.tencent.com/v1alpha1/namespaces/{held.namespace}/{plural}"
+    status, answer = held.cluster.api.raw("DELETE", collection)
+    assert status == 403
+    text = {
+        "DRWorkflow": f"{WORKFLOW_HOOK}cannot delete DRWorkflow {held.namespace}/w: referenced by DRPlan(s)",
+        "DRPlan": f"{PLAN_HOOK}cannot delete plan with running execution: {held.namespace}/e",
+    }[kind]
+    assert text in json.loads(answer)["message"]
+    assert len(held.cluster.api.get(collection)["items"]) == 1
+
+
 def test_d2_plan_of_a_running_execution_cannot_be_deleted(held: Installation) -> None:
     """The fast path: the plan's lock."""
     refused = held.kubectl("delete", "drp", "p", check=False)
