@@ -11,7 +11,7 @@ from app.kube.errors import KubeError, NotFound
 from app.kube.resources import PLANS
 from app.runtime.health import Health
 from app.service.server import HttpServer
-from webhook.certificates import Certificates
+from webhook.certificates.source import Certificates
 
 FRESH_SECONDS = 3.0
 """How long the last answer of the API server counts."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 
 from app.kube.errors import ConnectionConfigError
@@ -20,14 +19,16 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run_webhook(settings: WebhookSettings) -> int:
     """Run the admission service until SIGTERM or SIGINT. Returns 1, with one line, when it cannot start."""
+    import uvloop
+
     from app.service.server import PortError
-    from webhook.certificates import CertificateError
+    from webhook.certificates.pair import CertificateError
     from webhook.main import main
 
     setup_logging(settings.log_level, settings.log_format == "json")
     code = 0
     try:
-        asyncio.run(main(settings))
+        uvloop.run(main(settings))
     except* (ConnectionConfigError, CertificateError, PortError) as problems:
         for problem in problems.exceptions:
             print(f"drplan webhook: {problem}", file=sys.stderr)

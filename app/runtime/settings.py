@@ -24,6 +24,8 @@ ENV_PREFIX = "DRPLAN_"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+Lifetime = Annotated[float, Field(ge=10, le=100 * 365 * 86400)]
+"""Seconds a certificate holds."""
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -52,7 +54,30 @@ class WebhookSettings(CommonSettings):
 
     webhook_port: Port = Field(9443, description="port of the HTTPS admission paths; 0 takes a free one")
     cert_dir: str | None = Field(
-        None, description="folder with tls.crt, tls.key (and ca.crt); without it certificates are self-signed"
+        None,
+        description="folder with tls.crt, tls.key (and ca.crt), reloaded when they change, made there when both are "
+        "missing",
+    )
+    cert_secret: str | None = Field(
+        None,
+        description="Secret in the namespace in which the service makes, keeps and renews its certificates; used "
+        "without cert_dir. Without both, a self-signed certificate lives in the process",
+    )
+    mutating_webhook: str = Field(
+        "drplan-mutating-webhook-configuration",
+        description="MutatingWebhookConfiguration whose caBundle is kept with cert_secret; an empty flag: none",
+    )
+    validating_webhook: str = Field(
+        "drplan-validating-webhook-configuration",
+        description="ValidatingWebhookConfiguration whose caBundle is kept with cert_secret; an empty flag: none",
+    )
+    cert_lifetime: Lifetime = Field(
+        90 * 86400.0, description="seconds a serving certificate of cert_secret holds; renewed after two thirds"
+    )
+    ca_lifetime: Lifetime = Field(
+        5 * 365 * 86400.0,
+        description="seconds an authority of cert_secret holds, at least three times cert_lifetime; renewed after two "
+        "thirds",
     )
     service_name: str = Field("drplan-webhook", min_length=1, description="Service that the API server calls")
     namespace: str = Field("drplan-system", min_length=1, description="namespace of that Service")
@@ -66,6 +91,15 @@ class WebhookSettings(CommonSettings):
     check_references: bool = Field(
         True, description="refuse references to workflows that the user may not read (SubjectAccessReview)"
     )
+    api_enabled: bool = Field(True, description="serve the read-only API under /api/v1 on the HTTPS port")
+    api_auth: Literal["unless-loopback", "always"] = Field(
+        "unless-loopback",
+        description="who needs a bearer token of the cluster for that API: everybody, or nobody while bind_address is "
+        "a loopback address",
+    )
+    max_concurrent_api_requests: int = Field(
+        16, ge=1, description="requests to that API answered at once; beyond that the answer is 429 with Retry-After"
+    )
     controller_username: str = Field(
         "system:serviceaccount:drplan-system:drplan-controller",
         description="user name of the controller, whose own metadata writes are not reviewed",
@@ -73,6 +107,16 @@ class WebhookSettings(CommonSettings):
     drain_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
         5.0, description="seconds that reviews are still answered after SIGTERM"
     )
+
+    @model_validator(mode="after")
+    def _authority_outlives_certificates(self) -> Self:
+        """An authority that is about to be replaced must still cover a whole certificate."""
+        if self.ca_lifetime < 3 * self.cert_lifetime:
+            raise ValueError(
+                f"ca_lifetime ({self.ca_lifetime:.0f} s) must be at least three times cert_lifetime "
+                f"({self.cert_lifetime:.0f} s)"
+            )
+        return self
 
 
 class ControllerSettings(CommonSettings):
