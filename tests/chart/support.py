@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from functools import cache
 from typing import Any
 
 import yaml
@@ -35,6 +36,7 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@cache
 def template(*values: str) -> subprocess.CompletedProcess[str]:
     """`helm template` with these `--set` values."""
     sets = [f"--set={value}" for value in values]
