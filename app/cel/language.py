@@ -23,7 +23,7 @@ from app.engine.when import MODES, EvaluationError, Reads, WhenError, shown
 
 LONGEST = 1024
 """Characters that an expression may have."""
-LARGEST = 256 * 1024
+LARGEST = 64 * 1024
 """Characters that the values an expression reads may have together. With it, and without loops in loops, no expression
 takes long."""
 CACHED = 2048
