@@ -123,9 +123,9 @@ def compose(text: str) -> list[yaml.Node]:
     """
     loader = _Loader(text)
     try:
-        nodes = []
-        while loader.check_node():
-            nodes.append(loader.get_node())
+        nodes: list[yaml.Node] = []
+        while loader.check_node() and (node := loader.get_node()) is not None:
+            nodes.append(node)
         return nodes
     finally:
         loader.dispose()
