@@ -52,7 +52,7 @@ async def review_workflow(request: Request, context: Context) -> Verdict:
     if isinstance(workflow, Report):
         return verdict_of(workflow)
     report = check_workflow(workflow)
-    if request.operation == "UPDATE":
+    if request.operation == "UPDATE" and not report.ok:
         stored = _stored(DRWorkflow, request)
         report = only_new(check_workflow(stored), report) if stored is not None else report
     return verdict_of(report)
@@ -71,13 +71,15 @@ async def review_plan(request: Request, context: Context) -> Verdict:
     plan = _decoded(DRPlan, request, request.new)
     if isinstance(plan, Report):
         return verdict_of(plan)
-    stored = _stored(DRPlan, request) if request.operation == "UPDATE" else None
     forbidden = await forbidden_references(request, plan, context.lookups) if context.check_references else {}
-    known = [key for model in (plan, stored) if model is not None for key in workflow_keys(model)]
-    workflows = await _workflows(context, [key for key in known if key not in forbidden])
+    workflows = await _workflows(context, [key for key in workflow_keys(plan) if key not in forbidden])
     report = check_plan(plan, workflows)
-    if stored is not None:
-        report = only_new(check_plan(stored, workflows), report)
+    if request.operation == "UPDATE" and not report.ok:
+        stored = _stored(DRPlan, request)
+        if stored is not None:
+            missing = [key for key in workflow_keys(stored) if key not in workflows and key not in forbidden]
+            before = {**workflows, **await _workflows(context, missing)}
+            report = only_new(check_plan(stored, before), report)
     report = replace(report, errors=(*forbidden.values(), *report.errors))
     if request.operation == "UPDATE" and _lock(request.new) is not None and report.ok:
         notice = Finding("N15", "status.currentExecution", RUNNING_PLAN, runnable=True)
@@ -132,7 +134,7 @@ async def _surroundings(execution: DRPlanExecution, namespace: str, context: Con
 
 async def _workflows(context: Context, keys: list[tuple[str, str]]) -> Workflows:
     """Read workflows; one that cannot be decoded is left out, because its own admission tells what is wrong."""
-    found = await context.lookups.workflows(keys)
+    found = await context.lookups.workflows(keys) if keys else {}
     decoded: dict[tuple[str, str], DRWorkflow | None] = {}
     for key, data in found.items():
         try:
