@@ -163,4 +163,4 @@ def join(path: str, member: str) -> str:
     """The field path of `member` (`name` or `[0]`) below `path`."""
     if not member or not path:
         return path or member
-    return f"{path}{member}" if member.startswith("[") else f"{path}.{member}"
+    return f"{path}{member}" if member[0] == "[" else f"{path}.{member}"

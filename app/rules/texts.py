@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any, NamedTuple
 
 from app.engine.templates import Placeholder, placeholders
@@ -127,8 +128,5 @@ def _path(trail: _Trail) -> str:
     rest: _Trail | None = trail
     while rest is not None:
         rest, step = rest
-        steps.append(f"[{step}]" if isinstance(step, int) else str(step))
-    path = ""
-    for each in reversed(steps):
-        path = join(path, each)
-    return path
+        steps.append(f"[{step}]" if isinstance(step, int) else step)
+    return reduce(join, reversed(steps))
