@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from devcluster import ensure
 from tests.observability.names import unknown
+from tests.observability.promtool import promtool
 from tests.support.cluster import REPOSITORY
 
 pytestmark = pytest.mark.xdist_group("promtool")
@@ -19,12 +18,6 @@ pytestmark = pytest.mark.xdist_group("promtool")
 RULES = REPOSITORY / "charts" / "drplan" / "files" / "alerts.yaml"
 ALERTS = {rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
 CASES: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "alert_cases.yaml").read_text())
-
-
-def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(ensure("promtool")), *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 def judge(folder: Path, alert: str, series: dict[str, str], expected: list[dict[str, Any]]) -> str:
