@@ -272,7 +272,7 @@ _PLANS: Final = (
     _plan(
         "P19",
         "The status of a run fits into an object.",
-        "the status of a run of plan p is estimated at 1302 KiB even with all texts shortened, more than the 1024 KiB "
+        "the status of a run of plan p is estimated at 1419 KiB even with all texts shortened, more than the 1024 KiB "
         "that fit: split the plan into several",
     ),
     _plan(
@@ -377,7 +377,7 @@ _EXECUTIONS: Final = (
     _execution(
         "E25",
         "The status of the run fits into an object.",
-        "the status of a run of plan p is estimated at 1302 KiB even with all texts shortened, more than the 1024 KiB "
+        "the status of a run of plan p is estimated at 1419 KiB even with all texts shortened, more than the 1024 KiB "
         "that fit: split the plan into several",
     ),
     _execution("E30", "The spec of an execution never changes.", "cannot modify spec after creation", checked=_CLUSTER),

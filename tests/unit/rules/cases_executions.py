@@ -1,0 +1,83 @@
+"""The rule table, executions: E1 to E30, R1, U6 and the notices about executions."""
+
+# ruff: noqa: E501 - one case is one line
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.models.names import FINALIZER, START_RESTORED_ANNOTATION
+from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow_json
+from tests.unit.rules.cases_plans import LARGE, SITE, SOURCE, W
+from tests.unit.rules.rule_table import Case, Review, create, delete, update
+
+Json = dict[str, Any]
+
+
+def ex(*stored: Json, plan: Json | None = None, known: Json = W, **spec: Any) -> Review:
+    """The creation of an execution of plan `p`."""
+    return start(execution_json(**spec), *stored, plan=plan, known=known)
+
+
+def start(new: Json, *stored: Json, plan: Json | None = None, known: Json = W) -> Review:
+    return create(new, stored_plans=[plan or plan_json()], stored_workflows=[known], executions=list(stored))
+
+
+def revert(target: Json | None = None, **spec: Any) -> Review:
+    wanted: Json = {"operationType": "Revert", "revertExecutionRef": "t", **spec}
+    return ex(*([target] if target else []), **wanted)
+
+
+def param(name: str = "x", **members: Any) -> Review:
+    return ex(params=[{"name": name, **members}])
+
+
+def source(**members: Any) -> Review:
+    return param(valueFrom={"manifestRef": {**SOURCE["manifestRef"], **members}})
+
+
+def restored(**annotations: str) -> Json:
+    meta = {"name": "e", "namespace": "default", "finalizers": [FINALIZER], "annotations": annotations}
+    return {**execution_json(), "metadata": meta}
+
+
+DONE = execution_json("t", status={"phase": "Succeeded"})
+PERFECT = ex()
+GOOD_REVERT = revert(DONE)
+INVALID = {**plan_json(), "status": {"phase": "Invalid", "observedGeneration": 1}}
+NUMBER = workflow_json(parameters=[{"name": "site", "type": "number"}])
+LONG = plan_json(*[stage(f"s{number:02}") for number in range(12)])
+OTHER_SPEC = execution_json(mode="Upgrade")
+
+CASES = [
+    Case("E1", 'planRef is required', ex(planRef=""), PERFECT),
+    Case("E2", 'plan x not found: drplans.dr.bkbcs.tencent.com "x" not found', ex(planRef="x"), PERFECT),
+    Case("E3", 'plan p is not ready (phase=Invalid)', ex(plan=INVALID), PERFECT),
+    Case("E4", 'revertExecutionRef is required for Revert operation', revert(revertExecutionRef=""), GOOD_REVERT),
+    Case("E5", 'referenced execution t not found: drplanexecutions.dr.bkbcs.tencent.com "t" not found', revert(), GOOD_REVERT),
+    Case("E6", 'referenced execution t must be an Execute operation, got Revert', revert(execution_json("t", status={"phase": "Succeeded"}, operationType="Revert")), GOOD_REVERT),
+    Case("E7", 'referenced execution t must be in a terminal phase (Succeeded, Failed or Cancelled), got Running', revert(execution_json("t", status={"phase": "Running"})), GOOD_REVERT),
+    Case("E8", 'referenced execution t must belong to the same plan (expected p, got other)', revert(execution_json("t", status={"phase": "Succeeded"}, planRef="other")), GOOD_REVERT),
+    Case("E9", 'params[0]: name must not be empty', param(""), param()),
+    Case("E10", 'params[0]: parameter name "a.b" must match [a-zA-Z][a-zA-Z0-9_-]*', param("a.b"), param("a_b")),
+    Case("E11", 'params[0]: parameter name "mode" is reserved; use spec.mode field instead', param("mode"), param("modes")),
+    Case("E12", 'params[1]: duplicate parameter name "x"', ex(params=[{"name": "x"}, {"name": "x"}]), ex(params=[{"name": "x"}, {"name": "y"}])),
+    Case("E13", 'params[0](x): value and valueFrom are mutually exclusive', param(value="v", valueFrom=SOURCE), param(valueFrom=SOURCE)),
+    Case("E14", 'params[0](x).valueFrom.manifestRef: apiVersion is required', source(apiVersion=""), source()),
+    Case("E15", 'params[0](x).valueFrom.manifestRef: kind is required', source(kind=""), source()),
+    Case("E16", 'params[0](x).valueFrom.manifestRef: jsonPath is required', source(jsonPath=""), source()),
+    Case("E17", 'params[0](x).valueFrom.manifestRef: name and labelSelector are mutually exclusive', source(name="n", labelSelector="l=1"), source(name="n")),
+    Case("E18", 'params[0](x).valueFrom.manifestRef: select must be one of Last/First/Single/Any, got "Frist"; did you mean \'First\'?', source(select="Frist"), source(select="First")),
+    Case("E19", 'params[0](x).valueFrom.manifestRef: invalid jsonPath expression "{.a": unclosed action', source(jsonPath="{.a"), source(jsonPath="{.a}")),
+    Case("E20", 'plan p already has a running execution: default/b', ex(execution_json("b", status={"phase": "Running"})), ex(execution_json("b", status={"phase": "Failed"}))),
+    Case("E22", 'params[0](x).value: must be "true" or "false", because the type is boolean; found "1"', param(type="boolean", value="1"), param(type="boolean", value="true")),
+    Case("E23", 'stage[0] \'s\' workflow[0]: the value of parameter \'site\' of workflow default/w must be a decimal number, because the type is number; found "many"', ex(known=NUMBER, params=[{"name": "site", "value": "many"}]), ex(known=NUMBER, params=[{"name": "site", "value": "3"}])),
+    Case("E24", "stage[0] 's' workflow[0]: parameter 'site' of workflow default/w is required and has no value; give one in spec.params", ex(known=SITE), ex(known=SITE, params=[{"name": "site", "value": "b"}])),
+    Case("E25", "the status of a run of plan p is estimated at 1419 KiB even with all texts shortened, more than the 1024 KiB that fit: split the plan into several", ex(plan=LONG, known=LARGE), ex(known=LARGE)),
+    Case("E30", 'cannot modify spec after creation', update(OTHER_SPEC, execution_json()), update({**execution_json(), "metadata": {**execution_json()["metadata"], "labels": {"a": "b"}}}, execution_json())),
+    Case("R1", 'execution default/t was already reverted by r0', revert(execution_json("t", status={"phase": "Succeeded", "revertedBy": "r0"})), GOOD_REVERT),
+    Case("U6", 'mode Delete is not supported yet for workflow default/w, because it has no explicit Delete action: add actions with operation Delete (and when: mode == "delete"), or run it without mode Delete', ex(mode="Delete"), ex(mode="Delete", known=workflow_json(http(when='mode == "delete"')))),
+    Case("N3", 'params[0](y).valueFrom: only valueFrom.manifestRef is supported yet; this parameter gets no value here', param("y", valueFrom={}), param("y", valueFrom=SOURCE)),
+    Case("N4", 'the finalizer dr.bkbcs.tencent.com/execution-finalizer says that this execution was restored from a backup: it will not be run, unless it is created with the annotation dr.bkbcs.tencent.com/start-restored: "true"', start(restored()), start(restored(**{START_RESTORED_ANNOTATION: "true"}))),
+    Case("N14", 'Deleting a running execution may leave resources in inconsistent state', delete(execution_json(status={"phase": "Running"})), delete(execution_json(status={"phase": "Succeeded"}))),
+]  # fmt: skip

@@ -1,0 +1,75 @@
+"""The rule table, plans: P1 to P20, DP1, DP2 and the notices about plans."""
+
+# ruff: noqa: E501 - one case is one line
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow_json
+from tests.unit.rules.rule_table import Case, Review, create, delete, update
+
+Json = dict[str, Any]
+W = workflow_json()
+
+
+def pl(*stages: Json, known: tuple[Json, ...] = (W,), forbidden: Any = (), **spec: Any) -> Review:
+    return create(plan_json(*stages, **spec), stored_workflows=list(known), forbidden=set(forbidden))
+
+
+def given(*parameters: Json) -> Review:
+    return pl(globalParams=list(parameters))
+
+
+def use(name: str = "w", *parameters: Json, **reference: str) -> Json:
+    return {"workflowRef": {"name": name, **reference}, "params": list(parameters)}
+
+
+def with_url(url: str, **spec: Any) -> Json:
+    return workflow_json(http(http={"url": url}), **spec)
+
+
+SOURCE: Json = {"manifestRef": {"apiVersion": "v1", "kind": "A", "jsonPath": "{.a}"}}
+PERFECT = pl()
+FAR = use(namespace="other")
+FAR_W = workflow_json(namespace="other")
+COUNT = workflow_json(parameters=[{"name": "count", "type": "number"}])
+SITE = workflow_json(parameters=[{"name": "site", "required": True}])
+UNDO = workflow_json(http("b", rollback={"http": {"url": "$(params.undo)"}}))
+INVALID = {**W, "metadata": {**W["metadata"], "generation": 1}, "status": {"phase": "Invalid", "observedGeneration": 1}}
+LARGE = workflow_json(*[http(f"action-{number:03}") for number in range(300)])
+LOCKED = {**plan_json(), "status": {"currentExecution": {"name": "run-1", "namespace": "default", "uid": "uid-run-1"}}}
+RUNNING = execution_json("run-1", status={"phase": "Running"})
+ENDED = execution_json("run-1", status={"phase": "Failed"})
+VALUE: Json = {"name": "x", "value": "1"}
+
+CASES = [
+    Case("P1", 'at least one stage is required', create(plan_json() | {"spec": {"stages": []}}), PERFECT),
+    Case("P2", "stage[1]: duplicate stage name 's'", pl(stage(), stage()), pl(stage(), stage("t"))),
+    Case("P3", 'stage[0]: name is required', pl(stage("")), PERFECT),
+    Case("P4", "stage[0] 's': at least one workflow is required", create(plan_json({"name": "s", "workflows": []})), PERFECT),
+    Case("P5", "stage[0] 's' workflow[0]: workflowRef.name is required", pl(stage("s", "")), PERFECT),
+    Case("P6", "stage[0] 's' workflow[1]: workflow default/gone not found", pl(stage("s", "w", "gone")), pl(stage("s", "w", "w"))),
+    Case("P7", "stage[1] 't': depends on non-existent stage 'u'", pl(stage(), stage("t", dependsOn=["u"])), pl(stage(), stage("t", dependsOn=["s"]))),
+    Case("P7", "stage[1] 'switch': depends on non-existent stage 'drian'; did you mean 'drain'?", pl(stage("drain"), stage("switch", dependsOn=["drian"])), pl(stage("drain"), stage("switch", dependsOn=["drain"]))),
+    Case("P8", "stage[1] 'c': cannot depend on itself", pl(stage("a"), stage("c", dependsOn=["c"])), pl(stage("a"), stage("c", dependsOn=["a"]))),
+    Case("P9", 'cycle detected in stage dependencies: [x a b a]', pl(stage("x", dependsOn=["a"]), stage("a", dependsOn=["b"]), stage("b", dependsOn=["a"])), pl(stage("x", dependsOn=["a"]), stage("a", dependsOn=["b"]), stage("b"))),
+    Case("P10", 'globalParams[0]: name is required', given({"name": "", "value": "1"}), given(VALUE)),
+    Case("P11", "globalParams[1]: duplicate parameter name 'x'", given(VALUE, VALUE), given(VALUE, {"name": "y"})),
+    Case("P12", "stage[0] 's' workflow[0]: params[0]: name is required", pl(stage("s", use("w", {"name": ""}))), pl(stage("s", use("w", VALUE)))),
+    Case("P13", "stage[0] 's' workflow[0]: params[1]: duplicate parameter name 'x'", pl(stage("s", use("w", VALUE, VALUE))), pl(stage("s", use("w", VALUE), use("w", VALUE)))),
+    Case("P14", 'globalParams[0]: parameter name "a.b" must match [a-zA-Z][a-zA-Z0-9_-]*', given({"name": "a.b"}), given({"name": "a_b"})),
+    Case("P15", 'globalParams[0]: parameter name "mode" is reserved; use spec.mode of the execution instead', given({"name": "mode"}), given({"name": "modes"})),
+    Case("P16", 'globalParams[0](n).value: must be a decimal number, because the type is number; found "x"', given({"name": "n", "type": "number", "value": "x"}), given({"name": "n", "type": "number", "value": "7"})),
+    Case("P17", 'globalParams[0](n).valueFrom.manifestRef: apiVersion is required', given({"name": "n", "valueFrom": {"manifestRef": {**SOURCE["manifestRef"], "apiVersion": ""}}}), given({"name": "n", "valueFrom": SOURCE})),
+    Case("P18", "stage[0] 's' workflow[0]: user \"jane\" may not get workflow other/w (no rule allows it); a plan may only reference workflows that its author may read", pl(stage("s", FAR), known=(FAR_W,), forbidden=[("other", "w")]), pl(stage("s", FAR), known=(FAR_W,))),
+    Case("P19", "the status of a run of plan p is estimated at 1419 KiB even with all texts shortened, more than the 1024 KiB that fit: split the plan into several", pl(*[stage(f"s{number:02}") for number in range(12)], known=(LARGE,)), pl(known=(LARGE,))),
+    Case("P20", 'stage[0] \'s\' workflow[0]: the value of parameter \'count\' of workflow default/w must be a decimal number, because the type is number; found "many"', pl(stage("s", use("w", {"name": "count", "value": "many"})), known=(COUNT,)), pl(stage("s", use("w", {"name": "count", "value": "3"})), known=(COUNT,))),
+    Case("DP1", 'cannot delete plan with running execution: default/run-1', delete(LOCKED, executions=[RUNNING]), delete(LOCKED, executions=[ENDED])),
+    Case("DP2", 'cannot delete DRPlan default/p: has running executions: [default/a (phase=Running)]', delete(plan_json(), executions=[execution_json("a", status={"phase": "Running"})]), delete(plan_json(), executions=[execution_json("a", status={"phase": "Succeeded"})])),
+    Case("N6", "stage[0] 's': parallel=true with only one workflow, consider setting parallel=false", pl(stage(parallel=True)), pl(stage("s", "w", "w", parallel=True))),
+    Case("N7", "stage[0] 's' workflow[0]: workflow default/w is not ready (phase=Invalid)", pl(known=(INVALID,)), PERFECT),
+    Case("N8", "stage[0] 's' workflow[0]: parameter 'site' of workflow default/w is required and has no value; every execution must give one", pl(known=(SITE,)), pl(known=(SITE,), globalParams=[{"name": "site", "value": "b"}])),
+    Case("N9", "stage[0] 's' workflow[0]: the rollback of action 'b' of workflow default/w uses $(params.undo), which has no value; a Revert must give one", pl(known=(UNDO,)), pl(known=(UNDO,), globalParams=[{"name": "undo", "value": "b"}])),
+    Case("N15", 'Plan is currently being executed, changes may not take effect until next execution', update({**LOCKED, "spec": plan_json(stage("t"))["spec"]}, LOCKED, stored_workflows=[W]), update(plan_json(stage("t")), plan_json(), stored_workflows=[W])),
+]  # fmt: skip

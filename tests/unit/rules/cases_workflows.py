@@ -1,0 +1,105 @@
+"""The rule table, workflows: W1 to W38, U1 to U5, DW1 and the notices about workflows."""
+
+# ruff: noqa: E501 - one case is one line
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.unit.rules.builders import (
+    CHART_SPEC,
+    CONFIG_MAP,
+    FEED,
+    http,
+    job,
+    plan_json,
+    resource,
+    stage,
+    typed,
+    workflow_json,
+)
+from tests.unit.rules.rule_table import Case, Review, create, delete
+from tests.unit.rules.test_workflow_rules import chart, glob, loc, no_spec, sub
+
+Json = dict[str, Any]
+
+
+def wf(*actions: Json, **spec: Any) -> Review:
+    return create(workflow_json(*actions, **spec))
+
+
+def params(*parameters: Json) -> Review:
+    return wf(http(), parameters=list(parameters))
+
+
+def url(text: str, name: str = "a", **members: Any) -> Json:
+    return http(name, http={"url": text}, **members)
+
+
+SOURCE: Json = {"manifestRef": {"apiVersion": "v1", "kind": "A", "jsonPath": "{.a}"}}
+PERFECT = wf(http())
+PATCH = resource(CONFIG_MAP, "Patch", name="a")
+HEADLESS = resource("metadata: {name: c}\ndata:\n  $(params.data)\n", name="a")
+
+CASES = [
+    Case("W1", 'at least one action is required', create(workflow_json() | {"spec": {"actions": []}}), PERFECT),
+    Case("W2", "action[1]: duplicate action name 'a'", wf(http(), http()), wf(http(), http("b"))),
+    Case("W3", 'action[0]: name is required', wf(http("")), PERFECT),
+    Case("W4", "action[0] 'a': HTTP configuration is required", wf(typed("HTTP", "http", None)), PERFECT),
+    Case("W5", "action[0] 'a': HTTP.URL is required", wf(url("")), PERFECT),
+    Case("W6", "action[0] 'a': Job configuration is required", wf(typed("Job", "job", None)), wf(job())),
+    Case("W7", "action[0] 'a': Localization configuration is required", wf(typed("Localization", "localization", None)), wf(loc())),
+    Case("W8", "action[0] 'a': Localization.Name is required", wf(loc(name="")), wf(loc())),
+    Case("W8", "action[0] 'a': Localization.Namespace is required", wf(loc(namespace="")), wf(loc())),
+    Case("W9", "action[0] 'a': Localization.Spec is required when operation=Create", wf(no_spec(loc())), wf(no_spec(loc(operation="Delete")))),
+    Case("W10", "action[0] 'a': Localization.Spec.Feed (apiVersion, kind, name) is required when operation=Apply", wf(loc(operation="Apply", spec={})), wf(loc(operation="Patch", spec={}) | {"rollback": loc()})),
+    Case("W11", "action[0] 'a': Globalization.Name is required", wf(glob(name="")), wf(glob())),
+    Case("W12", "action[0] 'a': HelmChart.Namespace is required", wf(chart(namespace="")), wf(chart())),
+    Case("W13", "action[0] 'a': HelmChart.Spec is required when operation=Create", wf(no_spec(chart())), wf(no_spec(chart(operation="Delete")))),
+    Case("W14", "action[0] 'a': HelmChart.Spec.Repo is required when operation=Create", wf(chart(spec={**CHART_SPEC, "repo": ""})), wf(chart())),
+    Case("W15", "action[0] 'a': Subscription.Name is required", wf(sub(name="")), wf(sub())),
+    Case("W16", "action[0] 'a': Subscription.Spec is required when operation=Create", wf(no_spec(sub())), wf(no_spec(sub(operation="Delete")))),
+    Case("W17", "action[0] 'a': Subscription.Spec.Feeds is required (at least one feed)", wf(sub(spec={"feeds": [], "subscribers": [{"clusterAffinity": {}}]})), wf(sub())),
+    Case("W17", "action[0] 'a': Subscription.Spec.Subscribers is required (at least one subscriber)", wf(sub(spec={"feeds": [FEED], "subscribers": []})), wf(sub())),
+    Case("W18", "action[0] 'a': KubernetesResource.Manifest is required", wf(resource("", name="a")), wf(resource(CONFIG_MAP))),
+    Case("W19", "action[0] 'a': unsupported action type 'SSH'", wf({**http(), "type": "SSH"}), PERFECT),
+    Case("W20", "action[0] 'a': rollback is required for KubernetesResource Patch operation", wf(PATCH), wf({**PATCH, "rollback": http()})),
+    Case("W21", 'parameter[0]: name is required', params({"name": ""}), params({"name": "x"})),
+    Case("W22", "parameter[1]: duplicate parameter name ''", params({"name": ""}, {"name": ""}), params({"name": "x"}, {"name": "y"})),
+    Case("W23", 'unknown action "b0" in dependsOn of action "a"; did you mean \'b\'?', wf(http(dependsOn=["b0"]), http("b")), wf(http(dependsOn=["b"]), http("b"))),
+    Case("W23", 'action "a" depends on itself', wf(http(dependsOn=["a"])), PERFECT),
+    Case("W23", "cycle detected in action dependsOn graph (2 actions in cycle): [a b a]", wf(http(dependsOn=["b"]), http("b", dependsOn=["a"])), wf(http(dependsOn=["b"]), http("b"))),
+    Case("W24", 'action[0] \'a\': invalid when expression "mode == install || mode == nope": unsupported mode value "nope" in when', wf(http(when="mode == install || mode == nope")), wf(http(when='mode == "install"'))),
+    Case("W24", "action[0] 'a': invalid when expression \"mode\": it gives string, and must give bool", wf(http(when="mode")), wf(http(when="mode in ['install']"))),
+    Case("W25", "action[0] 'a': invalid timeout 0s: timeout must be positive", wf(http(timeout="0s")), wf(http(timeout="1h30m"))),
+    Case("W25", "action[0] 'a': invalid timeout 5x: time: unknown unit \"x\" in duration \"5x\" (write a duration such as 90s, 5m or 1h30m)", wf(http(timeout="5x")), wf(http(timeout="5m"))),
+    Case("W26", "action[0] 'a': invalid retry policy: backoff multiplier must be >= 1.0, got 0.500000", wf(http(retryPolicy={"backoffMultiplier": "0.5"})), wf(http(retryPolicy={"backoffMultiplier": "1.5"}))),
+    Case("W27", "action[0] 'a': KubernetesResource.Manifest: apiVersion, metadata.name are required", wf(resource("kind: ConfigMap\nmetadata: {}", name="a")), wf(resource(CONFIG_MAP))),
+    Case("W27", "action[0] 'a': KubernetesResource.Manifest is not valid YAML: a value does not fit the tag (!!) in front of it", wf(resource(CONFIG_MAP + "immutable: !!bool maybe\n", name="a")), wf(resource(CONFIG_MAP + "immutable: !!bool yes\n", name="a"))),
+    Case("W28", "action[0] 'a': rollback: timeout must be text, found 5", wf(http(rollback={"http": {"url": "x"}, "timeout": 5})), wf(http(rollback={"http": {"url": "x"}, "timeout": "5s"}))),
+    Case("W29", "action[0] 'a': $(outputs.b.body) cannot be resolved: the workflow has no action 'b'", wf(url("$(outputs.b.body)")), wf(http("b"), url("$(outputs.b.body)"))),
+    Case("W29", "action[1] 'a': $(outputs.dran.body) cannot be resolved: the workflow has no action 'dran'; did you mean 'drain'?", wf(http("drain"), url("$(outputs.dran.body)")), wf(http("drain"), url("$(outputs.drain.body)"))),
+    Case("W30", 'parameter[0]: parameter name "1x" must match [a-zA-Z][a-zA-Z0-9_-]*', params({"name": "1x"}), params({"name": "x1"})),
+    Case("W31", 'parameter[0]: parameter name "mode" is reserved; use spec.mode of the execution instead', params({"name": "mode"}), params({"name": "node"})),
+    Case("W32", 'parameter[0](x).default: must be a decimal number, because the type is number; found "many"', params({"name": "x", "type": "number", "default": "many"}), params({"name": "x", "type": "number", "default": "-1.5"})),
+    Case("W33", 'parameter[0](x).valueFrom.manifestRef: kind is required', params({"name": "x", "valueFrom": {"manifestRef": {**SOURCE["manifestRef"], "kind": ""}}}), params({"name": "x", "valueFrom": SOURCE})),
+    Case("W34", "action[0] 'a': Subscription.Spec is required when operation=Apply", wf(no_spec(sub(operation="Apply"))), wf(sub(operation="Apply"))),
+    Case("W35", "action[0] 'a': Job.TTLSecondsAfterFinished must not be negative, found -1", wf(job("a", job={**job()["job"], "ttlSecondsAfterFinished": -1})), wf(job("a", job={**job()["job"], "ttlSecondsAfterFinished": 0}))),
+    Case("W35", "action[0] 'a': HTTP.SuccessCodes[1] must be an HTTP status code (100 to 599), found 42", wf(http(http={"url": "x", "successCodes": [200, 42]})), wf(http(http={"url": "x", "successCodes": [200, 599]}))),
+    Case("W36", "action[1] 'c': $(outputs.b.bdy) cannot be resolved: action 'b' of type HTTP has no output 'bdy', only statusCode, body; did you mean 'body'?", wf(http("b"), url("$(outputs.b.bdy)", "c")), wf(http("b"), url("$(outputs.b.body)", "c"))),
+    Case("W37", "action[1] 'c': $(outputs.b.body) cannot be resolved: action 'b' never runs when this one does, because of their conditions (when)", wf(http("b", when='mode == "delete"'), url("$(outputs.b.body)", "c", when='mode == "install"')), wf(http("b", when='mode == "install"'), url("$(outputs.b.body)", "c", when='mode == "install"'))),
+    Case("W38", "action[1] 'b': outputs.aa in when can never be there: the workflow has no action 'aa'; did you mean 'a'?", wf(http(), http("b", when="outputs.aa.body == ''")), wf(http(), http("b", when="outputs.a.body == ''"))),
+    Case("U1", "action[0] 'a': waitReady of Subscription actions is not supported yet: remove it, the action then succeeds once the Subscription is stored", wf(sub({"waitReady": True})), wf(sub())),
+    Case("U2", "action[0] 'a': clusterExecutionMode PerCluster is not supported yet: use Global, or leave it out", wf(sub({"clusterExecutionMode": "PerCluster"})), wf(sub({"clusterExecutionMode": "Global"}))),
+    Case("U3", "action[0] 'a': hookType pre-rollback is not supported yet: put what it does into the rollback of an action", wf(http(hookType="pre-rollback")), PERFECT),
+    Case("U4", "action[0] 'a': hookCleanup (onSuccess) is not supported yet: delete the Subscription by an action of its own", wf(sub({"hookCleanup": {"onSuccess": True}})), wf(sub({"hookCleanup": {"onSuccess": False}}))),
+    Case("U5", 'executor.type Argo is not supported yet: use Native, or leave executor out', wf(http(), executor={"type": "Argo"}), wf(http(), executor={"type": "Native"})),
+    Case("DW1", 'cannot delete DRWorkflow default/nginx-workflow: referenced by DRPlan(s): [default/nginx-plan]', delete(workflow_json(name="nginx-workflow"), stored_plans=[plan_json(stage("s", "nginx-workflow"), name="nginx-plan")]), delete(workflow_json(name="nginx-workflow"), stored_plans=[plan_json()])),
+    Case("N1", "action[0] 'a': no custom rollback defined, will use automatic rollback (delete resource)", wf(resource(CONFIG_MAP, name="a")), wf(resource(CONFIG_MAP, name="a", rollback=http()))),
+    Case("N2", "action[0] 'a': KubernetesResource.Manifest: apiVersion, kind are required", wf(HEADLESS), wf(resource(CONFIG_MAP, name="a"))),
+    Case("N10", "action[0] 'a': $(param.host) in http.url is no placeholder and stays as it is; did you mean '$(params.host)'?", wf(url("$(param.host)")), wf(url("$(params.host)"))),
+    Case("N11", "action[0] 'a': Job restartPolicy must be Never or OnFailure, found none: the API server will refuse the Job", wf(typed("Job", "job", {"template": {"spec": {"template": {"spec": {}}}}})), wf(job("a"))),
+    Case("N12", "action[0] 'a': clusterExecutionMode PerCluster has no effect on HTTP actions", wf(http(clusterExecutionMode="PerCluster")), wf(http(clusterExecutionMode="Global"))),
+    Case("N13", "action[0] 'a': hookCleanup has no effect on HTTP actions", wf(http(hookCleanup={"beforeCreate": True})), wf(http(hookCleanup={"beforeCreate": False}))),
+    Case("N16", "action[0] 'a': rollback: unknown field 'tiemout', it is ignored; did you mean 'timeout'?", wf(http(rollback={"http": {"url": "x"}, "tiemout": "5s"})), wf(http(rollback={"http": {"url": "x"}, "timeout": "5s"}))),
+]  # fmt: skip
