@@ -7,6 +7,7 @@ import argparse
 import pytest
 from pydantic import ValidationError
 
+from app.kube.registrations import MUTATING_NAME, VALIDATING_NAME
 from app.runtime.settings import (
     CommonSettings,
     ControllerSettings,
@@ -112,3 +113,15 @@ def test_as_a_subcommand() -> None:
     add_settings_flags(controller, ControllerSettings)
     parsed = parser.parse_args(["controller", "--namespace", "dr"])
     assert settings_from(ControllerSettings, parsed, controller).namespace == "dr"
+
+
+def test_an_authority_outlives_the_certificates_it_signs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_settings(WebhookSettings, ["--cert-lifetime=100", "--ca-lifetime=299"], prog="drplan webhook")
+    text = "ca_lifetime (299 s) must be at least three times cert_lifetime (100 s)"
+    assert capsys.readouterr().err == f"drplan webhook: {text}\n"
+
+
+def test_the_registrations_whose_authority_is_kept_are_those_of_the_code() -> None:
+    settings = parse_settings(WebhookSettings, [])
+    assert (settings.mutating_webhook, settings.validating_webhook) == (MUTATING_NAME, VALIDATING_NAME)
