@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from app.cli import controller, dev, lint, webhook
+from app.cli import controller, dev, lint, selftest, webhook
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     controller.add_commands(commands)
     webhook.add_commands(commands)
     lint.add_commands(commands)
+    selftest.add_commands(commands)
     dev.add_commands(commands)
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)

@@ -142,16 +142,20 @@ class KubeClient:
         *,
         namespace: str | None = None,
         field_manager: str = "drplan-controller",
+        dry_run: bool = False,
         timeout: float = 10.0,
     ) -> JsonObject:
-        """Create an object (in `namespace`, else in that of the body); AlreadyExists when the name is taken."""
+        """Create an object (in `namespace`, else in that of the body); AlreadyExists when the name is taken.
+
+        A dry run passes admission but stores nothing.
+        """
         namespace = namespace_for(resource, namespace, body)
         return await self._object(
             "create",
             resource,
             "POST",
             resource.path(namespace),
-            query={"fieldManager": field_manager},
+            query=make_query(fieldManager=field_manager, dryRun="All" if dry_run else None),
             body=body,
             timeout=timeout,
         )

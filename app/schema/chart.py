@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 _MARK: Final = "# -- "
-"""What begins a description, as in helm-docs; it is about the key below it."""
+"""What begins a description, as in helm-docs; it is about the key below it, and goes on in `# ` lines."""
 _KEY: Final = re.compile(r"^(?P<indent> *)(?P<name>[A-Za-z0-9_]+):")
 _INTRODUCTION: Final = """\
 <!-- Generated from values.yaml by `make crds`; do not edit. -->
@@ -109,6 +109,8 @@ def documented(values: str) -> Iterator[Value]:
     for line in values.splitlines():
         if line.strip().startswith(_MARK):
             meaning = line.strip().removeprefix(_MARK)
+        elif meaning and line.strip().startswith("# "):
+            meaning += line.strip().removeprefix("#")
         elif match := _KEY.match(line):
             indent = len(match["indent"])
             parents = [(depth, name) for depth, name in parents if depth < indent] + [(indent, match["name"])]

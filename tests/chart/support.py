@@ -13,6 +13,7 @@ from tests.support.cluster import REPOSITORY
 
 CHART = REPOSITORY / "charts" / "drplan"
 NAMESPACE = "drplan-system"
+HOOK = "helm.sh/hook"
 SELF_MANAGED: tuple[str, ...] = ()
 CERT_MANAGER = ("webhook.certificate.mode=cert-manager",)
 GIVEN_SECRET = (
@@ -44,10 +45,25 @@ def template(*values: str) -> subprocess.CompletedProcess[str]:
 
 
 def render(*values: str) -> list[dict[str, Any]]:
-    """The objects that the chart makes of these values."""
+    """The objects that the chart makes of these values, without those of `helm test`."""
     answer = template(*values)
     assert answer.returncode == 0, answer.stderr
-    return [document for document in yaml.safe_load_all(answer.stdout) if document]
+    return [document for document in _documents(answer.stdout) if HOOK not in _annotations(document)]
+
+
+def render_hooks(*values: str) -> list[dict[str, Any]]:
+    """The objects of `helm test`."""
+    answer = template(*values)
+    assert answer.returncode == 0, answer.stderr
+    return [document for document in _documents(answer.stdout) if HOOK in _annotations(document)]
+
+
+def _documents(text: str) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def _annotations(document: dict[str, Any]) -> dict[str, str]:
+    return document["metadata"].get("annotations") or {}
 
 
 def one(documents: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:

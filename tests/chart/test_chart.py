@@ -10,7 +10,7 @@ import yaml
 from app.kube import registrations
 from tests.support.cluster import Cluster
 
-from .support import CHART, NAMESPACE, helm, render, template
+from .support import CHART, NAMESPACE, helm, render, render_hooks, template
 
 CONTROLLER = f"system:serviceaccount:{NAMESPACE}:drplan-controller"
 
@@ -75,3 +75,13 @@ def test_install_upgrade_uninstall_keeps_the_crds(cluster: Cluster) -> None:
     kept = cluster.kubectl("get", "crd", *crds, "-o", "name").stdout.split()
     assert sorted(name.rpartition("/")[2] for name in kept) == crds
     assert "drplan" not in cluster.kubectl("get", "validatingwebhookconfigurations", "-o", "name").stdout
+
+
+def test_objects_of_helm_test_can_be_left_out() -> None:
+    assert {item["kind"] for item in render_hooks()} == {"ServiceAccount", "Role", "RoleBinding", "Pod"}
+    assert render_hooks("tests.enabled=false") == []
+
+
+def test_helm_test_leaves_out_admission_where_there_is_none() -> None:
+    [pod] = [item for item in render_hooks("webhook.enabled=false") if item["kind"] == "Pod"]
+    assert "--no-admission" in pod["spec"]["containers"][0]["args"]

@@ -105,3 +105,10 @@ secret
 {{- define "drplan.metricsOn" -}}
 {{- if ne (include "drplan.port" .Values.controller.metricsAddr) "0" }}true{{ end -}}
 {{- end -}}
+
+{{/* Annotations of an object of `helm test`, given its weight. */}}
+{{- define "drplan.testHook" -}}
+helm.sh/hook: test
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}
