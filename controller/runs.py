@@ -38,6 +38,12 @@ class Runs:
         """Return the run of the execution `uid`, if it is running or being completed here."""
         return self._runs.get(uid)
 
+    def of_plan(self, namespace: str, plan: str) -> Run | None:
+        """Return the run of a plan that is running or being completed here, also when its execution was removed."""
+        key = (namespace, plan)
+        snapshots = ((run, run.snapshot) for run in self._runs.values())
+        return next((run for run, kept in snapshots if (kept.execution_namespace, kept.plan_name) == key), None)
+
     def start(self, run: Run, execution: DRPlanExecution) -> None:
         """Begin to drive `run`; while shutting down it starts no action."""
         if self._draining:

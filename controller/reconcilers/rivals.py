@@ -39,23 +39,21 @@ class Rivals:
         self._born.pop(execution.metadata.uid, None)
 
     def demand_first(self, plan: DRPlan, execution: DRPlanExecution) -> None:
-        """Refuse an execution that was created while another one of its plan ran which is over by now.
+        """Refuse an execution that was created while another one of its plan ran, though that one may be gone by now.
 
         Raises `LockHeldError`, and `Conflict` while such a run is being completed here.
         """
-        if self._is_ending(plan):
-            raise Conflict(409, "Conflict", f"the run of plan {plan.metadata.name} is being completed")
         metadata = execution.metadata
+        run = self._runs.of_plan(metadata.namespace, plan.metadata.name)
+        if run is not None and run.uid != metadata.uid:
+            if run.status.phase is not None and run.status.phase.is_final:
+                raise Conflict(409, "Conflict", f"the run of plan {plan.metadata.name} is being completed")
+            raise LockHeldError(already_running(plan.metadata.name, metadata.namespace, run.snapshot.execution_name))
         born = self._born.get(metadata.uid, int(metadata.resource_version))
         for stored in self._services.executions.by_index(BY_ENDED_PLAN, f"{metadata.namespace}/{plan.metadata.name}"):
             ended = DRPlanExecution.from_wire(stored)
             if outlived(ended, born, metadata.creation_timestamp):
                 raise LockHeldError(already_running(plan.metadata.name, metadata.namespace, ended.metadata.name))
-
-    def _is_ending(self, plan: DRPlan) -> bool:
-        held = plan.status.current_execution
-        run = None if held is None else self._runs.get(held.uid)
-        return run is not None and run.status.phase is not None and run.status.phase.is_final
 
 
 def outlived(ended: DRPlanExecution, born: int, created: datetime | None) -> bool:
