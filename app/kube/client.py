@@ -27,6 +27,7 @@ LIST_PAGE = 200
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 Items = list[JsonObject]
 PatchBody = Mapping[str, Any] | list[Any]
@@ -91,6 +92,34 @@ class KubeClient:
             item.setdefault("apiVersion", resource.api_version)
             item.setdefault("kind", resource.kind)
         return found
+
+    async def table(
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        field_selector: str | None = None,
+        limit: int | None = None,
+        continue_token: str | None = None,
+        timeout: float = 30.0,
+    ) -> JsonObject:
+        """Read a collection as the Table that `kubectl get` shows: printed columns and metadata, no specs or statuses.
+
+        For large objects this is a small part of what `list` moves; see `app.kube.tables`.
+        """
+        query = make_query(fieldSelector=field_selector, limit=limit)
+        if continue_token:
+            query["continue"] = continue_token
+        _, content = await self._transport.request(
+            "list",
+            resource.plural,
+            "GET",
+            resource.path(namespace),
+            query=query,
+            headers={"Accept": TABLE},
+            timeout=timeout,
+        )
+        return parse_object(content, self.server)
 
     async def list_all(
         self,
