@@ -14,6 +14,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from devcluster import ControlPlane, start_webhook
+from devcluster.api import wait_for
 from devcluster.services import WebhookProcess
 from tests.support.cluster import CRDS, Cluster
 from tests.support.installation import API, execution, http_action, plan, stage, workflow
@@ -343,11 +344,17 @@ def test_a_token_of_another_request_is_refused(curl: Curl, filled: str, admin: s
 
 def test_every_request_is_logged_with_its_user(curl: Curl, filled: str, limited: str) -> None:
     curl(f"/api/v1/namespaces/{filled}/executions/run-001", limited)
-    lines = [json.loads(line) for line in Path(curl.webhook.log).read_text().splitlines() if line.startswith("{")]
-    mine = [line for line in lines if line.get("path", "").endswith("/executions/run-001")]
-    assert mine[-1]["user"] == f"system:serviceaccount:{filled}:one"
-    assert (mine[-1]["code"], mine[-1]["msg"]) == (200, "api request")
-    assert all(limited not in line for line in Path(curl.webhook.log).read_text().splitlines())
+    log = Path(curl.webhook.log)
+
+    def mine() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in lines if line.get("path", "").endswith("/executions/run-001")]
+
+    wait_for(lambda: bool(mine()), 10.0, "the line of the request")
+    line = mine()[-1]
+    assert line["user"] == f"system:serviceaccount:{filled}:one"
+    assert (line["code"], line["msg"]) == (200, "api request")
+    assert limited not in log.read_text()
     assert 'route="/api/v1/namespaces/{namespace}/executions/{name}"' in curl.webhook.metrics()
 
 
