@@ -73,6 +73,7 @@ def test_the_webhook_knows_the_controller() -> None:
 @pytest.mark.parametrize(
     ("value", "name", "expected"),
     [
+        ("api.enabled=false", "api_enabled", False),
         ("webhook.checkReferences=false", "check_references", False),
         ("webhook.reviewTimeout=3", "review_timeout", 3),
         ("webhook.drainSeconds=12", "drain_seconds", 12),
