@@ -29,7 +29,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import layers, generated files
 	$(BIN)/python -m app.cli.metrics_page --check docs/metrics.md
 
 test: $(STAMP) ## all tests, the real control plane included (built on first use)
-	$(BIN)/python -m devcluster build --profile full
+	$(BIN)/python -m devcluster build --profile full helm promtool
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 demo: $(STAMP) ## a failover and its way back, on a real local control plane
