@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.certificates.world import POLICY, Replica, World, problem_of
 from webhook.certificates.kept import ROTATE, parse_secret
 
-STEP = st.tuples(st.just("step"), st.integers(0, 2), st.integers(1, 12))
+STEP = st.tuples(st.just("step"), st.integers(0, 2), st.integers(1, 25))
 WAIT = st.tuples(st.just("wait"), st.sampled_from([0, 1, 4, 9, 11, 30, 70]), st.just(0))
 RESTART = st.tuples(st.just("restart"), st.integers(0, 2), st.just(0))
 OTHER = st.tuples(st.sampled_from(["lose", "rotate"]), st.just(0), st.just(0))
@@ -33,12 +33,20 @@ def happen(world: World, replicas: list[Replica], event: tuple[str, int, int]) -
                 assert problem_of(world, replica) is None
 
 
-@settings(max_examples=25)
+@settings(max_examples=60)
 @given(events=EVENTS)
 def test_what_is_served_is_always_trusted(events: list[tuple[str, int, int]]) -> None:
     world = World()
     replicas = [Replica(world) for _ in range(3)]
     try:
+        for _ in range(2):
+            for replica in replicas:
+                replica.look()
+            world.seconds += 11
+        for replica in replicas:
+            replica.look()
+        assert all(replica.ready for replica in replicas)
+        happen(world, replicas, ("rotate", 0, 0))
         for event in events:
             happen(world, replicas, event)
             for replica in replicas:
