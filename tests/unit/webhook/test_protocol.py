@@ -178,6 +178,21 @@ async def test_reviews_are_counted_and_timed() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("failing", "rule"),
+    [({}, "E2"), ({"plan": ZeroDivisionError()}, "InternalError")],
+    ids=["by a rule", "by a defect"],
+)
+async def test_denials_are_counted_by_rule(failing: dict[str, Exception], rule: str) -> None:
+    def value() -> float:
+        labels = {"kind": "DRPlanExecution", "rule": rule}
+        return metrics.REGISTRY.get_sample_value("drplan_admission_denials_total", labels) or 0.0
+
+    before = value()
+    await Admission(FakeLookups(failing=failing)).validate("CREATE", execution_json())
+    assert value() - before == 1.0
+
+
 async def test_other_methods_and_paths_are_refused() -> None:
     admission = Admission(FakeLookups())
     assert (await admission.post("/validate-something-else", b"{}")).status_code == 404
