@@ -24,6 +24,7 @@ from app.rules.workflow import check_workflow
 from webhook.access import forbidden_references
 from webhook.lookups import LookupFailedError, Lookups
 from webhook.review import ALLOWED, JsonObject, Request, Verdict, refused, verdict_of
+from webhook.suggestions import with_suggestions
 
 RUNNING_PLAN = "Plan is currently being executed, changes may not take effect until next execution"
 
@@ -80,6 +81,7 @@ async def review_plan(request: Request, context: Context) -> Verdict:
             missing = [key for key in workflow_keys(stored) if key not in workflows and key not in forbidden]
             before = {**workflows, **await _workflows(context, missing)}
             report = only_new(check_plan(stored, before), report)
+    report = await with_suggestions(report, request.namespace, context.lookups)
     report = replace(report, errors=(*forbidden.values(), *report.errors))
     if request.operation == "UPDATE" and _lock(request.new) is not None and report.ok:
         notice = Finding("N15", "status.currentExecution", RUNNING_PLAN, runnable=True)
@@ -105,7 +107,8 @@ async def review_execution(request: Request, context: Context) -> Verdict:
     execution = _decoded(DRPlanExecution, request, request.new)
     if isinstance(execution, Report):
         return verdict_of(execution)
-    return verdict_of(check_execution(execution, await _surroundings(execution, request.namespace, context)))
+    report = check_execution(execution, await _surroundings(execution, request.namespace, context))
+    return verdict_of(await with_suggestions(report, request.namespace, context.lookups))
 
 
 def _changed_execution(request: Request) -> Report:

@@ -12,12 +12,16 @@ from typing import Any, Protocol
 from app.kube.client import KubeClient
 from app.kube.errors import ApiError, ApiUnavailable, BadRequest, KubeError, NotFound
 from app.kube.resources import EXECUTIONS, NAMESPACES, PLANS, SUBJECT_ACCESS_REVIEWS, WORKFLOWS, Resource
+from app.kube.tables import table_rows
 from app.models.base import GROUP
 from app.rules.unfinished import ENDED
 from webhook.review import JsonObject, UserInfo
 
 READ_SECONDS = 5.0
 """How long one read may take; the deadline of the whole review is the service's."""
+
+MOST_NAMES = 200
+"""Names that are looked at to suggest one."""
 
 PARALLEL_READS = 8
 """Workflows of one plan that are read at the same time."""
@@ -57,6 +61,9 @@ class Lookups(Protocol):
 
     async def executions_of(self, namespace: str, plan: str) -> list[JsonObject]:
         """List the executions of a plan that have not ended; finished ones may be among them."""
+
+    async def names(self, resource: Resource, namespace: str) -> list[str]:
+        """Some names of the objects of a kind in a namespace, to suggest one of them."""
 
     async def terminating(self, namespace: str) -> bool:
         """Tell whether a namespace is being deleted, or is gone."""
@@ -114,6 +121,12 @@ class KubeLookups:
                 )
             except BadRequest:
                 return await self._kube.list_all(EXECUTIONS, namespace=namespace, timeout=READ_SECONDS)
+
+    async def names(self, resource: Resource, namespace: str) -> list[str]:
+        """At most MOST_NAMES names, without specs and statuses."""
+        async with _told(f"failed to list {resource.plural}"):
+            table = await self._kube.table(resource, namespace=namespace, limit=MOST_NAMES, timeout=READ_SECONDS)
+        return [row.metadata["name"] for row in table_rows(table, ())]
 
     async def terminating(self, namespace: str) -> bool:
         """Tell whether a namespace is being deleted, or is gone."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.kube.resources import Resource
 from webhook.lookups import Access, LookupFailedError
 from webhook.review import UserInfo
 
@@ -58,6 +59,11 @@ class FakeLookups:
     async def executions_of(self, namespace: str, plan: str) -> list[Json]:
         await self._ask("executions_of")
         return [each for each in self.executions if _key(each)[0] == namespace and each["spec"].get("planRef") == plan]
+
+    async def names(self, resource: Resource, namespace: str) -> list[str]:
+        await self._ask("names")
+        stored = {"DRWorkflow": self.stored_workflows, "DRPlan": self.stored_plans, "DRPlanExecution": self.executions}
+        return [_key(each)[1] for each in stored[resource.kind] if _key(each)[0] == namespace]
 
     async def terminating(self, namespace: str) -> bool:
         await self._ask("terminating")

@@ -211,11 +211,11 @@ async def test_a_second_execution_is_refused_naming_the_one_that_runs() -> None:
     assert denied(response) == "validation failed: [plan p already has a running execution: default/first]"
 
 
-async def test_an_execution_of_a_missing_plan_reads_nothing_else() -> None:
+async def test_an_execution_of_a_missing_plan_reads_nothing_else_but_names_to_suggest() -> None:
     fake = FakeLookups()
     response = await Admission(fake).validate("CREATE", execution_json(planRef="x"))
     assert denied(response) == ('validation failed: [plan x not found: drplans.dr.bkbcs.tencent.com "x" not found]')
-    assert fake.asked == ["plan"]
+    assert fake.asked == ["plan", "names"]
 
 
 async def test_a_revert_is_checked_against_its_target() -> None:
