@@ -130,11 +130,13 @@ async def test_job_that_ended_while_nobody_looked_is_told_after_the_timeout(
     assert late == first
 
 
-async def test_job_of_the_same_name_that_is_not_ours_is_left_alone(kube: KubeClient, full_namespace: str) -> None:
+async def test_job_of_the_same_name_that_is_not_ours_is_left_alone(
+    kube: KubeClient, full_cluster: Cluster, full_namespace: str
+) -> None:
     body, forward = job(full_namespace, suspend=True), at(kube, full_namespace, seconds=1.0)
     ref = await _left_running(kube, body, forward)
-    change = {"metadata": {"annotations": {IDENTITY_ANNOTATION: "another/first/0/x"}}}
-    await kube.patch(JOBS, ref.name, change, namespace=full_namespace)
+    theirs = f"{IDENTITY_ANNOTATION}=another/first/0/x"
+    full_cluster.kubectl("annotate", "--overwrite", "job", ref.name, theirs, namespace=full_namespace)
     outcome = await EXECUTOR.execute(body, at(kube, full_namespace))
     assert outcome == Failed(f'jobs.batch "{ref.name}" already exists')
     late = await EXECUTOR.execute(body, at(kube, full_namespace, seconds=-1.0))
