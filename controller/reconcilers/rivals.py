@@ -51,6 +51,8 @@ class Rivals:
             raise LockHeldError(already_running(plan.metadata.name, metadata.namespace, run.snapshot.execution_name))
         born = self._born.get(metadata.uid, int(metadata.resource_version))
         for stored in self._services.executions.by_index(BY_ENDED_PLAN, f"{metadata.namespace}/{plan.metadata.name}"):
+            if int(stored["metadata"]["resourceVersion"]) <= born:
+                continue  # a plan may have thousands that ended long ago; decoding them all would hold up the start
             ended = DRPlanExecution.from_wire(stored)
             if outlived(ended, born, metadata.creation_timestamp):
                 raise LockHeldError(already_running(plan.metadata.name, metadata.namespace, ended.metadata.name))
