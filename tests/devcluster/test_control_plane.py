@@ -63,7 +63,7 @@ def test_service_accounts_have_tokens(cluster: Cluster, namespace: str) -> None:
 @pytest.mark.parametrize(
     ("identity", "verb", "resource", "where", "allowed"),
     [
-        ("controller", "update", "drplanexecutions.dr.bkbcs.tencent.com/status", "default", True),
+        ("controller", "patch", "drplanexecutions.dr.bkbcs.tencent.com", "default", True),
         ("controller", "create", "configmaps", "drplan-system", True),
         ("controller", "list", "secrets", "default", False),
         ("controller", "create", "leases.coordination.k8s.io", "default", False),
