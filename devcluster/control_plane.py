@@ -296,7 +296,9 @@ class ControlPlane:
             lambda: self.api.raw("GET", "/api/v1/namespaces/default")[0] == 200, START_SECONDS, "namespace default"
         )
         self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": identities.NAMESPACE}})
-        self.api.apply_all(load_file(MANIFESTS / "rbac.yaml"))
+        granted = load_file(MANIFESTS / "rbac.yaml")
+        self.api.apply_all(granted)
+        rights.wait_until_effective(self.api, granted)
         if self.profile == "minimal":
             rights.aggregate(self.api)
 

@@ -1,5 +1,6 @@
 """Rights of the users that are added to a control plane."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from devcluster.api import Api, Object, wait_for
@@ -28,10 +29,36 @@ def bind(api: Api, user: str, role: str, namespace: str | None = None) -> None:
     """
     rules = api.get(f"{RBAC}/clusterroles/{role}").get("rules") or []
     api.apply(_binding(user, role, namespace))
+    _wait(api, user, rules, namespace, f"ClusterRole {role}")
+
+
+def wait_until_effective(api: Api, documents: Sequence[Object]) -> None:
+    """Return when the API server acts on the bindings of ServiceAccounts to roles among these objects.
+
+    Raises:
+        TimeoutError: the API server did not act on one in time.
+    """
+    rules = {_name_of(item): item["rules"] for item in documents if item["kind"] in ("Role", "ClusterRole")}
+    for binding in documents:
+        if not binding["kind"].endswith("Binding"):
+            continue
+        namespace = binding["metadata"].get("namespace")
+        reference = binding["roleRef"]
+        role = (reference["kind"], namespace if reference["kind"] == "Role" else None, reference["name"])
+        for subject in binding["subjects"]:
+            user = f"system:serviceaccount:{subject['namespace']}:{subject['name']}"
+            _wait(api, user, rules[role], namespace, f"{reference['kind']} {reference['name']}")
+
+
+def _name_of(item: Object) -> tuple[str, str | None, str]:
+    return item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]
+
+
+def _wait(api: Api, user: str, rules: Sequence[dict[str, Any]], namespace: str | None, role: str) -> None:
     checks = [rule for rule in rules if rule.get("resources") and not rule.get("resourceNames")]
     if checks:
         review = _review(user, checks[0], namespace)
-        wait_for(lambda: _allowed(api, review), EFFECTIVE_SECONDS, f"ClusterRole {role} to hold for {user}")
+        wait_for(lambda: _allowed(api, review), EFFECTIVE_SECONDS, f"{role} to hold for {user}")
 
 
 def _allowed(api: Api, review: Object) -> bool:

@@ -42,6 +42,8 @@ class GraphProblem:
 
 _MOST_COMPARED = 200
 _LONGEST_COMPARED = 80
+_ALIKE = 0.7
+"""The least similarity of a suggestion (difflib's ratio): at 0.6, its default, `nowhere` becomes `other`."""
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:
@@ -54,7 +56,7 @@ def closest(name: str, names: Iterable[str]) -> str | None:
     near = max(2, len(name) // 2)
     alike = (known for known in names if known != name and abs(len(known) - len(name)) <= near)
     lowered = {known.lower(): known for known in islice(alike, _MOST_COMPARED)}
-    matches = difflib.get_close_matches(name.lower(), lowered, n=1)
+    matches = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=_ALIKE)
     return lowered[matches[0]] if matches else None
 
 
