@@ -138,7 +138,7 @@ _WORKFLOWS: Final = (
     _workflow(
         "W23",
         "`dependsOn` of actions names actions of the workflow, and there is no cycle.",
-        'unknown action "b0" in dependsOn of action "a"; did you mean \'b\'?',
+        'unknown action "drains" in dependsOn of action "a"; did you mean \'drain\'?',
     ),
     _workflow(
         "W24",
@@ -195,7 +195,7 @@ _WORKFLOWS: Final = (
     _workflow(
         "W38",
         "`when` names outputs only of actions that have certainly ended before, and only fields that they have.",
-        "action[1] 'b': outputs.aa in when can never be there: the workflow has no action 'aa'; did you mean 'a'?",
+        "action[1] 'b': outputs.drains in when can never be there: the workflow has no action 'drains'; did you mean 'drain'?",
     ),
     _workflow(
         "U1",
