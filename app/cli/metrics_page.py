@@ -6,16 +6,15 @@ the start.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from prometheus_client.metrics import MetricWrapperBase
 
 from app.runtime import metrics
+from app.schema.generated import page_command
 from controller.execution_gauges import HELP, LABELS
 
 _INTRODUCTION: Final = """\
@@ -87,19 +86,7 @@ def _labels(entry: Entry) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when the page is written or up to date, 1 when `--check` found it different."""
-    parser = argparse.ArgumentParser(prog="python -m app.cli.metrics_page", description="Generate the page of metrics.")
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--write", type=Path, metavar="FILE", help="write the page")
-    action.add_argument("--check", type=Path, metavar="FILE", help="exit 1 when the page differs")
-    options = parser.parse_args(arguments)
-    if options.write is not None:
-        options.write.write_text(metrics_page(), encoding="utf-8")
-        return 0
-    found = options.check.read_text(encoding="utf-8") if options.check.exists() else ""
-    if found == metrics_page():
-        return 0
-    sys.stderr.write(f"{options.check} differs from the metrics: run `make docs` and commit the result\n")
-    return 1
+    return page_command("app.cli.metrics_page", metrics_page, arguments)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 from app.rules.catalogue import CATALOGUE, Rule, Severity
+from app.schema.generated import page_command
 
 _INTRODUCTION: Final = """\
 # Rules
@@ -63,20 +62,7 @@ def _code(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when the page is written or up to date, 1 when `--check` found it different."""
-    parser = argparse.ArgumentParser(prog="python -m app.lint.rules_doc", description="Generate the page of all rules.")
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--write", type=Path, metavar="FILE", help="write the page")
-    action.add_argument("--check", type=Path, metavar="FILE", help="exit 1 when the page differs")
-    options = parser.parse_args(arguments)
-    if options.write is not None:
-        options.write.parent.mkdir(parents=True, exist_ok=True)
-        options.write.write_text(rules_page(), encoding="utf-8")
-        return 0
-    found = options.check.read_text(encoding="utf-8") if options.check.exists() else ""
-    if found == rules_page():
-        return 0
-    sys.stderr.write(f"{options.check} differs from app/rules/catalogue.py: run `make docs` and commit the result\n")
-    return 1
+    return page_command("app.lint.rules_doc", rules_page, arguments)
 
 
 if __name__ == "__main__":

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from app.schema.chart import chart_readme, chart_schema
 from app.schema.crds import KINDS, custom_resource_definition, to_yaml
+from app.schema.generated import check, write
 from app.schema.reference import api_reference
-
-SHOWN_LINES = 40
-"""Lines of each difference that `--check` prints."""
 
 
 def generated(folders: Sequence[Path], reference: Path, chart: Path | None) -> dict[Path, str]:
@@ -33,31 +30,6 @@ def generated(folders: Sequence[Path], reference: Path, chart: Path | None) -> d
     return files
 
 
-def difference(path: Path, expected: str) -> list[str]:
-    """Return how the file differs from what it should say, as a unified diff; empty when it does not."""
-    found = path.read_text(encoding="utf-8") if path.exists() else ""
-    return list(
-        difflib.unified_diff(
-            found.splitlines(), expected.splitlines(), f"{path} (found)", f"{path} (generated)", lineterm="", n=1
-        )
-    )
-
-
-def check(files: dict[Path, str]) -> bool:
-    """Print how the files differ from what is generated. True when none does."""
-    clean = True
-    for path, expected in files.items():
-        lines = difference(path, expected)
-        if not lines:
-            continue
-        clean = False
-        more = [f"... and {len(lines) - SHOWN_LINES} more lines"] if len(lines) > SHOWN_LINES else []
-        sys.stderr.write("\n".join([*lines[:SHOWN_LINES], *more]) + "\n")
-    if not clean:
-        sys.stderr.write("generated files differ from the models and values: run `make crds` and commit the result\n")
-    return clean
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0 when all is written or up to date, 1 when `--check` found a difference."""
     parser = argparse.ArgumentParser(
@@ -73,10 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     files = generated(options.write or options.check, options.docs, options.chart)
     if options.check:
-        return 0 if check(files) else 1
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        return 0 if check(files, "make crds") else 1
+    write(files)
     return 0
 
 
