@@ -10,12 +10,10 @@ say zero for ever.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from enum import StrEnum
-from importlib.metadata import version
 from itertools import product
-from platform import python_version
 from typing import TypeVar
 
 from prometheus_client import (
@@ -35,14 +33,12 @@ from prometheus_client.metrics_core import Metric
 
 from app.models.actions import ActionType
 from app.models.phases import Operation, Phase
+from app.runtime.build import this_build
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 """The registry that `/metrics` shows."""
-
-COMMIT_VARIABLE = "DRPLAN_COMMIT"
-"""Environment variable, set by the image's build, with the commit that it was built from."""
 
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
@@ -294,8 +290,7 @@ build_info = Info("drplan_build", "Version of drplan, the commit it was built fr
 
 def publish_build_info() -> None:
     """Show the versions of drplan and Python in `drplan_build_info`."""
-    commit = os.environ.get(COMMIT_VARIABLE, "") or "unknown"
-    build_info.info({"version": version("drplan"), "commit": commit, "python": python_version()})
+    build_info.info(asdict(this_build()))
 
 
 def action_type(name: str) -> str:
