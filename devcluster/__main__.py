@@ -3,8 +3,11 @@
 import argparse
 import sys
 
-from devcluster.binaries import PROFILES, BinaryError, ensure, ensure_kwok_stages
-from devcluster.tools import TOOLS
+from devcluster.binaries import PROFILES, BinaryError, ensure, ensure_files
+from devcluster.tools import CERT_MANAGER_CRDS, KWOK_STAGES, PROMETHEUS_CRDS, TOOLS, Published
+
+BESIDES: dict[str, tuple[Published, ...]] = {"kwok": (KWOK_STAGES,), "helm": (CERT_MANAGER_CRDS, PROMETHEUS_CRDS)}
+"""Files that go with a tool."""
 
 
 def main() -> int:
@@ -21,8 +24,8 @@ def main() -> int:
     try:
         for name in names:
             print(f"{name}: {ensure(name)}")
-        if "kwok" in names:
-            ensure_kwok_stages()
+            for files in BESIDES.get(name, ()):
+                ensure_files(files)
     except BinaryError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

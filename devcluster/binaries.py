@@ -15,6 +15,8 @@ from devcluster.tools import (
     KUBECTL,
     KWOK,
     TOOLS,
+    Module,
+    Published,
     Tool,
 )
 
@@ -27,16 +29,7 @@ PROFILES: dict[Profile, tuple[Tool, ...]] = {
 }
 """The tools each profile needs."""
 
-KWOK_STAGES = (
-    "node/fast/node-initialize.yaml",
-    "node/heartbeat/node-heartbeat.yaml",
-    "pod/fast/pod-ready.yaml",
-    "pod/fast/pod-complete.yaml",
-    "pod/fast/pod-delete.yaml",
-)
-"""Stage files taken from ``kustomize/stage`` of KWOK's module."""
-
-__all__ = ["PROFILES", "BinaryError", "Profile", "ensure", "ensure_kwok_stages", "ensure_profile"]
+__all__ = ["PROFILES", "BinaryError", "Profile", "ensure", "ensure_files", "ensure_profile"]
 
 
 def ensure(name: str) -> Path:
@@ -68,32 +61,32 @@ def ensure_profile(profile: Profile) -> dict[str, Path]:
     return {tool.name: ensure(tool.name) for tool in PROFILES[profile]}
 
 
-def ensure_kwok_stages() -> list[Path]:
-    """KWOK's own stage files, copied once from its pinned Go module into the cache next to the binary.
+def ensure_files(published: Published) -> list[Path]:
+    """Files of a pinned Go module, copied once into the cache.
 
     Raises:
         BinaryError: Go is missing or cannot read the module.
     """
-    folder = cached_path(KWOK).parent / "stages"
-    targets = [folder / Path(name).name for name in KWOK_STAGES]
+    folder = cached_path(published)
+    targets = [folder / Path(name).name for name in published.files]
     if all(target.is_file() for target in targets):
         return targets
-    go = find_go(KWOK)
-    with locked(folder.parent.with_name(f"{KWOK.version}.lock"), f"KWOK {KWOK.version}"):
-        source = _module_directory(go, KWOK) / "kustomize" / "stage"
+    go = find_go(published)
+    with locked(folder.parent.with_name(f"{published.version}.lock"), f"{published.name} {published.version}"):
+        source = _module_directory(go, published) / published.folder
         folder.mkdir(parents=True, exist_ok=True)
-        for name, target in zip(KWOK_STAGES, targets, strict=True):
+        for name, target in zip(published.files, targets, strict=True):
             temporary = target.with_suffix(f".{os.getpid()}.tmp")
             temporary.write_bytes((source / name).read_bytes())
             temporary.replace(target)
     return targets
 
 
-def _module_directory(go: str, tool: Tool) -> Path:
-    for command in (["mod", "download", tool.module], ["list", "-m", "-f", "{{.Dir}}", tool.module]):
+def _module_directory(go: str, module: Module) -> Path:
+    for command in (["mod", "download", module.module], ["list", "-m", "-f", "{{.Dir}}", module.module]):
         result = subprocess.run(
-            [go, *command], cwd=tool.directory, env=go_environment(), capture_output=True, text=True, check=False
+            [go, *command], cwd=module.directory, env=go_environment(), capture_output=True, text=True, check=False
         )
         if result.returncode != 0:
-            raise BinaryError(f"go {' '.join(command)} failed in {tool.directory}: {result.stderr.strip()}")
+            raise BinaryError(f"go {' '.join(command)} failed in {module.directory}: {result.stderr.strip()}")
     return Path(result.stdout.strip())

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from devcluster.tools import Tool
+from devcluster.tools import Module, Tool
 
 PROGRESS_SECONDS = 20.0
 """How often a progress line is written while a build runs or is waited for."""
@@ -28,8 +28,8 @@ def cache_root() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "drplan"
 
 
-def cached_path(tool: Tool) -> Path:
-    """Where the built binary of a tool is kept."""
+def cached_path(tool: Module) -> Path:
+    """Where the built binary of a tool is kept, or the folder of published files."""
     return cache_root() / tool.name / tool.version / tool.name
 
 
@@ -44,7 +44,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def find_go(tool: Tool) -> str:
+def find_go(tool: Module) -> str:
     """The ``go`` command.
 
     Raises:

@@ -11,16 +11,17 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, ClassVar, Self, TextIO
 
 from devcluster import components, identities, rights
 from devcluster.api import Api, load_file, wait_for
 from devcluster.audit import POLICY, AuditLog
-from devcluster.binaries import Profile, ensure, ensure_kwok_stages, ensure_profile
+from devcluster.binaries import Profile, ensure, ensure_files, ensure_profile
 from devcluster.certificates import Authority, signing_key
 from devcluster.identities import Identity
 from devcluster.ports import free_port, release
 from devcluster.processes import ManagedProcess
+from devcluster.tools import KWOK_STAGES
 
 __all__ = ["ControlPlane", "Profile"]
 
@@ -38,6 +39,9 @@ class ControlPlane:
             earlier control plane is used again with its data and identities.
         users: further users with tokens, as (name, username, groups).
     """
+
+    observers: ClassVar[list[Callable[["ControlPlane"], None]]] = []
+    """Called with a control plane whose processes have ended, before its directory goes."""
 
     def __init__(
         self,
@@ -72,7 +76,7 @@ class ControlPlane:
         """
         try:
             binaries = ensure_profile(self.profile)
-            stages = ensure_kwok_stages() if self.profile == "full" else []
+            stages = ensure_files(KWOK_STAGES) if self.profile == "full" else []
             self._take_directory()
             self._start_api_server(binaries)
             if self.profile == "full":
@@ -89,6 +93,13 @@ class ControlPlane:
             process.stop()
         for component in reversed(self.components.values()):
             component.stop(timeout=3.0)
+        try:
+            for observe in self.observers:
+                observe(self)
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
         for port in self._ports:
             release(port)
         self._ports.clear()
@@ -180,19 +191,27 @@ class ControlPlane:
             rights.bind(self.api, name, cluster_role, namespace)
         return identity
 
-    def service_account(self, namespace: str, name: str) -> Identity:
-        """Create a ServiceAccount unless it exists, and a kubeconfig with a token of it."""
+    def service_account(self, namespace: str, name: str, identity_name: str = "") -> Identity:
+        """Create a ServiceAccount unless it exists, and a kubeconfig with a token of it.
+
+        Args:
+            namespace: where it is.
+            name: its name.
+            identity_name: what ``identity()`` knows it by; empty means ``<namespace>-<name>``.
+        """
         self.api.apply(
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
         )
-        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        request: dict[str, Any] = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+        request["spec"] = {"expirationSeconds": identities.TOKEN_SECONDS}
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
         token = self.api.request("POST", path, request)["status"]["token"]
+        known_as = identity_name or f"{namespace}-{name}"
         identity = Identity(
-            f"{namespace}-{name}",
+            known_as,
             f"system:serviceaccount:{namespace}:{name}",
             token=token,
-            kubeconfig=self.layout.kubeconfigs / f"{namespace}-{name}.kubeconfig",
+            kubeconfig=self.layout.kubeconfigs / f"{known_as}.kubeconfig",
         )
         identities.write_kubeconfig(identity, self.server, self.authority.pem)
         self._identities[identity.name] = identity
@@ -298,6 +317,8 @@ class ControlPlane:
         self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": identities.NAMESPACE}})
         granted = load_file(MANIFESTS / "rbac.yaml")
         self.api.apply_all(granted)
+        for name in identities.PROCESSES:
+            self.service_account(identities.NAMESPACE, f"drplan-{name}", name)
         rights.wait_until_effective(self.api, granted)
         if self.profile == "minimal":
             rights.aggregate(self.api)

@@ -31,22 +31,19 @@ class Identity:
     """Kubeconfig file that logs in as this user."""
 
 
-def service_account(name: str) -> tuple[str, str, tuple[str, ...]]:
-    """Name, username and groups of one of our own processes, which run as ServiceAccounts."""
-    groups = ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}")
-    return name, f"system:serviceaccount:{NAMESPACE}:drplan-{name}", groups
-
+PROCESSES = ("controller", "webhook")
+"""Our own processes, which run with tokens of the ServiceAccounts ``drplan-<name>`` in ``NAMESPACE``."""
+TOKEN_SECONDS = 30 * 24 * 3600
+"""How long tokens of ServiceAccounts hold."""
 
 STANDARD: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("admin", "admin", ("system:masters",)),
-    service_account("controller"),
-    service_account("webhook"),
     ("alice", "alice", ()),
     ("kube-controller-manager", "system:kube-controller-manager", ()),
     ("kube-scheduler", "system:kube-scheduler", ()),
     ("kwok", "kwok", ("system:masters",)),
 )
-"""Users every control plane has. ``alice`` has no rights at all."""
+"""Users every control plane has besides ``PROCESSES``. ``alice`` has no rights at all."""
 
 
 def write_kubeconfig(identity: Identity, server: str, ca_pem: bytes) -> None:

@@ -12,22 +12,14 @@ GOMODS = Path(__file__).parent / "gomods"
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
-    """One binary and how it is built."""
+class Module:
+    """Something that a pinned Go module has."""
 
     name: str
     module_dir: str
-    """Folder under ``gomods`` whose go.mod and go.sum pin the build."""
+    """Folder under ``gomods`` whose go.mod and go.sum pin it."""
     module: str
-    """Go module that holds the package."""
-    package: str
-    """Main package to build."""
-    version_variables: tuple[str, ...] = ()
-    """Go packages whose gitVersion, gitMajor and gitMinor are set at link time."""
-    minutes: float = 1.0
-    """About how long a first build takes on two cores; for the progress line only."""
-    tags: str = ""
-    """Build tags, separated by commas."""
+    """Go module that holds it."""
 
     @property
     def directory(self) -> Path:
@@ -43,6 +35,20 @@ class Tool:
             raise ValueError(f"{self.directory / 'go.mod'}: no requirement of {self.module}")
         return found[1]
 
+
+@dataclass(frozen=True, slots=True)
+class Tool(Module):
+    """One binary and how it is built."""
+
+    package: str
+    """Main package to build."""
+    version_variables: tuple[str, ...] = ()
+    """Go packages whose gitVersion, gitMajor and gitMinor are set at link time."""
+    minutes: float = 1.0
+    """About how long a first build takes on two cores; for the progress line only."""
+    tags: str = ""
+    """Build tags, separated by commas."""
+
     @property
     def link_flags(self) -> str:
         """The value of ``-ldflags``: no debug symbols, and the version where the tool reports one."""
@@ -52,6 +58,16 @@ class Tool:
             for key, value in (("gitVersion", self.version), ("gitMajor", major), ("gitMinor", minor)):
                 flags += ["-X", f"{package}.{key}={value}"]
         return " ".join(flags)
+
+
+@dataclass(frozen=True, slots=True)
+class Published(Module):
+    """Files that a module carries besides its code."""
+
+    folder: str
+    """Where they are in the module."""
+    files: tuple[str, ...]
+    """Their paths in that folder; their last names differ."""
 
 
 def _kubernetes(name: str, minutes: float) -> Tool:
@@ -86,3 +102,34 @@ TOOLS = {
     for tool in (ETCD, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBE_SCHEDULER, KUBECTL, KWOK, HELM, PROMTOOL)
 }
 """Every tool by name."""
+
+KWOK_STAGES = Published(
+    "kwok-stages",
+    KWOK.module_dir,
+    KWOK.module,
+    "kustomize/stage",
+    (
+        "node/fast/node-initialize.yaml",
+        "node/heartbeat/node-heartbeat.yaml",
+        "pod/fast/pod-ready.yaml",
+        "pod/fast/pod-complete.yaml",
+        "pod/fast/pod-delete.yaml",
+    ),
+)
+"""How KWOK plays nodes and pods."""
+CERT_MANAGER_CRDS = Published(
+    "cert-manager-crds",
+    "crds",
+    "github.com/cert-manager/cert-manager",
+    "deploy/crds",
+    ("cert-manager.io_certificates.yaml", "cert-manager.io_issuers.yaml"),
+)
+"""The kinds of cert-manager that the chart uses."""
+PROMETHEUS_CRDS = Published(
+    "prometheus-operator-crds",
+    "crds",
+    "github.com/prometheus-operator/prometheus-operator",
+    "example/prometheus-operator-crd",
+    ("monitoring.coreos.com_prometheusrules.yaml", "monitoring.coreos.com_servicemonitors.yaml"),
+)
+"""The kinds of the Prometheus operator that the chart uses."""

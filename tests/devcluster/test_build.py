@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.binaries import BinaryError, ensure, ensure_kwok_stages
+from devcluster.binaries import BinaryError, ensure, ensure_files
 from devcluster.build import build, cached_path, spell_seconds
-from devcluster.tools import ETCD, HELM, KUBE_APISERVER, KWOK, TOOLS
+from devcluster.tools import CERT_MANAGER_CRDS, ETCD, HELM, KUBE_APISERVER, KWOK, KWOK_STAGES, PROMETHEUS_CRDS, TOOLS
 
 FAKE_GO = """#!/bin/sh
 echo "go $*" >> "$FAKE_GO_CALLS"
@@ -146,7 +146,7 @@ def test_kwok_stages_come_from_its_module(machine: Path) -> None:
     fake_go(machine, f'case "$*" in "list -m"*) echo "{module}";; esac')
     go = machine / "bin" / "go"
     go.write_text(go.read_text().replace('echo "compiling"\n', ""))
-    stages = ensure_kwok_stages()
+    stages = ensure_files(KWOK_STAGES)
     assert [stage.name for stage in stages] == [
         "node-initialize.yaml",
         "node-heartbeat.yaml",
@@ -156,8 +156,13 @@ def test_kwok_stages_come_from_its_module(machine: Path) -> None:
     ]
     assert stages[0].read_text() == "node/fast/node-initialize"
     assert stages[0].parent.parent.name == KWOK.version
-    assert ensure_kwok_stages() == stages
+    assert ensure_files(KWOK_STAGES) == stages
     assert len(calls(machine)) == 2
+
+
+def test_published_files_are_pinned_by_their_wrapper_modules() -> None:
+    for published in (KWOK_STAGES, CERT_MANAGER_CRDS, PROMETHEUS_CRDS):
+        assert f"{published.module} {published.version} h1:" in (published.directory / "go.sum").read_text()
 
 
 def build_in_another_process(tool: str) -> subprocess.Popen[str]:
