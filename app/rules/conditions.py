@@ -75,16 +75,19 @@ def takes_part(action: Action, mode: Mode, given: Mapping[str, Parameter] | None
         return True
 
 
-def missing_for_condition(action: Action, given: Mapping[str, Parameter]) -> list[str]:
-    """What an action's condition reads of parameters and no level gives it, as `params.x in its when, which ...`."""
+def missing_for_condition(action: Action, given: Mapping[str, Parameter]) -> list[tuple[str, str]]:
+    """What an action's condition reads of parameters and no level gives it, as `params.x in its when, which ...`.
+
+    Each comes after the name that has no value at all; that is empty where there is one, but no usable one.
+    """
     condition = _condition(action)
     if condition is None or isinstance(condition, WhenExpression):
         return []
     reads = condition.reads
     missing = reads.params - reads.asked_params - given.keys() - {RESERVED}
     secret = {name for name in (reads.params | reads.asked_params) & given.keys() if _is_secret(given[name])}
-    return [f"params.{name} in its when, which has no value" for name in sorted(missing)] + [
-        f"params.{name} in its when, which has no value but one in a Secret, and conditions cannot read those"
+    return [(name, f"params.{name} in its when, which has no value") for name in sorted(missing)] + [
+        ("", f"params.{name} in its when, which has no value but one in a Secret, and conditions cannot read those")
         for name in sorted(secret)
     ]
 

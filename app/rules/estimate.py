@@ -29,14 +29,14 @@ WorkflowKey = tuple[str, str]
 def estimate_status_bytes(plan: DRPlan, workflows: Mapping[WorkflowKey, DRWorkflow | None]) -> int:
     """Bytes of the shortest complete status of a run of `plan`. Workflows that are not known count as empty."""
     total = _BASE
+    actions = {key: sum(map(_action, each.spec.actions)) for key, each in workflows.items() if each is not None}
     for stage in plan.spec.stages:
         total += _STAGE + _length(stage.name) + sum(_length(name) + 3 for name in stage.depends_on)
         for use in stage.workflows:
             reference = use.workflow_ref
             namespace = reference.namespace or plan.metadata.namespace
-            workflow = workflows.get((namespace, reference.name))
             total += _WORKFLOW + 2 * (_length(namespace) + _length(reference.name))
-            total += sum(map(_action, workflow.spec.actions)) if workflow is not None else 0
+            total += actions.get((namespace, reference.name), 0)
     return total
 
 

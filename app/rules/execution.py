@@ -15,8 +15,9 @@ from app.models.names import FINALIZER, START_RESTORED_ANNOTATION
 from app.models.phases import Mode, Operation, Phase, PlanPhase
 from app.models.plan import DRPlan
 from app.rules.findings import Findings, Report, Spot
+from app.rules.needs import needs_of
 from app.rules.parameters import EXECUTION_RULES, check_parameters
-from app.rules.run import Workflows, check_declared_types, check_size, missing_values, uses
+from app.rules.run import Workflows, check_declared_types, check_size, given_to, missing_values, uses
 from app.rules.unfinished import Run, holder
 from app.rules.unsupported import check_delete_mode
 
@@ -103,19 +104,14 @@ def _check_target(spec: Spot, execution: DRPlanExecution, target: DRPlanExecutio
 
 
 def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: Workflows) -> None:
+    needs = needs_of(workflows)
     for use in uses(plan):
-        workflow = workflows.get(use.key)
-        if workflow is None:
+        if use.key not in needs:
             continue
-        levels = (
-            workflow.spec.parameters,
-            plan.spec.global_params,
-            use.reference.params,
-            execution.spec.params,
-        )
-        check_declared_types(spec.below("params"), "E23", use, workflow, levels)
-        for missing in missing_values(use, workflow, levels, execution.spec.mode or Mode.INSTALL):
-            spec.error("E24", f"{missing}; give one in spec.params", "params")
+        given = given_to(use, needs[use.key], plan.spec.global_params, use.reference.params, execution.spec.params)
+        check_declared_types(spec.below("params"), "E23", given)
+        for missing in missing_values(spec, given, execution.spec.mode or Mode.INSTALL):
+            spec.error("E24", f"{missing.text}; give one in spec.params{missing.hint}", "params")
     for key in dict.fromkeys(use.key for use in uses(plan)):
         workflow = workflows.get(key)
         if workflow is not None:

@@ -145,9 +145,13 @@ class Spot(NamedTuple):
 
         `form` is how the name is written, such as `$(params.{})`.
         """
-        self.findings.suggestions += 1
-        hint = closest(name, known) if self.findings.suggestions <= MOST_SUGGESTIONS else None
+        hint = self.near(name, known)
         return did_you_mean(form.format(hint)) if hint else ""
+
+    def near(self, name: str, known: Iterable[str]) -> str | None:
+        """The known name that is near; None when there is none, or after the first MOST_SUGGESTIONS of an object."""
+        self.findings.suggestions += 1
+        return closest(name, known) if self.findings.suggestions <= MOST_SUGGESTIONS else None
 
     def warn(self, rule: str, text: str, member: str = "", *, runnable: bool = True) -> None:
         """Add a warning about `member` (the spot itself when empty)."""

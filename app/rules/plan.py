@@ -7,21 +7,26 @@ size of the status, P20 values against the types that workflows declare.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from app.engine.graph import Problem, check_stage_graph
 from app.models.phases import WorkflowPhase
 from app.models.plan import DRPlan, Stage
-from app.models.workflow import DRWorkflow
 from app.rules.estimate import WorkflowKey
 from app.rules.findings import Findings, Report, Spot
+from app.rules.needs import Needs, needs_of
 from app.rules.parameters import GLOBAL_RULES, STAGE_RULES, check_parameters
 from app.rules.run import (
+    Given,
     Use,
     Workflows,
     check_declared_types,
     check_size,
+    given_to,
     missing_in_rollbacks,
     missing_values,
     uses,
+    uses_of_stage,
 )
 
 
@@ -41,11 +46,11 @@ def check_plan(plan: DRPlan, workflows: Workflows) -> Report:
         spec.error("P1", "at least one stage is required", "stages")
         return findings.report()
     _check_stage_names(spec, plan)
+    needs = needs_of(workflows)
     for index, stage in enumerate(plan.spec.stages):
         _check_stage(spec.below(f"stages[{index}]"), index, stage)
-        for use in uses(plan):
-            if use.stage == index:
-                _check_use(spec, use, plan, workflows)
+        for use in uses_of_stage(plan, index):
+            _check_use(spec, use, plan, workflows, needs)
     _check_dependencies(spec, plan)
     check_parameters(spec.below("globalParams"), plan.spec.global_params, GLOBAL_RULES)
     check_size(spec.below("stages"), "P19", plan, workflows)
@@ -71,32 +76,31 @@ def _check_stage(spot: Spot, index: int, stage: Stage) -> None:
         spot.warn("N6", text, "parallel")
 
 
-def _check_use(spec: Spot, use: Use, plan: DRPlan, workflows: Workflows) -> None:
+def _check_use(spec: Spot, use: Use, plan: DRPlan, workflows: Workflows, needs: Mapping[WorkflowKey, Needs]) -> None:
     spot = spec.below(use.path)
     if not use.key[1]:
         spot.error("P5", f"{use.prefix}: workflowRef.name is required", "workflowRef.name")
     check_parameters(spot.below("params", f"{use.prefix}: "), use.reference.params, STAGE_RULES)
     if not use.key[1] or use.key not in workflows:
         return
-    workflow = workflows[use.key]
-    if workflow is None:
+    if workflows[use.key] is None:
         text = f"{use.prefix}: workflow {'/'.join(use.key)} not found"
         spot.error("P6", text, "workflowRef", found="/".join(use.key))
     else:
-        _check_workflow_use(spot, use, plan, workflow)
+        _check_workflow_use(spot, given_to(use, needs[use.key], plan.spec.global_params, use.reference.params))
 
 
-def _check_workflow_use(spot: Spot, use: Use, plan: DRPlan, workflow: DRWorkflow) -> None:
+def _check_workflow_use(spot: Spot, given: Given) -> None:
+    workflow = given.needs.workflow
     status = workflow.status
     if status.phase is WorkflowPhase.INVALID and status.observed_generation == workflow.metadata.generation:
-        text = f"{use.prefix}: workflow {'/'.join(use.key)} is not ready (phase={status.phase})"
+        text = f"{given.use.prefix}: workflow {given.workflow} is not ready (phase={status.phase})"
         spot.warn("N7", text, "workflowRef", runnable=False)
-    levels = (workflow.spec.parameters, plan.spec.global_params, use.reference.params)
-    check_declared_types(spot, "P20", use, workflow, levels)
-    for missing in missing_values(use, workflow, levels, None):
-        spot.warn("N8", f"{missing}; every execution must give one")
-    for missing in missing_in_rollbacks(use, workflow, levels):
-        spot.warn("N9", missing)
+    check_declared_types(spot, "P20", given)
+    for missing in missing_values(spot, given, None):
+        spot.warn("N8", f"{missing.text}; every execution must give one{missing.hint}")
+    for missing in missing_in_rollbacks(spot, given):
+        spot.warn("N9", f"{missing.text}; a Revert must give one{missing.hint}")
 
 
 def _check_dependencies(spec: Spot, plan: DRPlan) -> None:

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from pydantic import ValidationError
-
-from app.models.actions import rollback_type
 from app.models.common import Parameter
 from app.models.phases import Mode
 from app.models.plan import DRPlan, WorkflowReference
@@ -21,8 +19,8 @@ from app.models.workflow import DRWorkflow
 from app.rules.conditions import missing_for_condition, takes_part
 from app.rules.estimate import MAX_STATUS_BYTES, WorkflowKey, estimate_status_bytes
 from app.rules.findings import Spot
-from app.rules.parameters import RESERVED, literal, type_problem, values_given
-from app.rules.texts import PlaceholderUse, placeholder_uses
+from app.rules.needs import Names, Needs
+from app.rules.parameters import literal, type_problem, values_given
 
 Workflows = Mapping[WorkflowKey, DRWorkflow | None]
 """Workflows by namespace and name. None: does not exist. A key that is missing: not known, so nothing is said of it."""
@@ -55,74 +53,108 @@ class Use:
 
 def uses(plan: DRPlan) -> Iterator[Use]:
     """Every use of a workflow, in order; a reference without namespace means the plan's."""
-    for stage_index, stage in enumerate(plan.spec.stages):
-        for index, reference in enumerate(stage.workflows):
-            target = reference.workflow_ref
-            key = (target.namespace or plan.metadata.namespace, target.name)
-            yield Use(stage_index, index, stage.name, key, reference)
+    for index in range(len(plan.spec.stages)):
+        yield from uses_of_stage(plan, index)
 
 
-def missing_values(use: Use, workflow: DRWorkflow, levels: Levels, mode: Mode | None) -> list[str]:
+def uses_of_stage(plan: DRPlan, stage_index: int) -> Iterator[Use]:
+    """Every use of a workflow in one stage."""
+    stage = plan.spec.stages[stage_index]
+    for index, reference in enumerate(stage.workflows):
+        target = reference.workflow_ref
+        key = (target.namespace or plan.metadata.namespace, target.name)
+        yield Use(stage_index, index, stage.name, key, reference)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What one use of a workflow needs, and what it is given."""
+
+    use: Use
+    needs: Needs
+    levels: Levels
+    values: Mapping[str, Parameter]
+    """The parameters that give a value, by name."""
+
+    @property
+    def workflow(self) -> str:
+        """Namespace and name of the workflow, as messages tell them."""
+        return "/".join(self.use.key)
+
+
+def given_to(use: Use, needs: Needs, *upper: Sequence[Parameter]) -> Given:
+    """What a use of a workflow is given; `upper` are the parameter lists above the workflow's own."""
+    levels = (needs.workflow.spec.parameters, *upper)
+    return Given(use, needs, levels, values_given(*levels))
+
+
+class Missing(NamedTuple):
+    """Something that has no value."""
+
+    text: str
+    """What needs it."""
+    hint: str
+    """The end of a message that says what was probably meant; empty when nothing is near."""
+
+
+def missing_values(spot: Spot, given: Given, mode: Mode | None) -> list[Missing]:
     """What one use of a workflow needs and no level gives: required parameters, then placeholders.
 
-    `mode` None stands for any mode.
+    `mode` None stands for any mode. `spot` counts the suggestions.
     """
-    given = values_given(*levels)
     modes = tuple(Mode) if mode is None else (mode,)
-    name = "/".join(use.key)
+    where = f"{given.use.prefix}: "
     missing = [
-        f"{use.prefix}: parameter '{parameter.name}' of workflow {name} is required and has no value"
-        for parameter in {parameter.name: parameter for level in levels for parameter in level}.values()
-        if parameter.name not in given and _is_required(parameter.name, levels)
+        Missing(f"{where}parameter '{name}' of workflow {given.workflow} is required and has no value", hint)
+        for name, hint in _missing_required(spot, given)
     ]
-    for action in workflow.spec.actions:
-        texts = _without_value(placeholder_uses(action, action.type), given)
-        found = [*missing_for_condition(action, given), *(f"{text}, which has no value" for text in texts)]
-        if found and any(takes_part(action, each, given) for each in modes):
-            where = f"{use.prefix}: action '{action.name}' of workflow {name}"
-            missing += [f"{where} uses {text}" for text in found]
+    for each in given.needs.actions:
+        found = [*missing_for_condition(each.action, given.values), *_without_value(each.params, given)]
+        if found and any(takes_part(each.action, one, given.values) for one in modes):
+            start = f"{where}action '{each.action.name}' of workflow {given.workflow} uses "
+            missing += [Missing(start + text, _meant(spot, given, name)) for name, text in found]
     return missing
 
 
-def missing_in_rollbacks(use: Use, workflow: DRWorkflow, levels: Levels) -> list[str]:
-    """Placeholders of rollback blocks that no level gives a value."""
-    given = values_given(*levels)
-    missing = []
-    for action in workflow.spec.actions:
-        try:
-            rollback = action.custom_rollback()
-        except ValidationError:
-            continue
-        if rollback is None:
-            continue
-        where = f"{use.prefix}: the rollback of action '{action.name}' of workflow {'/'.join(use.key)}"
-        texts = _without_value(placeholder_uses(rollback, rollback_type(rollback, action.type)), given)
-        missing += [f"{where} uses {text}, which has no value; a Revert must give one" for text in texts]
-    return missing
+def missing_in_rollbacks(spot: Spot, given: Given) -> list[Missing]:
+    """Placeholders of rollback blocks that no level gives a value. `spot` counts the suggestions."""
+    start = f"{given.use.prefix}: the rollback of action "
+    return [
+        Missing(f"{start}'{each.action.name}' of workflow {given.workflow} uses {text}", _meant(spot, given, name))
+        for each in given.needs.actions
+        for name, text in _without_value(each.rollback, given)
+    ]
 
 
-def _without_value(found: list[PlaceholderUse], given: Mapping[str, Parameter]) -> list[str]:
-    """The placeholders of parameters that have no value, each once."""
-    missing = (
-        use.placeholder.text
-        for use in found
-        if use.placeholder.root == "params" and use.placeholder.path[0] not in (*given, RESERVED)
-    )
-    return list(dict.fromkeys(missing))
+def _without_value(names: Names, given: Given) -> list[tuple[str, str]]:
+    """The parameters that have no value, with what to say of their placeholders."""
+    return [(name, f"{text}, which has no value") for text, name in names.items() if name not in given.values]
 
 
-def _is_required(name: str, levels: Levels) -> bool:
-    return any(parameter.required and parameter.name == name for level in levels for parameter in level)
+def _missing_required(spot: Spot, given: Given) -> Iterator[tuple[str, str]]:
+    """Required parameters without a value; what may be meant for one is a value for a name that is not declared."""
+    declared = {parameter.name for parameter in given.needs.workflow.spec.parameters}
+    required = (each.name for level in given.levels for each in level if each.required)
+    for name in dict.fromkeys(required):
+        if name not in given.values:
+            stray = spot.near(name, given.values.keys() - declared)
+            yield name, f"; '{stray}' is given and not declared, did you mean '{name}'?" if stray else ""
 
 
-def check_declared_types(spot: Spot, rule: str, use: Use, workflow: DRWorkflow, levels: Levels) -> None:
+def _meant(spot: Spot, given: Given, name: str) -> str:
+    known = dict.fromkeys(parameter.name for level in given.levels for parameter in level)
+    return spot.meant(name, known) if name else ""
+
+
+def check_declared_types(spot: Spot, rule: str, given: Given) -> None:
     """The value that wins for a parameter is of the type that the workflow declares. `spot` is the use or the spec."""
-    given = values_given(*levels)
-    for declared in workflow.spec.parameters:
-        winner = given.get(declared.name)
+    for declared in given.needs.workflow.spec.parameters:
+        winner = given.values.get(declared.name)
         problem = type_problem(declared.type, literal(winner)) if winner is not None else ""
         if problem and winner is not declared:
-            text = f"{use.prefix}: the value of parameter '{declared.name}' of workflow {'/'.join(use.key)} {problem}"
+            text = (
+                f"{given.use.prefix}: the value of parameter '{declared.name}' of workflow {given.workflow} {problem}"
+            )
             spot.error(rule, text, found=declared.name, runnable=True)
 
 

@@ -24,30 +24,26 @@ from app.rules.blocks import BLOCK_MEMBER
 from app.rules.findings import join
 from app.rules.remember import remembered
 
-
-class Text(NamedTuple):
-    """One templated text."""
-
-    path: str
-    """Field path below the action."""
-    text: str
-    """The text as written."""
-
-
-SHORT = 512
-"""Characters of texts whose placeholders are remembered."""
-
 _Trail = tuple[Any, str | int]
 """Where a value stands: the trail of what it is in, and its key or index there."""
 
 
-class PlaceholderUse(NamedTuple):
-    """One use of a placeholder."""
+class Text(NamedTuple):
+    """One templated text."""
 
-    path: str
-    """Field path below the action."""
-    placeholder: Placeholder
-    """What is used."""
+    trail: _Trail
+    """Where it stands below the action."""
+    text: str
+    """The text as written."""
+
+    @property
+    def path(self) -> str:
+        """Field path below the action; made up when asked for, because few texts have anything to say about."""
+        return _path(self.trail)
+
+
+SHORT = 512
+"""Characters of texts whose placeholders are remembered."""
 
 
 def templated_texts(body: ActionBody, type_: ActionType) -> list[Text]:
@@ -59,13 +55,9 @@ def templated_texts(body: ActionBody, type_: ActionType) -> list[Text]:
     return [] if block is None else [text for text in _texts(block, BLOCK_MEMBER[type_]) if _may_hold(text.text)]
 
 
-def placeholder_uses(body: ActionBody, type_: ActionType) -> list[PlaceholderUse]:
-    """Every placeholder of the block of `type_`, each with where it stands."""
-    return [
-        PlaceholderUse(text.path, found)
-        for text in templated_texts(body, type_)
-        for found in placeholders_of(text.text)
-    ]
+def placeholders_in(body: ActionBody, type_: ActionType) -> list[Placeholder]:
+    """Every placeholder of the block of `type_`, in order."""
+    return [found for text in templated_texts(body, type_) for found in placeholders_of(text.text)]
 
 
 @remembered(SHORT)
@@ -81,25 +73,25 @@ def _may_hold(text: str) -> bool:
 def _texts(block: ApiModel, member: str) -> Iterator[Text]:
     match block:
         case HttpAction():
-            yield Text("http.url", block.url)
-            yield Text("http.body", block.body)
+            yield Text((None, "http.url"), block.url)
+            yield Text((None, "http.body"), block.body)
             for name, value in block.headers.items():
-                yield Text(f"http.headers.{name}", value)
+                yield Text((None, f"http.headers.{name}"), value)
         case JobAction():
-            yield Text("job.namespace", block.namespace)
+            yield Text((None, "job.namespace"), block.namespace)
             yield from _leaves("job.template.spec", block.template.spec)
         case ResourceAction():
-            yield Text("resource.manifest", block.manifest)
+            yield Text((None, "resource.manifest"), block.manifest)
         case SubscriptionAction():
-            yield Text("subscription.name", block.name)
-            yield Text("subscription.namespace", block.namespace)
+            yield Text((None, "subscription.name"), block.name)
+            yield Text((None, "subscription.namespace"), block.namespace)
             if block.spec is not None:
-                yield Text("subscription.spec.schedulerName", block.spec.scheduler_name or "")
+                yield Text((None, "subscription.spec.schedulerName"), block.spec.scheduler_name or "")
                 for index, feed in enumerate(block.spec.feeds):
                     yield from _leaves(f"subscription.spec.feeds[{index}]", feed.written())
         case LocalizationAction() | GlobalizationAction() | HelmChartAction():
-            yield Text(f"{member}.name", block.name)
-            yield Text(f"{member}.namespace", getattr(block, "namespace", ""))
+            yield Text((None, f"{member}.name"), block.name)
+            yield Text((None, f"{member}.namespace"), getattr(block, "namespace", ""))
             spec: ApiModel | None = block.spec
             if spec is not None:
                 yield from _leaves(f"{member}.spec", spec.written())
@@ -108,14 +100,14 @@ def _texts(block: ApiModel, member: str) -> Iterator[Text]:
 def _leaves(path: str, value: object) -> Iterator[Text]:
     """The texts inside a JSON value that may hold a placeholder, in order.
 
-    Without recursion, because nesting is the user's choice. Paths are made up of trails, for the few texts that matter.
+    Without recursion, because nesting is the user's choice. Where they stand is a trail.
     """
     pending: list[tuple[_Trail, object]] = [((None, path), value)]
     while pending:
         trail, node = pending.pop()
         if isinstance(node, str):
             if _may_hold(node):
-                yield Text(_path(trail), node)
+                yield Text(trail, node)
         elif isinstance(node, dict):
             pending += [((trail, key), member) for key, member in reversed(node.items())]
         elif isinstance(node, list):

@@ -1,0 +1,83 @@
+"""What workflows need of parameters: worked out once for each, and what was probably meant by a name without value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.models.workflow import DRWorkflow
+from app.rules import needs
+from app.rules.execution import Surroundings, check_execution
+from app.rules.plan import check_plan
+from tests.unit.rules.builders import execution, http, plan, stage, workflow
+
+Json = dict[str, Any]
+STAGES = [stage(f"s{number}", "a", "b", "c") for number in range(12)]
+USE = "stage[0] 's' workflow[0]: "
+
+
+def test_the_needs_of_a_workflow_are_worked_out_once_however_often_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def noting(used: DRWorkflow) -> needs.Needs:
+        seen.append(used.metadata.name)
+        return needs.Needs(used, ())
+
+    monkeypatch.setattr(needs, "_needs", noting)
+    known = {("default", name): workflow(name=name) for name in ("a", "b", "c")}
+    check_plan(plan(*STAGES), known)
+    assert seen == ["a", "b", "c"]
+    check_execution(execution(), Surroundings(plan(*STAGES), None, known))
+    assert seen == ["a", "b", "c"] * 2
+
+
+@pytest.mark.parametrize(
+    ("used", "given", "missing"),
+    [
+        (
+            workflow(http(http={"url": "$(params.reigon)"})),
+            [{"name": "region", "value": "x"}],
+            "action 'a' of workflow default/w uses $(params.reigon), which has no value; {}; did you mean 'region'?",
+        ),
+        (
+            workflow(http(when="params.reigon == 'x'")),
+            [{"name": "region", "value": "x"}],
+            "action 'a' of workflow default/w uses params.reigon in its when, which has no value; {}; "
+            "did you mean 'region'?",
+        ),
+        (
+            workflow(parameters=[{"name": "region", "required": True}]),
+            [{"name": "reigon", "value": "x"}],
+            "parameter 'region' of workflow default/w is required and has no value; {}; "
+            "'reigon' is given and not declared, did you mean 'region'?",
+        ),
+        (
+            workflow(parameters=[{"name": "region-1", "required": True}, {"name": "region-2", "default": "x"}]),
+            [],
+            "parameter 'region-1' of workflow default/w is required and has no value; {}",
+        ),
+        (
+            workflow(http(http={"url": "$(params.reigon)"})),
+            [{"name": "other", "value": "x"}],
+            "action 'a' of workflow default/w uses $(params.reigon), which has no value; {}",
+        ),
+    ],
+)
+def test_a_near_name_is_told(used: DRWorkflow, given: list[Json], missing: str) -> None:
+    known = {("default", "w"): used}
+    assert check_plan(plan(globalParams=given), known).warnings == (
+        USE + missing.format("every execution must give one"),
+    )
+    report = check_execution(execution(params=given), Surroundings(plan(), None, known))
+    assert [(found.rule, found.message) for found in report.errors] == [
+        ("E24", USE + missing.format("give one in spec.params"))
+    ]
+
+
+def test_a_near_name_is_told_for_rollbacks() -> None:
+    used = workflow(http(rollback={"http": {"url": "$(params.reigon)"}}), parameters=[{"name": "region"}])
+    assert check_plan(plan(), {("default", "w"): used}).warnings == (
+        f"{USE}the rollback of action 'a' of workflow default/w uses $(params.reigon), which has no value; "
+        "a Revert must give one; did you mean 'region'?",
+    )
