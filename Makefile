@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CRDS := crds charts/drplan/files/crds
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links
 
 .PHONY: help setup lint test demo crds docs bench fuzz clean lock
 
@@ -44,6 +46,11 @@ docs: $(STAMP) ## generate docs/rules.md from the rules and docs/metrics.md from
 
 bench: $(STAMP) ## how long runs take, beside the floor measured in the same run
 	$(BIN)/python -m bench
+
+lock: $(STAMP) ## pin what pyproject.toml asks for, with hashes; UPGRADE=1 takes newer versions
+	$(LOCK) pyproject.toml --extra dev $(if $(UPGRADE),--upgrade) --output-file requirements.lock
+	$(LOCK) pyproject.toml --extra otel --constraint requirements.lock --output-file requirements-runtime.lock
+	$(LOCK) --group build --constraint requirements.lock --output-file requirements-build.lock
 
 fuzz: $(STAMP) ## spoiled and hostile reviews, new ones in every run
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest tests/unit/webhook/test_malformed.py tests/unit/webhook/test_hostile_sizes.py
