@@ -7,7 +7,12 @@ CRDS := crds charts/drplan/files/crds
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup lint test demo crds docs bench fuzz clean lock
+ENGINE ?= docker
+IMAGE ?= drplan
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+COMMIT = $(shell git describe --always --dirty --abbrev=40 --match=- 2>/dev/null || echo unknown)
+
+.PHONY: help setup lint test demo crds docs bench fuzz clean lock image
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +56,12 @@ lock: $(STAMP) ## pin what pyproject.toml asks for, with hashes; UPGRADE=1 takes
 	$(LOCK) pyproject.toml --extra dev $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 	$(LOCK) pyproject.toml --extra otel --constraint requirements.lock --output-file requirements-runtime.lock
 	$(LOCK) --group build --constraint requirements.lock --output-file requirements-build.lock
+
+image: ## build the image $(IMAGE):VERSION with ENGINE=docker, podman or buildah; PYTHON_IMAGE=... names another base
+	@$(ENGINE) info >/dev/null 2>&1 || { \
+	    echo "make image needs a running container engine, and '$(ENGINE) info' fails: start it, or name another with ENGINE=podman or ENGINE=buildah" >&2; exit 1; }
+	$(ENGINE) build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) \
+	    $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) --tag $(IMAGE):$(VERSION) .
 
 fuzz: $(STAMP) ## spoiled and hostile reviews, new ones in every run
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest tests/unit/webhook/test_malformed.py tests/unit/webhook/test_hostile_sizes.py
