@@ -19,10 +19,12 @@ from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
 from app.runtime import metrics
 from app.runtime.logging import get_logger
+from app.runtime.tracing import identity_of
 from controller.plan_status import change_plan_status
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
 from controller.status_writer import size_of
+from controller.traces import RunTrace, record_execution
 
 log = get_logger(__name__)
 
@@ -87,8 +89,9 @@ async def record_unstarted(services: Services, execution: DRPlanExecution) -> No
     await change_plan_status(services, execution.metadata.namespace, execution.spec.plan_ref, change)
 
 
-def count_end(operation: Operation, status: DRPlanExecutionStatus) -> None:
-    """Count the end of a run in the metrics (decision O3)."""
+def count_end(services: Services, execution: DRPlanExecution, trace: RunTrace | None = None) -> None:
+    """Count the end of a run in the metrics (decision O3), and record its span; `trace` is that of one driven here."""
+    operation, status = execution.spec.operation_type, execution.status
     if status.phase is None:
         return
     metrics.executions_total.labels(operation=operation.value, phase=status.phase.value).inc()
@@ -96,7 +99,12 @@ def count_end(operation: Operation, status: DRPlanExecutionStatus) -> None:
         metrics.rollbacks_total.labels(status.phase.value, _rollback_reason(status)).inc()
     if status.start_time is not None and status.completion_time is not None:
         seconds = (status.completion_time - status.start_time).total_seconds()
-        metrics.execution_duration_seconds.labels(operation=operation.value).observe(max(seconds, 0.0))
+        exemplar = services.traces.exemplar(identity_of(execution.metadata.uid))
+        metrics.execution_duration_seconds.labels(operation=operation.value).observe(max(seconds, 0.0), exemplar)
+    if trace is not None:
+        trace.end(execution)
+    else:
+        record_execution(services.traces, execution)
 
 
 def _rollback_reason(status: DRPlanExecutionStatus) -> str:

@@ -110,6 +110,7 @@ async def _context(
         workflow_index=workflow.run,
         action=node.name,
         identity=str(identity),
+        traces=services.traces,
         workflow_namespace=used.namespace,
         scope=Scope(
             params={**used.params, **secrets},

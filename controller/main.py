@@ -6,6 +6,7 @@ import asyncio
 import signal
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from app.kube.cache import Cache
 from app.kube.client import KubeClient
@@ -20,6 +21,7 @@ from app.runtime.http_client import HttpSender
 from app.runtime.logging import get_logger, setup_logging
 from app.runtime.settings import ControllerSettings
 from app.runtime.tasks import TaskOwner
+from app.runtime.tracing import Traces
 from app.service.server import PortError, serve_probes
 from controller.actions.registry import build_registry
 from controller.execution_gauges import ExecutionGauges
@@ -28,12 +30,15 @@ from controller.leader import lead, without_details
 from controller.services import Services
 from controller.snapshots import SnapshotStore
 
+if TYPE_CHECKING:
+    from app.runtime.trace_export import TraceExport
+
 log = get_logger(__name__)
 
 SYNC_TIMEOUT = 60.0
 """Seconds that the first lists may take before the process gives up and is restarted."""
-EVENT_DRAIN = 1.0
-"""Seconds at the end for events that are not written yet."""
+DRAIN = 1.0
+"""Seconds at the end for events that are not written and spans that are not sent yet."""
 STALE_SECONDS = 180.0
 """Age of a watch at which this process no longer counts as ready."""
 
@@ -45,6 +50,7 @@ class _Process:
     http: HttpSender
     recorder: EventRecorder
     lease: LeaderLease
+    traces: Traces
     caches: dict[str, Cache]
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     leading: bool = False
@@ -65,12 +71,14 @@ def main(settings: ControllerSettings) -> int:
 async def _run(settings: ControllerSettings) -> int:
     connection = load_connection(settings.kubeconfig)
     async with KubeClient(connection) as kube, HttpSender() as http:
+        export = _export(settings)
         process = _Process(
             settings=settings,
             kube=kube,
             http=http,
             recorder=EventRecorder(kube, instance=settings.identity),
             lease=_lease(kube, settings),
+            traces=export.traces if export is not None else Traces(),
             caches={
                 WORKFLOWS.plural: Cache(kube, WORKFLOWS),
                 PLANS.plural: Cache(kube, PLANS),
@@ -86,9 +94,18 @@ async def _run(settings: ControllerSettings) -> int:
                 owner.spawn(f"cache/{plural}", cache.run())
             owner.spawn("events", process.recorder.run())
             code = await _lead_until_stopped(process)
-            await process.recorder.drain(EVENT_DRAIN)
+            await asyncio.gather(process.recorder.drain(DRAIN), *([export.close(DRAIN)] if export is not None else ()))
             owner.cancel_all()
         return code
+
+
+def _export(settings: ControllerSettings) -> TraceExport | None:
+    """Return where spans go to; None without a collector, when nothing of the SDK is loaded."""
+    if settings.otlp_endpoint is None:
+        return None
+    from app.runtime.trace_export import export_to
+
+    return export_to(settings.otlp_endpoint, service="drplan-controller", instance=settings.identity)
 
 
 def _lease(kube: KubeClient, settings: ControllerSettings) -> LeaderLease:
@@ -153,6 +170,7 @@ async def _work(process: _Process) -> None:
         snapshots=SnapshotStore(process.kube, settings.namespace),
         recorder=process.recorder,
         executors=build_registry(),
+        traces=process.traces,
         lease_remaining=lease.remaining if settings.leader_elect else lambda: timedelta(days=1).total_seconds(),
     )
     recovered = await journal.claim()

@@ -1,8 +1,8 @@
-"""What is counted of a run, from the events that are committed and the statuses they lead to."""
+"""What is counted and traced of a run, from the events that are committed and the statuses they lead to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from app.engine.definition import Address, RunDefinition
 from app.engine.events import ActionFinished, ActionStarted, Event
@@ -10,10 +10,17 @@ from app.engine.tree import action_at
 from app.models.execution import DRPlanExecutionStatus
 from app.models.phases import Phase
 from app.runtime import metrics
+from controller.traces import RunTrace
 
 
-def count(definition: RunDefinition, events: Iterable[Event], status: DRPlanExecutionStatus) -> None:
-    """Count `events` once they are committed; they led to `status`."""
+def observe(
+    definition: RunDefinition,
+    events: Sequence[Event],
+    old: DRPlanExecutionStatus,
+    new: DRPlanExecutionStatus,
+    trace: RunTrace | None,
+) -> None:
+    """Count `events` once they are committed, and trace what ended by them; they led from `old` to `new`."""
     for event in events:
         if isinstance(event, ActionStarted):
             type_ = _type(definition, event.address)
@@ -21,16 +28,22 @@ def count(definition: RunDefinition, events: Iterable[Event], status: DRPlanExec
             if event.attempt > 1:
                 metrics.action_retries_total.labels(type_).inc()
         elif isinstance(event, ActionFinished):
-            _count_end(definition, event, status)
+            _count_end(definition, event, new, trace)
+    if trace is not None:
+        trace.follow(old, new, events)
 
 
-def _count_end(definition: RunDefinition, event: ActionFinished, status: DRPlanExecutionStatus) -> None:
+def _count_end(
+    definition: RunDefinition, event: ActionFinished, status: DRPlanExecutionStatus, trace: RunTrace | None
+) -> None:
     type_ = _type(definition, event.address)
     if event.phase is Phase.FAILED:
         metrics.action_failures_total.labels(type_).inc()
     start = action_at(status, event.address).start_time
     if start is not None:
-        metrics.action_duration_seconds.labels(type_, event.phase).observe(max(0.0, (event.at - start).total_seconds()))
+        seconds = max(0.0, (event.at - start).total_seconds())
+        exemplar = trace.exemplar(event.address) if trace is not None else None
+        metrics.action_duration_seconds.labels(type_, event.phase).observe(seconds, exemplar)
 
 
 def _type(definition: RunDefinition, address: Address) -> str:

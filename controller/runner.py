@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +32,7 @@ from controller.effects import attempt
 from controller.journal import Entry
 from controller.services import Services
 from controller.status_writer import ExecutionGone, StatusWriter
+from controller.traces import RunTrace
 
 log = get_logger(__name__)
 
@@ -56,11 +57,16 @@ class Run:
         status: DRPlanExecutionStatus,
         stored: dict[str, Any],
         *,
-        in_doubt: Iterable[Address] = (),
+        in_doubt: Sequence[Address] = (),
     ) -> None:
         self.snapshot = snapshot
         self.definition = definition
         self.status = status
+        self.trace = (
+            RunTrace(services.traces, snapshot, definition, in_doubt=in_doubt, now=services.now())
+            if services.traces.recording
+            else None
+        )
         self._services = services
         self._stored = stored
         self._committed = [(Start(address, 0), True) for address in in_doubt]
@@ -147,7 +153,7 @@ class Run:
         sequence = self.status.journal_sequence
         entries = [self._entry(sequence + number, event) for number, event in enumerate(events, start=1)]
         await self._services.journal.append(entries)
-        observer.count(self.definition, events, status)
+        observer.observe(self.definition, events, self.status, status, self.trace)
         self._suspend_after_long_doubt()
         self._adopt(status.model_copy(update={"journal_sequence": sequence + len(events)}))
         self._committed += [(start, False) for start in starts]

@@ -11,6 +11,7 @@ from app.models.phases import Operation
 from app.runtime import metrics
 from app.runtime.logging import bind, get_logger
 from app.runtime.tasks import Backoff, TaskOwner
+from app.runtime.tracing import trace_id_of
 from controller.completion import complete, count_end
 from controller.journal import Deposed, JournalClosed
 from controller.queue import Key
@@ -73,7 +74,7 @@ class Runs:
 
     async def _logged(self, run: Run, execution: DRPlanExecution) -> None:
         """Drive a run; every line that its work logs, at whatever depth, says whose it is."""
-        with bind(execution=execution.metadata.key, plan=run.snapshot.plan_name):
+        with bind(execution=execution.metadata.key, plan=run.snapshot.plan_name, trace_id=trace_id_of(run.uid)):
             await self._drive(run, execution)
 
     async def _drive(self, run: Run, execution: DRPlanExecution) -> None:
@@ -113,7 +114,7 @@ class Runs:
 
     async def _complete(self, run: Run, execution: DRPlanExecution) -> None:
         backoff = Backoff(initial=0.1, maximum=10.0)
-        count_end(execution.spec.operation_type, execution.status)
+        count_end(self._services, execution, run.trace)
         while True:
             try:
                 await complete(self._services, execution, run.snapshot)

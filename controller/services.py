@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from app.kube.cache import Cache
@@ -12,6 +12,7 @@ from app.kube.events import EventRecorder
 from app.models.actions import ActionType
 from app.runtime.http_client import HttpSender
 from app.runtime.settings import ControllerSettings
+from app.runtime.tracing import Traces
 from controller.actions.base import Executor
 from controller.journal import Journal
 from controller.snapshots import SnapshotStore
@@ -41,3 +42,4 @@ class Services:
     executors: Mapping[ActionType, Executor]
     lease_remaining: Callable[[], float]
     now: Callable[[], datetime] = utc_now
+    traces: Traces = field(default_factory=Traces)

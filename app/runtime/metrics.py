@@ -72,6 +72,7 @@ _OF_CONTROLLER = (
     "drplan_run",
     "drplan_status_",
     "drplan_stored_",
+    "drplan_trace_",
 )
 
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -209,6 +210,13 @@ events_dropped_total = _counter(
         "namespace_terminating",
         "rejected",
     ),
+)
+
+trace_spans_total = _counter(
+    "drplan_trace_spans_total",
+    "Spans by what became of them: taken by the collector, refused or not taken in time, dropped because too many "
+    "waited or the process ended.",
+    result=("exported", "failed", "dropped"),
 )
 
 admission_requests_total = _counter(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from app.engine.outcome import Outcome
@@ -13,6 +13,7 @@ from app.kube.client import KubeClient
 from app.models.actions import ActionBody
 from app.models.execution import ActionOutputs, MissingResources
 from app.runtime.http_client import HttpSender
+from app.runtime.tracing import Traces
 
 
 class PriorStates(Protocol):
@@ -34,6 +35,7 @@ class ActionContext:
     clock. `in_doubt` says that an earlier attempt may have had its effect although nobody saw it end: observe first.
     `target_identity` is set in rollbacks only: the identity that the action had in the run that is taken back.
     `own_namespace` is the controller's own: journal, snapshots and credentials there are out of bounds for actions.
+    `traces` knows what a called service needs to join the trace of the run, under the span of this action.
     """
 
     kube: KubeClient
@@ -57,6 +59,7 @@ class ActionContext:
     explained_absence: bool = False
     target_identity: str = ""
     own_namespace: str = ""
+    traces: Traces = field(default_factory=Traces)
 
     def remaining(self) -> float:
         """Seconds left until the action's time-out; never negative."""

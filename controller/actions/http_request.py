@@ -1,4 +1,4 @@
-"""What an HTTP action sends: rendered texts, secrets read when they are needed, the idempotency key."""
+"""What an HTTP action sends: rendered texts, secrets read when they are needed, the idempotency key, its trace."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from app.engine.templates import UnresolvedPlaceholders, render
 from app.kube.errors import ApiError, KubeError, NotFound, is_transient
 from app.kube.resources import SECRETS
 from app.models.actions import HttpAction
+from app.runtime.tracing import TRACEPARENT
 from controller.actions.base import ActionContext
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -51,8 +52,11 @@ async def prepare(block: HttpAction, context: ActionContext) -> PreparedRequest:
         name = block.client_certificate_secret_ref.name
         certificate = await secrets.text(name, "tls.crt", "the client certificate")
         client_cert = (certificate, await secrets.text(name, "tls.key", "the client certificate's key"))
-    if not any(name.lower() == IDEMPOTENCY_HEADER.lower() for name in headers):
+    given = {name.lower() for name in headers}
+    if IDEMPOTENCY_HEADER.lower() not in given:
         headers[IDEMPOTENCY_HEADER] = context.identity
+    if TRACEPARENT not in given:
+        headers[TRACEPARENT] = context.traces.traceparent(context.identity)
     return PreparedRequest(
         method=block.method or "GET",
         url=url,

@@ -333,7 +333,7 @@ class ExecutionReconciler:
         written = await self._write_status(execution, status)
         if written is not None:
             announce_end(self._services, written, execution.spec.operation_type, status)
-            count_end(execution.spec.operation_type, status)
+            count_end(self._services, ended)
             await complete(self._services, ended, None)
 
     async def _end_unstarted(self, execution: DRPlanExecution, phase: Phase, message: str) -> None:
@@ -352,7 +352,7 @@ class ExecutionReconciler:
         if written is None:
             return
         announce_end(self._services, written, execution.spec.operation_type, status)
-        count_end(execution.spec.operation_type, status)
+        count_end(self._services, ended)
         with suppress(PlanUnreadableError):
             await complete(self._services, ended, None)
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from app.kube.registrations import MUTATING_NAME, VALIDATING_NAME
 from app.runtime.settings import (
+    ALIASES,
     CommonSettings,
     ControllerSettings,
     WebhookSettings,
@@ -24,6 +25,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for cls in (ControllerSettings, WebhookSettings):
         for name in cls.model_fields:
             monkeypatch.delenv(f"DRPLAN_{name.upper()}", raising=False)
+    for name in ALIASES.values():
+        monkeypatch.delenv(name, raising=False)
 
 
 def test_defaults_are_those_of_the_documentation() -> None:
@@ -52,6 +55,42 @@ def test_flag_before_environment_before_default(monkeypatch: pytest.MonkeyPatch)
 )
 def test_booleans(argv: list[str], value: bool) -> None:
     assert parse_settings(ControllerSettings, argv).leader_elect is value
+
+
+def test_the_collector_comes_from_opentelemetry_s_own_variable_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse_settings(ControllerSettings, []).otlp_endpoint is None
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://one:4318")
+    assert parse_settings(ControllerSettings, []).otlp_endpoint == "http://one:4318"
+    monkeypatch.setenv("DRPLAN_OTLP_ENDPOINT", "http://two:4318")
+    assert parse_settings(ControllerSettings, []).otlp_endpoint == "http://two:4318"
+    assert parse_settings(ControllerSettings, ["--otlp-endpoint="]).otlp_endpoint is None
+
+
+@pytest.mark.parametrize("address", ["collector:4318", "ftp://collector", "http://", "http://[::1", "http://c:99999"])
+def test_a_collector_is_a_web_address(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse_settings(ControllerSettings, ["--otlp-endpoint", address], prog="drplan")
+    wanted = "an http:// or https:// address is needed, such as http://collector:4318"
+    assert capsys.readouterr().err == f"drplan: --otlp-endpoint: found '{address}': {wanted}\n"
+    assert stopped.value.code == 2
+
+
+def test_a_wrong_collector_is_blamed_on_the_variable_that_has_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector")
+    with pytest.raises(SystemExit):
+        parse_settings(ControllerSettings, [], prog="drplan")
+    assert capsys.readouterr().err.startswith("drplan: OTEL_EXPORTER_OTLP_ENDPOINT: found 'collector': ")
+
+
+def test_a_collector_without_the_extra_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("app.runtime.settings.find_spec", lambda module: None)
+    with pytest.raises(SystemExit):
+        parse_settings(ControllerSettings, ["--otlp-endpoint=http://collector:4318"], prog="drplan")
+    assert "install drplan[otel], or leave the setting out" in capsys.readouterr().err
 
 
 def test_settings_do_not_change() -> None:
