@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.models.plan import DRPlan
 from app.rules.findings import Finding
-from app.rules.run import uses
+from app.rules.run import Use, uses
 from webhook.lookups import Lookups
 from webhook.review import Request
 
@@ -14,19 +14,20 @@ async def forbidden_references(request: Request, plan: DRPlan, lookups: Lookups)
 
     They are not looked up, so that a refusal tells nobody what exists elsewhere.
     """
-    forbidden: dict[tuple[str, str], Finding] = {}
-    asked: set[tuple[str, str]] = set()
+    first: dict[tuple[str, str], Use] = {}
     for use in uses(plan):
-        if use.key in asked or not use.key[1] or use.key[0] == request.namespace:
-            continue
-        asked.add(use.key)
-        access = await lookups.may_read_workflow(request.user_info, *use.key)
+        if use.key[1] and use.key[0] != request.namespace:
+            first.setdefault(use.key, use)
+    answers = await lookups.may_read_workflows(request.user_info, first) if first else {}
+    forbidden: dict[tuple[str, str], Finding] = {}
+    for key, use in first.items():
+        access = answers[key]
         if not access.allowed:
-            name = "/".join(use.key)
+            name = "/".join(key)
             why = f" ({access.reason})" if access.reason else ""
             text = (
                 f'{use.prefix}: user "{request.user_info.username}" may not get workflow {name}{why}; a plan may only '
                 "reference workflows that its author may read"
             )
-            forbidden[use.key] = Finding("P18", f"spec.{use.path}.workflowRef", text, name)
+            forbidden[key] = Finding("P18", f"spec.{use.path}.workflowRef", text, name)
     return forbidden

@@ -22,7 +22,8 @@ from app.rules.run import Workflows
 from app.rules.unfinished import unfinished_runs
 from app.rules.workflow import check_workflow
 from webhook.access import forbidden_references
-from webhook.lookups import LookupFailedError, Lookups
+from webhook.failures import LookupFailedError
+from webhook.lookups import Lookups
 from webhook.review import ALLOWED, JsonObject, Request, Verdict, refused, verdict_of
 from webhook.suggestions import with_suggestions
 

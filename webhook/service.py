@@ -25,8 +25,8 @@ from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.service.probes import new_app
 from webhook.defaults import Defaulter, default_plan, default_workflow
+from webhook.failures import LookupFailedError
 from webhook.handlers import Context, review_execution, review_plan, review_workflow, undecodable
-from webhook.lookups import LookupFailedError
 from webhook.review import EnvelopeError, Request, Verdict, answer, parse_review, refused
 
 log = get_logger(__name__)

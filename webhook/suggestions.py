@@ -9,7 +9,8 @@ from dataclasses import replace
 from app.engine.graph import closest
 from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS, Resource
 from app.rules.findings import Finding, Report, did_you_mean
-from webhook.lookups import LookupFailedError, Lookups
+from webhook.failures import LookupFailedError
+from webhook.lookups import Lookups
 
 ABOUT: dict[str, Resource] = {"P6": WORKFLOWS, "E2": PLANS, "E5": EXECUTIONS}
 """The rules about references to objects, and of what kind these are."""

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
 
 CLIENT = "webhook"
 REFUSED = "refused by the test"
+FOUR = ("w", "x", "y", "z")
 DENIED = 'admission webhook "v{}.kb.io" denied the request: '
 
 
@@ -53,6 +54,7 @@ class Place:
             "delete workflow": lambda: self.api.raw("DELETE", f"{self.root}/drworkflows/w"),
             "delete plan": lambda: self.api.raw("DELETE", f"{self.root}/drplans/p"),
             "create plan": lambda: self.api.raw("POST", f"{self.root}/drplans", plan("q", [stage("s", "w")])),
+            "create large plan": lambda: self.api.raw("POST", f"{self.root}/drplans", plan("q", [stage("s", *FOUR)])),
             "create execution": lambda: self.api.raw("POST", f"{self.root}/drplanexecutions", execution("e", "p")),
         }[request]()
         return status, json.loads(body)
@@ -78,6 +80,7 @@ REQUESTS = {
         "failed to check running executions: failed to list DRPlanExecutions: ",
     ),
     "create plan": ("drplan", "/drworkflows/w", "failed to get DRWorkflow {}/w: "),
+    "create large plan": ("drplan", "/drworkflows", "failed to list DRWorkflows of namespace {}: "),
     "create execution": ("drplanexecution", "/drplans/p", "failed to get DRPlan {}/p: "),
 }
 """For each request the kind whose webhook answers, the end of the path of its look-up, and how the refusal begins."""

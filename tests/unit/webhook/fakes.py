@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.kube.resources import Resource
-from webhook.lookups import Access, LookupFailedError
+from webhook.failures import LookupFailedError
+from webhook.lookups import Access
 from webhook.review import UserInfo
 
 Json = dict[str, Any]
@@ -69,10 +70,9 @@ class FakeLookups:
         await self._ask("terminating")
         return namespace in self.terminating_namespaces
 
-    async def may_read_workflow(self, user: UserInfo, namespace: str, name: str) -> Access:
-        await self._ask("may_read_workflow")
-        denied = (namespace, name) in self.forbidden
-        return Access(not denied, "no rule allows it" if denied else "")
+    async def may_read_workflows(self, user: UserInfo, keys: Iterable[Key]) -> Mapping[Key, Access]:
+        await self._ask("may_read_workflows")
+        return {key: Access(key not in self.forbidden, "no rule allows it" * (key in self.forbidden)) for key in keys}
 
 
 def unavailable(what: str) -> LookupFailedError:

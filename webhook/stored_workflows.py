@@ -1,0 +1,105 @@
+"""Reading the workflows that a plan references: fresh, and with few requests.
+
+A request costs more than a few objects that nobody asked for. So several workflows of one namespace come with one page
+of its list; those of a namespace that has many more are read one by one, and so are the few of a small plan.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
+
+from app.kube.client import KubeClient
+from app.kube.errors import NotFound
+from app.kube.resources import WORKFLOWS
+from webhook.failures import READ_SECONDS, told
+from webhook.review import JsonObject
+
+ONE_BY_ONE = 3
+"""At most so many workflows of a namespace are read one by one."""
+
+PAGE_FOR_EACH = 4
+"""Objects of a page for each one that is wanted: what a review may move beside what it needs."""
+
+MOST_IN_PAGE = 500
+
+CROWDED_SECONDS = 60.0
+"""How long a namespace whose page had an end too early is not listed again. It is not known to be so for ever."""
+
+MOST_CROWDED = 1_000
+"""Namespaces that are remembered as crowded."""
+
+PARALLEL_READS = 8
+"""Requests of one review at the same time."""
+
+Key = tuple[str, str]
+Found = dict[Key, JsonObject | None]
+K = TypeVar("K")
+R = TypeVar("R")
+
+
+class StoredWorkflows:
+    """Workflows as the API server has them now: nothing of an object is kept from one call to the next."""
+
+    def __init__(self, kube: KubeClient) -> None:
+        self._kube = kube
+        self._crowded: dict[str, float] = {}
+
+    async def read(self, keys: Iterable[Key]) -> Found:
+        """The workflows by namespace and name, each asked for once; None for one that does not exist.
+
+        Raises LookupFailedError.
+        """
+        wanted = list(dict.fromkeys(keys))
+        names: dict[str, list[str]] = defaultdict(list)
+        for namespace, name in wanted:
+            names[namespace].append(name)
+        listed = [namespace for namespace in names if self._is_listed(namespace, len(names[namespace]))]
+        found: Found = {}
+        for page in (await together(lambda namespace: self._page(namespace, names[namespace]), listed)).values():
+            found.update(page)
+        found |= await together(self._get, [key for key in wanted if key not in found])
+        return {key: found[key] for key in wanted}
+
+    def _is_listed(self, namespace: str, wanted: int) -> bool:
+        return wanted > ONE_BY_ONE and self._crowded.get(namespace, 0.0) < time.monotonic()
+
+    async def _page(self, namespace: str, names: Sequence[str]) -> Found:
+        """What the first page of the namespace tells of these: all, or those that are in it if there are more pages."""
+        limit = min(MOST_IN_PAGE, PAGE_FOR_EACH * len(names))
+        async with told(f"failed to list DRWorkflows of namespace {namespace}"):
+            page = await self._kube.list(WORKFLOWS, namespace=namespace, limit=limit, timeout=READ_SECONDS)
+        stored = {item["metadata"]["name"]: item for item in page["items"]}
+        if not page.get("metadata", {}).get("continue"):
+            return {(namespace, name): stored.get(name) for name in names}
+        if len(self._crowded) >= MOST_CROWDED:
+            self._crowded.clear()
+        self._crowded[namespace] = time.monotonic() + CROWDED_SECONDS
+        return {(namespace, name): stored[name] for name in names if name in stored}
+
+    async def _get(self, key: Key) -> JsonObject | None:
+        namespace, name = key
+        async with told(f"failed to get DRWorkflow {namespace}/{name}"):
+            try:
+                return await self._kube.get(WORKFLOWS, name, namespace=namespace, timeout=READ_SECONDS)
+            except NotFound:
+                return None
+
+
+async def together(read: Callable[[K], Awaitable[R]], keys: Sequence[K]) -> dict[K, R]:
+    """What `read` gives for each key, PARALLEL_READS at a time. The first error ends those that are under way."""
+    places = asyncio.Semaphore(PARALLEL_READS)
+
+    async def one(key: K) -> R:
+        async with places:
+            return await read(key)
+
+    tasks = [asyncio.ensure_future(one(key)) for key in keys]
+    try:
+        return dict(zip(keys, await asyncio.gather(*tasks), strict=True))
+    finally:
+        for task in tasks:
+            task.cancel()
