@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from app.cli import controller, dev, lint, selftest, version, webhook
+from app.cli import controller, dev, downgrade, lint, selftest, version, webhook
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     webhook.add_commands(commands)
     lint.add_commands(commands)
     selftest.add_commands(commands)
+    downgrade.add_commands(commands)
     dev.add_commands(commands)
     version.add_commands(commands)
     arguments = parser.parse_args(argv)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from app.models.base import ApiModel, Int32
 from app.models.clusternet import GlobalizationSpec, HelmChartSpec, LocalizationSpec, SubscriptionSpec
@@ -206,6 +206,12 @@ class Rollback(ActionBody):
     """Name; that of the action when empty."""
     type: ActionType | None = None
     """Type; when absent, that of the only block given, else that of the action."""
+
+    @field_validator("type", mode="before")
+    @classmethod
+    def _empty_is_absent(cls, value: object) -> object:
+        """The Go operator's webhook adds `type: ""` to a stored rollback that names none (contract: api, section 7)."""
+        return None if value == "" else value
 
 
 class Action(ActionBody):

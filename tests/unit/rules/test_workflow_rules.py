@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.models.workflow import DRWorkflow
 from app.rules.findings import denial
 from app.rules.workflow import check_workflow
 from tests.unit.rules.builders import (
@@ -235,3 +236,11 @@ def test_all_problems_come_back_at_once_in_order() -> None:
     assert [found.rule for found in report.errors] == ["W25", "W2", "W5", "W31", "W21"]
     assert denial(report).startswith("validation failed: [action[0] 'a': invalid timeout x")
     assert "; action[1]: duplicate action name 'a'; action[1] 'a': HTTP.URL is required; " in denial(report)
+
+
+def test_empty_type_of_a_stored_rollback_counts_as_absent() -> None:
+    """The Go operator's webhook adds `name: ""` and `type: ""` to rollbacks that name none."""
+    rollback = {"name": "", "type": "", "http": {"url": "http://site.example/undo"}}
+    action = {"name": "a", "type": "HTTP", "http": {"url": "http://site.example/do"}, "rollback": rollback}
+    stored = {"metadata": {"name": "w", "namespace": "ns"}, "spec": {"actions": [action]}}
+    assert not check_workflow(DRWorkflow.from_wire(stored)).errors
