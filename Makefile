@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 CRDS := crds charts/drplan/files/crds
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links
@@ -12,7 +13,7 @@ IMAGE ?= drplan
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 COMMIT = $(shell git describe --always --dirty --abbrev=40 --match=- 2>/dev/null || echo unknown)
 
-.PHONY: help setup lint test demo crds docs bench fuzz clean lock image
+.PHONY: help setup lint test demo crds docs bench plot profile fuzz clean lock image
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +24,10 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
+
+$(BENCH_STAMP): $(STAMP) requirements-bench.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-bench.lock
+	@touch $(BENCH_STAMP)
 
 setup: $(STAMP) ## make .venv with everything pinned by requirements.lock
 
@@ -49,12 +54,20 @@ docs: $(STAMP) ## generate docs/rules.md from the rules and docs/metrics.md from
 	$(BIN)/python -m app.lint.rules_doc --write docs/rules.md
 	$(BIN)/python -m app.cli.metrics_page --write docs/metrics.md
 
-bench: $(STAMP) ## how long runs take, beside the floor measured in the same run
-	$(BIN)/python -m bench
+bench: $(STAMP) ## what runs and reviews cost, beside the floor measured in the same run; ONLY=calls,objects: just these
+	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+plot: $(BENCH_STAMP) ## measure time and memory against size (a quarter of an hour), and draw docs/scaling.svg
+	$(BIN)/python -m bench --only scale-actions,scale-runs,scale-history --points docs/scaling.json
+	$(BIN)/python -m bench.plot docs
+
+profile: $(BENCH_STAMP) ## where the processes spend their time, as speedscope files in .profiles; CASE=hundred: meanwhile
+	$(BIN)/python -m bench.profile $(if $(CASE),--case $(CASE))
 
 lock: $(STAMP) ## pin what pyproject.toml asks for, with hashes; UPGRADE=1 takes newer versions
 	$(LOCK) pyproject.toml --extra dev $(if $(UPGRADE),--upgrade) --output-file requirements.lock
 	$(LOCK) pyproject.toml --extra otel --constraint requirements.lock --output-file requirements-runtime.lock
+	$(LOCK) pyproject.toml --extra bench --constraint requirements.lock --output-file requirements-bench.lock
 	$(LOCK) --group build --constraint requirements.lock --output-file requirements-build.lock
 
 image: ## build the image $(IMAGE):VERSION with ENGINE=docker, podman or buildah; PYTHON_IMAGE=... names another base
