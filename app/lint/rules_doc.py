@@ -12,7 +12,7 @@ from app.schema.generated import page_command
 _INTRODUCTION: Final = """\
 # Rules
 
-Generated from `app/rules/catalogue.py` by `make docs`; do not edit.
+Generated from `app/rules/catalogue` by `make docs`; do not edit.
 
 Ids are stable. They appear in the log line of a refusal and in the output of `drplan lint` ([linting.md](linting.md)).
 Errors refuse an object; on an update only those refuse it that the stored object did not have. Warnings refuse nothing.
