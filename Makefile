@@ -39,6 +39,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import layers, generated files
 	$(BIN)/python -m app.schema --check $(CRDS) --chart charts/drplan
 	$(BIN)/python -m app.lint.rules_doc --check docs/rules.md
 	$(BIN)/python -m app.cli.metrics_page --check docs/metrics.md
+	$(BIN)/python -m app.cli.settings_page --check docs/configuration.md
 
 test: $(STAMP) ## all tests, the real control plane included (built on first use)
 	$(BIN)/python -m devcluster build --profile full helm promtool
@@ -50,9 +51,10 @@ demo: $(STAMP) ## a failover and its way back, on a real local control plane
 crds: docs ## generate the CRDs (crds/ and the chart) and docs/ from the models and rules
 	$(BIN)/python -m app.schema --write $(CRDS) --chart charts/drplan
 
-docs: $(STAMP) ## generate docs/rules.md from the rules and docs/metrics.md from the metrics
+docs: $(STAMP) ## generate the pages of docs/ that are made from the code: rules, metrics, configuration
 	$(BIN)/python -m app.lint.rules_doc --write docs/rules.md
 	$(BIN)/python -m app.cli.metrics_page --write docs/metrics.md
+	$(BIN)/python -m app.cli.settings_page --write docs/configuration.md
 
 bench: $(STAMP) ## what runs and reviews cost, beside the floor measured in the same run; ONLY=calls,objects: just these
 	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS))

@@ -81,9 +81,9 @@ class Story:
         paths = {kind: f"/apis/{API}/{plural}" for kind, plural in go_operator.PLURALS.items()}
         return {kind: self.drplan.cluster.api.get(path)["items"] for kind, path in paths.items()}
 
-    def run_command(self, key: str, *flags: str) -> None:
-        """`drplan downgrade` as a user with the rights that it names."""
-        kubeconfig = self.drplan.cluster.kubeconfig_of("operator")
+    def run_command(self, key: str, *flags: str, identity: str = "operator") -> None:
+        """`drplan downgrade`, as a user with the rights that it names."""
+        kubeconfig = self.drplan.cluster.kubeconfig_of(identity)
         command = [sys.executable, "-m", "app.cli", "downgrade", f"--kubeconfig={kubeconfig}", *flags]
         self.answers[key] = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
 
@@ -267,7 +267,7 @@ def _refusals(told: Story) -> None:
     told.run_command("dry run")
     told.run_command("runs in flight", "--apply")
     told.run_command("controller leads", "--apply", "--end-runs", "--wait=2")
-    told.run_command("wrong namespace", "--apply", "--end-runs", "--namespace=default")
+    told.run_command("wrong namespace", "--apply", "--end-runs", "--namespace=default", identity="admin")
     told.after_refusals = told.objects()
 
 
