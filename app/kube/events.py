@@ -2,7 +2,8 @@
 
 `emit` never waits and never fails: it puts the event into a bounded queue, and one task writes. A repeat of the
 same event (same object, reason and note) within six minutes becomes a series of the first one, by a patch, and
-repeats that pile up meanwhile travel in one patch. What cannot be written is counted in
+repeats that pile up meanwhile travel in one patch. Between two writes there is a pause, so that the events of a busy
+run leave the API server to the run itself and follow some seconds later. What cannot be written is counted in
 `drplan_events_dropped_total{reason}`: events are for people, and a run never waits for them.
 """
 
@@ -35,6 +36,11 @@ KEPT_SERIES = 2000
 
 ATTEMPTS = 6
 """Tries to write one event while the API server is away or overloaded; about 25 seconds."""
+
+PAUSE_FACTOR = 20.0
+"""The pause after a write, in times of what that write took, while few events wait: a share of about 5 %."""
+MAX_PAUSE = 0.25
+"""Seconds that a pause lasts at most."""
 
 _NOTE_LIMIT = 1024
 _NAME_LIMIT = 253
@@ -80,6 +86,7 @@ class EventRecorder:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._hurry = asyncio.Event()
 
     def emit(
         self,
@@ -113,6 +120,7 @@ class EventRecorder:
     async def run(self) -> None:
         """Write events until cancelled; what is still queued then is counted as dropped (see `drain`)."""
         iterations = metrics.loop_iterations_total.labels("events")
+        clock = asyncio.get_running_loop().time
         try:
             while True:
                 await self._wake.wait()
@@ -120,21 +128,33 @@ class EventRecorder:
                 while self._queue:
                     series = self._queue[0]
                     series.queued = False
+                    began = clock()
                     await self._write(series)
                     self._queue.popleft()
+                    await self._pause(clock() - began)
                 self._wake.clear()
                 self._idle.set()
         finally:
             metrics.events_dropped_total.labels("shutdown").inc(len(self._queue))
 
     async def drain(self, timeout: float) -> bool:
-        """Wait until everything emitted so far is written or dropped; false when the time is up first."""
+        """Write without pauses until everything is written or dropped; false when the time is up first."""
+        self._hurry.set()
         try:
             async with asyncio.timeout(timeout):
                 await self._idle.wait()
         except TimeoutError:
             return False
+        finally:
+            self._hurry.clear()
         return True
+
+    async def _pause(self, took: float) -> None:
+        """Leave the API server to others after a write, unless many events wait or `drain` is called."""
+        if 0 < len(self._queue) <= self._capacity // 4:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(PAUSE_FACTOR * took, MAX_PAUSE)):
+                    await self._hurry.wait()
 
     def _enqueue(self, series: _Series) -> bool:
         if series.queued:

@@ -26,15 +26,17 @@ AWAY = ApiUnavailable("away", server="http://a", in_doubt=True)
 
 
 class Written:
-    """Records the calls of the recorder; `faults` are raised by the next calls, in order."""
+    """Records the calls of the recorder; `faults` are raised by the next calls, in order; each takes `seconds`."""
 
-    def __init__(self, *faults: KubeError) -> None:
+    def __init__(self, *faults: KubeError, seconds: float = 0.0) -> None:
+        self.seconds = seconds
         self.created: list[dict[str, Any]] = []
         self.patched: list[tuple[str, dict[str, Any]]] = []
         self.faults = list(faults)
 
     async def create(self, _resource: object, body: dict[str, Any], *, namespace: str) -> dict[str, Any]:
         assert body["metadata"]["namespace"] == namespace
+        await asyncio.sleep(self.seconds)
         self._fail()
         self.created.append(copy.deepcopy(body))
         return body
@@ -188,6 +190,26 @@ async def test_a_long_absence_drops_and_counts() -> None:
         assert await recorder.drain(120)
     assert [event["reason"] for event in kube.created] == ["B"]
     assert dropped("unavailable") == before + 1
+
+
+async def test_the_events_of_a_busy_run_leave_the_api_server_to_the_run() -> None:
+    kube = Written(seconds=0.01)
+    async with recording(kube) as recorder:
+        for number in range(20):
+            recorder.emit(RUN, "Normal", "A", str(number))
+        await asyncio.sleep(1.0)
+        assert len(kube.created) == 5
+        assert await recorder.drain(0.2)
+    assert len(kube.created) == 20
+
+
+async def test_many_waiting_events_are_written_without_a_pause() -> None:
+    kube = Written(seconds=0.01)
+    async with recording(kube, capacity=40) as recorder:
+        for number in range(40):
+            recorder.emit(RUN, "Normal", "A", str(number))
+        await asyncio.sleep(0.4)
+        assert len(kube.created) == 30
 
 
 async def test_a_full_queue_drops_and_counts_and_never_waits() -> None:
