@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.engine.gotext import quote
+from app.engine.graph import closest
 from app.engine.templates import Scope
 from app.engine.text import cut, single_line
 
@@ -128,7 +129,9 @@ def _mode(clause: re.Match[str] | None, expression: str) -> str:
         raise WhenError(expression, _UNSUPPORTED)
     mode = clause[1].lower()
     if mode not in MODES:
-        raise WhenError(expression, f"unsupported mode value {quote(clause[1])} in when")
+        near = closest(mode, MODES)
+        hint = f", did you mean {near}?" if near else ""
+        raise WhenError(expression, f"unsupported mode value {quote(clause[1])} in when{hint}")
     return mode
 
 

@@ -80,16 +80,21 @@ def missing_for_condition(action: Action, given: Mapping[str, Parameter]) -> lis
 
     Each comes after the name that has no value at all; that is empty where there is one, but no usable one.
     """
-    condition = _condition(action)
-    if condition is None or isinstance(condition, WhenExpression):
+    reads = reads_of(action)
+    if reads is None:
         return []
-    reads = condition.reads
     missing = reads.params - reads.asked_params - given.keys() - {RESERVED}
     secret = {name for name in (reads.params | reads.asked_params) & given.keys() if _is_secret(given[name])}
     return [(name, f"params.{name} in its when, which has no value") for name in sorted(missing)] + [
         ("", f"params.{name} in its when, which has no value but one in a Secret, and conditions cannot read those")
         for name in sorted(secret)
     ]
+
+
+def reads_of(action: Action) -> Reads | None:
+    """What an action's condition looks at; None when it has none, only names modes, or cannot be read."""
+    condition = _condition(action)
+    return None if condition is None or isinstance(condition, WhenExpression) else condition.reads
 
 
 def _is_secret(parameter: Parameter) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from app.models.base import GROUP
 from app.models.execution import DRPlanExecution
@@ -18,6 +19,7 @@ from app.rules.findings import Findings, Report, Spot
 from app.rules.needs import needs_of
 from app.rules.parameters import EXECUTION_RULES, check_parameters
 from app.rules.run import Workflows, check_declared_types, check_size, given_to, missing_values, uses
+from app.rules.strays import check_strays
 from app.rules.unfinished import Run, holder
 from app.rules.unsupported import check_delete_mode
 
@@ -112,7 +114,11 @@ def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: 
         check_declared_types(spec.below("params"), "E23", given)
         for missing in missing_values(spec, given, execution.spec.mode or Mode.INSTALL):
             spec.error("E24", f"{missing.text}; give one in spec.params{missing.hint}", "params")
-    for key in dict.fromkeys(use.key for use in uses(plan)):
+    keys = dict.fromkeys(use.key for use in uses(plan))
+    if len(needs) == len(keys):
+        between = chain(plan.spec.global_params, *(use.reference.params for use in uses(plan)))
+        check_strays(spec.below("params"), "params", execution.spec.params, needs.values(), between)
+    for key in keys:
         workflow = workflows.get(key)
         if workflow is not None:
             check_delete_mode(spec, execution, workflow)

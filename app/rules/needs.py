@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from app.models.actions import Action, ActionBody, ActionType, rollback_type
 from app.models.workflow import DRWorkflow
+from app.rules.conditions import reads_of
 from app.rules.estimate import WorkflowKey
 from app.rules.parameters import RESERVED
 from app.rules.texts import placeholders_in
@@ -35,6 +36,10 @@ class Needs:
     workflow: DRWorkflow
     actions: tuple[ActionNeeds, ...]
     """Of the actions that have a condition or take parameters."""
+    names: Set[str]
+    """Every parameter that it declares or takes."""
+    any_name: bool
+    """True: a condition may take any parameter, by a name that is known only when it runs."""
 
 
 def needs_of(workflows: Mapping[WorkflowKey, DRWorkflow | None]) -> dict[WorkflowKey, Needs]:
@@ -46,7 +51,16 @@ def _needs(workflow: DRWorkflow) -> Needs:
     each = (
         ActionNeeds(action, _params(action, action.type), _rollback_params(action)) for action in workflow.spec.actions
     )
-    return Needs(workflow, tuple(need for need in each if need.params or need.rollback or need.action.when))
+    needs = tuple(need for need in each if need.params or need.rollback or need.action.when)
+    names = {parameter.name for parameter in workflow.spec.parameters}
+    any_name = False
+    for need in needs:
+        names.update(need.params.values(), need.rollback.values())
+        reads = reads_of(need.action)
+        if reads is not None:
+            names |= reads.params | reads.asked_params
+            any_name = any_name or reads.any_param
+    return Needs(workflow, needs, names, any_name)
 
 
 def _params(body: ActionBody, type_: ActionType) -> Names:

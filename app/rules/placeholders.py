@@ -20,6 +20,7 @@ from app.rules.texts import SHORT, Text, placeholders_of, templated_texts
 
 _LOOKALIKE = re.compile(r"\$?\$\((?:params?|outputs?|plan_?[nN]ame|execution_?[nN]ame|mode)(?:\.[^()\s]*)?\)")
 _ROOTS = ("params", "outputs", "planName", "executionName", "mode")
+_MISSPELT = re.compile(r"(?<!\$)\$\((?P<root>[a-zA-Z_]{5,15})(?P<dot>\.)?[^()\s]*\)")
 
 
 def check_action_placeholders(spot: Spot, order: Order, index: int) -> None:
@@ -103,6 +104,8 @@ def _check_lookalikes(spot: Spot, text: Text) -> None:
     for word in _lookalikes(text.text):
         root, dot, rest = word[2:-1].partition(".")
         meant = spot.meant(root, _ROOTS, f"$({{}}{dot}{rest})") if root not in _ROOTS else ""
+        if not meant and not _LOOKALIKE.fullmatch(word):
+            continue
         told = f"{word} in {text.path} is no placeholder and stays as it is{meant or _PLACEHOLDERS}"
         spot.warn("N10", told, text.path)
 
@@ -111,8 +114,23 @@ def _check_lookalikes(spot: Spot, text: Text) -> None:
 def _lookalikes(text: str) -> tuple[str, ...]:
     """What looks like a placeholder and is none, each once."""
     known = {each.text for each in placeholders_of(text)}
-    odd = (match[0] for match in _LOOKALIKE.finditer(text) if not match[0].startswith("$$"))
+    odd = [match[0] for match in _LOOKALIKE.finditer(text) if not match[0].startswith("$$")]
+    odd += [match[0] for match in _MISSPELT.finditer(text) if _resembles(match["root"], dotted=bool(match["dot"]))]
     return tuple(word for word in dict.fromkeys(odd) if word not in known)
 
+
+def _resembles(root: str, *, dotted: bool) -> bool:
+    """A first look at whether a word may be a misspelt root: what begins like one and is about as long.
+
+    Others are the business of whoever reads the text, like `$(HOSTNAME)`.
+    """
+    return any(
+        known[0] == root[0].lower() and abs(len(known) - len(root)) <= _MOST_OFF
+        for known in (("params", "outputs") if dotted else ("planName", "executionName"))
+    )
+
+
+_MOST_OFF = 2
+"""Letters that a misspelt root may have too many or too few."""
 
 _PLACEHOLDERS = "; placeholders are $(params.NAME), $(outputs.ACTION.FIELD), $(planName), $(executionName), $(mode)"

@@ -28,6 +28,7 @@ from app.rules.run import (
     uses,
     uses_of_stage,
 )
+from app.rules.strays import check_strays
 
 
 def workflow_keys(plan: DRPlan) -> list[WorkflowKey]:
@@ -53,6 +54,8 @@ def check_plan(plan: DRPlan, workflows: Workflows) -> Report:
             _check_use(spec, use, plan, workflows, needs)
     _check_dependencies(spec, plan)
     check_parameters(spec.below("globalParams"), plan.spec.global_params, GLOBAL_RULES)
+    if len(needs) == len(workflow_keys(plan)):
+        check_strays(spec.below("globalParams"), "globalParams", plan.spec.global_params, needs.values())
     check_size(spec.below("stages"), "P19", plan, workflows)
     return findings.report()
 
@@ -87,7 +90,9 @@ def _check_use(spec: Spot, use: Use, plan: DRPlan, workflows: Workflows, needs: 
         text = f"{use.prefix}: workflow {'/'.join(use.key)} not found"
         spot.error("P6", text, "workflowRef", found="/".join(use.key))
     else:
-        _check_workflow_use(spot, given_to(use, needs[use.key], plan.spec.global_params, use.reference.params))
+        used, upper = needs[use.key], plan.spec.global_params
+        _check_workflow_use(spot, given_to(use, used, upper, use.reference.params))
+        check_strays(spot.below("params", f"{use.prefix}: "), "params", use.reference.params, [used], upper)
 
 
 def _check_workflow_use(spot: Spot, given: Given) -> None:

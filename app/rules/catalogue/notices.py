@@ -111,4 +111,10 @@ NOTICES: Final[tuple[Rule, ...]] = (
         "A rollback has a field that is not known; it is ignored.",
         f"{_A}rollback: unknown field 'tiemout', it is ignored; did you mean 'timeout'?",
     ),
+    _notice(
+        "N17",
+        ANY,
+        "A parameter that nothing takes has nearly the name of one whose value it does not replace.",
+        "globalParams[0]: no workflow takes parameter 'sitte'; did you mean 'site'?",
+    ),
 )

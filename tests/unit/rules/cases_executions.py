@@ -8,7 +8,7 @@ from typing import Any
 
 from app.models.names import FINALIZER, START_RESTORED_ANNOTATION
 from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow_json
-from tests.unit.rules.cases_plans import LARGE, SITE, SOURCE, W
+from tests.unit.rules.cases_plans import LARGE, SITE, SITE_B, SOURCE, W, with_url
 from tests.unit.rules.rule_table import Case, Review, create, delete, update
 
 Json = dict[str, Any]
@@ -45,6 +45,7 @@ DONE = execution_json("t", status={"phase": "Succeeded"})
 PERFECT = ex()
 GOOD_REVERT = revert(DONE)
 INVALID = {**plan_json(), "status": {"phase": "Invalid", "observedGeneration": 1}}
+SITTE = with_url("$(params.sitte)")
 NUMBER = workflow_json(parameters=[{"name": "site", "type": "number"}])
 LONG = plan_json(*[stage(f"s{number:02}") for number in range(12)])
 OTHER_SPEC = execution_json(mode="Upgrade")
@@ -73,6 +74,8 @@ CASES = [
     Case("E22", 'params[0](x).value: must be "true" or "false", because the type is boolean; found "1"', param(type="boolean", value="1"), param(type="boolean", value="true")),
     Case("E23", 'stage[0] \'s\' workflow[0]: the value of parameter \'site\' of workflow default/w must be a decimal number, because the type is number; found "many"', ex(known=NUMBER, params=[{"name": "site", "value": "many"}]), ex(known=NUMBER, params=[{"name": "site", "value": "3"}])),
     Case("E24", "stage[0] 's' workflow[0]: parameter 'site' of workflow default/w is required and has no value; give one in spec.params", ex(known=SITE), ex(known=SITE, params=[{"name": "site", "value": "b"}])),
+    Case("E24", "stage[0] 's' workflow[0]: action 'a' of workflow default/w uses $(params.sitte), which has no value; give one in spec.params; did you mean 'site'?", ex(known=SITTE, params=[{"name": "site", "value": "b"}]), ex(known=SITTE, params=[{"name": "sitte", "value": "b"}])),
+    Case("N17", "params[0]: no workflow takes parameter 'sitte'; did you mean 'site'?", ex(known=SITE_B, params=[{"name": "sitte", "value": "c"}]), ex(known=SITE_B, params=[{"name": "site", "value": "c"}])),
     Case("E25", "the status of a run of plan p is estimated at 1419 KiB even with all texts shortened, more than the 1024 KiB that fit: split the plan into several", ex(plan=LONG, known=LARGE), ex(known=LARGE)),
     Case("E30", 'cannot modify spec after creation', update(OTHER_SPEC, execution_json()), update({**execution_json(), "metadata": {**execution_json()["metadata"], "labels": {"a": "b"}}}, execution_json())),
     Case("R1", 'execution default/t was already reverted by r0', revert(execution_json("t", status={"phase": "Succeeded", "revertedBy": "r0"})), GOOD_REVERT),

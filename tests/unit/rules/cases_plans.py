@@ -35,6 +35,7 @@ FAR = use(namespace="other")
 FAR_W = workflow_json(namespace="other")
 COUNT = workflow_json(parameters=[{"name": "count", "type": "number"}])
 SITE = workflow_json(parameters=[{"name": "site", "required": True}])
+SITE_B = workflow_json(parameters=[{"name": "site", "default": "b"}])
 UNDO = workflow_json(http("b", rollback={"http": {"url": "$(params.undo)"}}))
 INVALID = {**W, "metadata": {**W["metadata"], "generation": 1}, "status": {"phase": "Invalid", "observedGeneration": 1}}
 LARGE = workflow_json(*[http(f"action-{number:03}") for number in range(300)])
@@ -70,6 +71,9 @@ CASES = [
     Case("N6", "stage[0] 's': parallel=true with only one workflow, consider setting parallel=false", pl(stage(parallel=True)), pl(stage("s", "w", "w", parallel=True))),
     Case("N7", "stage[0] 's' workflow[0]: workflow default/w is not ready (phase=Invalid)", pl(known=(INVALID,)), PERFECT),
     Case("N8", "stage[0] 's' workflow[0]: parameter 'site' of workflow default/w is required and has no value; every execution must give one", pl(known=(SITE,)), pl(known=(SITE,), globalParams=[{"name": "site", "value": "b"}])),
+    Case("N8", "stage[0] 's' workflow[0]: parameter 'site' of workflow default/w is required and has no value; every execution must give one; 'sitte' is given and not declared, did you mean 'site'?", pl(known=(SITE,), globalParams=[{"name": "sitte", "value": "b"}]), pl(known=(SITE,), globalParams=[{"name": "site", "value": "b"}])),
+    Case("N17", "globalParams[0]: no workflow takes parameter 'sitte'; did you mean 'site'?", pl(known=(SITE_B,), globalParams=[{"name": "sitte", "value": "c"}]), pl(known=(SITE_B,), globalParams=[{"name": "site", "value": "c"}])),
+    Case("N17", "stage[0] 's' workflow[0]: params[0]: no workflow takes parameter 'sitte'; did you mean 'site'?", pl(stage("s", use("w", {"name": "sitte", "value": "c"})), known=(SITE_B,)), pl(stage("s", use("w", {"name": "site", "value": "c"})), known=(SITE_B,))),
     Case("N9", "stage[0] 's' workflow[0]: the rollback of action 'b' of workflow default/w uses $(params.undo), which has no value; a Revert must give one", pl(known=(UNDO,)), pl(known=(UNDO,), globalParams=[{"name": "undo", "value": "b"}])),
     Case("N15", 'Plan is currently being executed, changes may not take effect until next execution', update({**LOCKED, "spec": plan_json(stage("t"))["spec"]}, LOCKED, stored_workflows=[W]), update(plan_json(stage("t")), plan_json(), stored_workflows=[W])),
 ]  # fmt: skip

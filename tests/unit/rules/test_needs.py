@@ -22,7 +22,7 @@ def test_the_needs_of_a_workflow_are_worked_out_once_however_often_it_is_used(mo
 
     def noting(used: DRWorkflow) -> needs.Needs:
         seen.append(used.metadata.name)
-        return needs.Needs(used, ())
+        return needs.Needs(used, (), frozenset(), any_name=False)
 
     monkeypatch.setattr(needs, "_needs", noting)
     known = {("default", name): workflow(name=name) for name in ("a", "b", "c")}
@@ -81,3 +81,35 @@ def test_a_near_name_is_told_for_rollbacks() -> None:
         f"{USE}the rollback of action 'a' of workflow default/w uses $(params.reigon), which has no value; "
         "a Revert must give one; did you mean 'region'?",
     )
+
+
+def strays(used: list[DRWorkflow], *, params: list[Json], **spec: Any) -> list[str]:
+    """The notices N17 about an execution's parameters."""
+    known = {("default", each.metadata.name): each for each in used}
+    stages = [stage("s", *(each.metadata.name for each in used))]
+    report = check_execution(execution(params=params), Surroundings(plan(*stages, **spec), None, known))
+    return [found.message for found in report.notices if found.rule == "N17"]
+
+
+SITE = workflow(name="a", parameters=[{"name": "site", "default": "b"}])
+STRAY = [{"name": "sitte", "value": "c"}]
+
+
+def test_a_parameter_is_no_stray_when_another_workflow_takes_it() -> None:
+    told = ["params[0]: no workflow takes parameter 'sitte'; did you mean 'site'?"]
+    assert strays([SITE], params=STRAY) == told
+    assert strays([SITE, workflow(http(http={"url": "$(params.sitte)"}), name="b")], params=STRAY) == []
+    assert strays([SITE, workflow(http(when="params.sitte == 'x'"), name="b")], params=STRAY) == []
+    assert strays([SITE, workflow(http(when="'x' in params"), name="b")], params=STRAY) == []
+    rollback = {"http": {"url": "$(params.sitte)"}}
+    assert strays([SITE, workflow(http(rollback=rollback), name="b")], params=STRAY) == []
+
+
+def test_only_a_name_whose_value_is_not_replaced_is_suggested() -> None:
+    assert strays([SITE], params=[*STRAY, {"name": "site", "value": "d"}]) == []
+    assert strays([SITE], params=[{"name": "elsewhere", "value": "c"}]) == []
+    asks = workflow(http(http={"url": "$(params.region)"}), name="a")
+    told = ["params[0]: no workflow takes parameter 'regoin'; did you mean 'region'?"]
+    given = [{"name": "regoin", "value": "c"}]
+    assert strays([asks], params=given, globalParams=[{"name": "region", "value": "d"}]) == told
+    assert strays([asks], params=given) == []
