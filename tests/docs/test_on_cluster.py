@@ -1,0 +1,182 @@
+"""The operating guide, played on a real API server: its commands work, its messages are what people see."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+from app.models.names import FINALIZER
+from devcluster.services import ServiceProcess
+from tests.chart.support import render
+from tests.docs.pages import blocks, commands
+from tests.e2e.support import cancel, create
+from tests.support.cluster import REPOSITORY, Cluster
+from tests.support.installation import (
+    Installation,
+    config_map_action,
+    execution,
+    http_action,
+    plan,
+    revert,
+    stage,
+    workflow,
+)
+from tests.support.site import Site
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("docs")]
+
+PAGE = REPOSITORY / "docs" / "operating.md"
+NOT_HERE = ("kubectl logs ", "kubectl describe certificate", "kubectl delete drpe NAME", "kubectl apply")
+"""What takes a kubelet, cert-manager or a file; and what hangs, as the page says."""
+COMMANDS = [
+    command
+    for command in dict.fromkeys(commands(PAGE, "kubectl"))
+    if not command.startswith(NOT_HERE) and " " in command
+]
+MADE_BY_THE_CHART = (
+    "Deployment",
+    "Service",
+    "ServiceAccount",
+    "Role",
+    "RoleBinding",
+    "ClusterRole",
+    "ClusterRoleBinding",
+)
+
+
+@pytest.fixture(scope="module")
+def shown(installed: Cluster, site: Site) -> Installation:
+    """The objects that the commands are about, the chart's Deployments included; no pods run."""
+    drplan = Installation(installed, site, installed.namespace("guide"))
+    installed.apply([item for item in render() if item["kind"] in MADE_BY_THE_CHART])
+    for name in ("shown", "drplan-webhook-tls"):
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {"ca.crt": "Q0E="}}
+        installed.apply(secret, namespace="drplan-system")
+    create(drplan, workflow("w", [http_action("call", f"{site.url}/{drplan.namespace}/call")]))
+    create(drplan, plan("shown", [stage("s", "w")]), execution("shown", "shown"))
+    drplan.wait_phase("shown", "Succeeded")
+    return drplan
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_works(shown: Installation, command: str) -> None:
+    filled = re.sub(r"\b(NAME|PLAN)\b", "shown", re.sub(r"\bNS\b", shown.namespace, command))
+    words = shlex.split(filled)[1:]
+    elsewhere = any(word in ("-n", "-A") for word in words)
+    answer = shown.cluster.kubectl(*words, namespace=None if elsewhere else shown.namespace, check=False)
+    assert answer.rc == 0, answer.text
+
+
+def test_registrations_of_the_chart_carry_the_label_that_breaking_the_glass_selects() -> None:
+    registrations = [item for item in render() if item["kind"].endswith("WebhookConfiguration")]
+    assert len(registrations) == 2
+    assert {item["metadata"]["labels"]["app.kubernetes.io/instance"] for item in registrations} == {"drplan"}
+
+
+QUOTED = [line for block in blocks(PAGE) if block.language == "text" for line in block.text.splitlines()]
+
+
+def _quoted(message: str) -> list[str]:
+    """The quotations of the page that a message fits."""
+    word = re.compile(r"\\?\b(?!API\b)[A-Z]{2,}\b")
+    return [line for line in QUOTED if re.search(word.sub(".+", re.escape(line)), message)]
+
+
+@pytest.fixture(scope="module")
+def troubled(installed: Cluster, site: Site) -> Iterator[Installation]:
+    """A plan with a run that does not end by itself."""
+    drplan = Installation(installed, site, installed.namespace("trouble"))
+    url = f"{site.url}/{drplan.namespace}"
+    site.hold(f"/{drplan.namespace}/slow")
+    create(drplan, workflow("slow", [http_action("slow", f"{url}/slow"), http_action("next", f"{url}/next")]))
+    create(drplan, plan("busy", [stage("s", "slow")]), execution("runs", "busy"))
+    site.wait_for(f"/{drplan.namespace}/slow")
+    yield drplan
+    site.let_go(f"/{drplan.namespace}/slow")
+
+
+def test_second_execution(troubled: Installation) -> None:
+    refused = troubled.kubectl("create", "-f", "-", stdin=execution("second", "busy"), check=False)
+    assert _quoted(refused.stderr) == ["plan PLAN already has a running execution: NS/OTHER"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "quoted"),
+    [
+        ("drw", "slow", "cannot delete DRWorkflow NS/WORKFLOW: referenced by DRPlan(s): [PLANS]"),
+        ("drp", "busy", "cannot delete plan with running execution: NS/EXECUTION"),
+    ],
+)
+def test_deletions(troubled: Installation, kind: str, name: str, quoted: str) -> None:
+    assert _quoted(troubled.kubectl("delete", kind, name, check=False).stderr) == [quoted]
+
+
+def test_change_of_a_spec(troubled: Installation) -> None:
+    patch = '{"spec": {"mode": "Upgrade"}}'
+    refused = troubled.kubectl("patch", "drpe", "runs", "--type=merge", "-p", patch, check=False)
+    assert _quoted(refused.stderr) == ["cannot modify spec after creation"]
+
+
+def test_execution_from_a_backup(troubled: Installation) -> None:
+    create(troubled, plan("idle", [stage("s", "slow")]))
+    restored = execution("restored", "idle")
+    restored["metadata"]["finalizers"] = [FINALIZER]
+    create(troubled, restored)
+    message = troubled.wait(lambda: troubled.status("restored").get("message"))
+    assert any("was restored from a backup" in line for line in _quoted(message))
+    cancel(troubled, "restored")
+    troubled.wait_phase("restored", "Cancelled")
+
+
+def test_failed_run_and_revert_of_it(troubled: Installation) -> None:
+    made = config_map_action("make", "made", troubled.namespace)
+    broken = http_action("broken", f"{troubled.site.url}/status/404", retryPolicy={"limit": 0})
+    create(troubled, workflow("fails", [made, broken]), plan("fails", [stage("s", "fails")]))
+    create(troubled, execution("failed", "fails"))
+    status = troubled.wait_phase("failed", "Failed")
+    assert "Stage STAGE failed: workflow NS/WORKFLOW failed: action ACTION failed: CAUSE" in _quoted(status["message"])
+    troubled.wait_unlocked("fails")
+    troubled.kubectl("delete", "cm", "made")
+    create(troubled, revert("back", "fails", "failed"))
+    status = troubled.wait_phase("back", "Failed")
+    assert _quoted(status["message"]) == ["Failed to delete KIND NS/OBJECT: not found (deleted outside this plan)"]
+    troubled.wait_unlocked("fails")
+    create(troubled, revert("back-2", "fails", "failed", revertOptions={"missingResources": "Ignore"}))
+    troubled.wait_phase("back-2", "Succeeded")
+    troubled.wait_unlocked("fails")
+    refused = troubled.kubectl("create", "-f", "-", stdin=revert("back-3", "fails", "failed"), check=False)
+    assert _quoted(refused.stderr) == ["execution NS/TARGET was already reverted by REVERT"]
+
+
+def test_cancel_is_recorded_while_an_action_still_runs(troubled: Installation) -> None:
+    cancel(troubled, "runs")
+    path = '{.status.conditions[?(@.type=="Cancelled")].reason}'
+    reason = troubled.wait(lambda: troubled.kubectl("get", "drpe", "runs", "-o", f"jsonpath={path}").stdout)
+    assert (reason, troubled.status("runs")["phase"]) == ("CancelRequested", "Running")
+
+
+def test_without_the_webhook_service_writes_are_refused_and_runs_go_on(installed: Cluster, site: Site) -> None:
+    drplan = Installation(installed, site, installed.namespace("down"))
+    path = f"/{drplan.namespace}/held"
+    site.hold(path)
+    create(drplan, workflow("w", [http_action("a", f"{site.url}{path}"), http_action("b", f"{site.url}{path}/b")]))
+    create(drplan, plan("p", [stage("s", "w")]), execution("e", "p"))
+    site.wait_for(path)
+    [webhook] = [item for item in installed.plane.services if item.name == "webhook"]
+    assert isinstance(webhook, ServiceProcess)
+    webhook.stop()
+    try:
+        refused = drplan.kubectl("apply", "-f", "-", stdin=plan("q", [stage("s", "w")]), check=False)
+        assert refused.rc != 0
+        assert 'failed calling webhook "' in refused.stderr
+        assert "failed to call webhook: Post " in refused.stderr
+        site.let_go(path)
+        drplan.wait_phase("e", "Succeeded")
+        drplan.wait_unlocked("p")
+    finally:
+        site.let_go(path)
+        webhook.start()
+        webhook.wait_ready()
