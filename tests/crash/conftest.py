@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,15 @@ def drplan(rig: Rig, site: Site) -> Iterator[Crashing]:
     yield crashing
     rig.proxy.clear()
     rig.controller.resume() if rig.controller.running else None
+
+
+@contextmanager
+def replaced(rig: Rig, drplan: Crashing, name: str, *arguments: str) -> Iterator[Crashing]:
+    """drplan with a controller of other settings in the place of the usual one."""
+    rig.controller.kill9()
+    drplan.free_lease()
+    drplan.controller = rig.start(name, *arguments)
+    yield drplan
+    rig.proxy.clear()
+    drplan.controller.kill9()
+    drplan.free_lease()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from devcluster.services import ServiceProcess
-from tests.crash.conftest import Rig
+from tests.crash.conftest import Rig, replaced
 from tests.crash.harness import Crashing, key_of
 from tests.support.installation import FAST_LEASE, config_map_action, execution, phases_of, plan, stage, workflow
 from tests.support.proxy import Answer, Forward, Rule, hold
@@ -35,18 +34,6 @@ def second(rig: Rig, drplan: Crashing) -> Iterator[ServiceProcess]:
     process.kill9()
     yield process
     process.kill9()
-
-
-@contextmanager
-def replaced(rig: Rig, drplan: Crashing, name: str, *arguments: str) -> Iterator[Crashing]:
-    """drplan with a controller of other settings in the place of the usual one."""
-    rig.controller.kill9()
-    drplan.free_lease()
-    drplan.controller = rig.start(name, *arguments)
-    yield drplan
-    rig.proxy.clear()
-    drplan.controller.kill9()
-    drplan.free_lease()
 
 
 @pytest.fixture
