@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from app.engine.gotext import quote
 
@@ -28,7 +28,7 @@ _Json = TypeVar("_Json")
 _PARAMS = r"params(?:\.[a-zA-Z][a-zA-Z0-9_-]*)+"
 _OUTPUTS = r"outputs(?:\.[a-zA-Z0-9_-]+)+"
 _PLACEHOLDER = re.compile(
-    rf"(?P<escape>\$?)\$\((?P<path>planName|executionName|mode|{_PARAMS}|{_OUTPUTS})\)"
+    rf"\$(?P<escape>\$?)\((?P<path>planName|executionName|mode|{_PARAMS}|{_OUTPUTS})\)"
     rf"|\{{\{{\s*\.(?P<legacy>planName|{_PARAMS}|{_OUTPUTS})\s*\}}\}}"
 )
 
@@ -48,8 +48,7 @@ class Scope:
     """Names of parameters whose values must not be shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placeholder:
+class Placeholder(NamedTuple):
     """One placeholder as found in a text."""
 
     text: str

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import yaml
-
 from app.engine.templates import placeholders
 from app.rules.findings import Spot
-from app.rules.manifests import MAX_DEPTH, ManifestError, compose, load_documents
+from app.rules.manifests import ManifestError, load_documents
+from app.rules.plain_manifests import is_surely_complete
 from app.rules.remember import remembered
 
 _STAND_IN = "placeholder"
 _SHORT = 4096
-"""Characters of manifests that are remembered and may take the short way; nothing in them nests too deep to compose."""
-
-_PREFIX = "tag:yaml.org,2002:"
-_TEXT = f"{_PREFIX}str"
-_PLAIN = frozenset({_TEXT, f"{_PREFIX}bool", f"{_PREFIX}null"})
-_BOOLEANS = frozenset({"true", "false", "yes", "no", "on", "off"})
-_REQUIRED = ("apiVersion", "kind")
+"""Characters of manifests whose problems are remembered."""
 
 
 def check_manifest(spot: Spot, text: str) -> None:
@@ -42,7 +35,7 @@ def _read(text: str) -> tuple[tuple[str, ...], bool]:
 
 
 def _problems(text: str) -> tuple[str, ...]:
-    if len(text) <= _SHORT and _obviously_complete(text):
+    if is_surely_complete(text):
         return ()
     try:
         documents = load_documents(text)
@@ -65,66 +58,6 @@ def _without_placeholders(text: str) -> tuple[str, bool]:
     for placeholder in written:
         text = text.replace(placeholder, _STAND_IN)
     return text, structural
-
-
-def _obviously_complete(text: str) -> bool:
-    """True when the text surely passes, found out without making values of it; False says nothing.
-
-    Making values is most of the work, and most manifests hold plain texts, numbers and lists of them.
-    """
-    try:
-        roots = compose(text)
-    except (yaml.YAMLError, ValueError):
-        return False
-    return bool(roots) and all(_is_plain(root) and _is_complete(root) for root in roots)
-
-
-def _is_plain(root: yaml.Node) -> bool:
-    """True for a tree without aliases, deep nesting and tags whose values may be unreadable."""
-    level, seen = [root], set[int]()
-    for _ in range(MAX_DEPTH - 1):
-        below: list[yaml.Node] = []
-        for node in level:
-            if id(node) in seen:
-                return False
-            seen.add(id(node))
-            if isinstance(node, yaml.ScalarNode):
-                if not _is_readable(node):
-                    return False
-            elif node.tag == f"{_PREFIX}seq":
-                below += node.value
-            elif node.tag == f"{_PREFIX}map" and all(key.tag == _TEXT for key, _ in node.value):
-                below += [value for _, value in node.value]
-            else:
-                return False
-        if not below:
-            return True
-        level = below
-    return False
-
-
-def _is_readable(node: yaml.ScalarNode) -> bool:
-    if node.tag == f"{_PREFIX}int":
-        return bool(node.value.isdecimal()) and not node.value.startswith("0")
-    if node.tag == f"{_PREFIX}bool":
-        return node.value.lower() in _BOOLEANS
-    return node.tag in _PLAIN
-
-
-def _is_complete(root: yaml.Node) -> bool:
-    return all(_is_text(_member(root, name)) for name in _REQUIRED) and _is_text(
-        _member(_member(root, "metadata"), "name")
-    )
-
-
-def _member(node: yaml.Node | None, name: str) -> yaml.Node | None:
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    return next((value for key, value in reversed(node.value) if key.value == name), None)
-
-
-def _is_text(node: yaml.Node | None) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag == _TEXT and bool(node.value)
 
 
 def _missing(document: object) -> str:
