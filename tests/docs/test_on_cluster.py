@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.models.names import FINALIZER
+from devcluster.api import wait_for
 from devcluster.services import ServiceProcess
 from tests.chart.support import render
 from tests.docs.pages import blocks, commands
@@ -29,6 +30,7 @@ from tests.support.site import Site
 pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("docs")]
 
 PAGE = REPOSITORY / "docs" / "operating.md"
+SECURITY = REPOSITORY / "docs" / "security.md"
 NOT_HERE = ("kubectl logs ", "kubectl describe certificate", "kubectl delete drpe NAME", "kubectl apply")
 """What takes a kubelet, cert-manager or a file; and what hangs, as the page says."""
 COMMANDS = [
@@ -68,6 +70,26 @@ def test_command_works(shown: Installation, command: str) -> None:
     elsewhere = any(word in ("-n", "-A") for word in words)
     answer = shown.cluster.kubectl(*words, namespace=None if elsewhere else shown.namespace, check=False)
     assert answer.rc == 0, answer.text
+
+
+def test_policy_of_the_security_page_keeps_jobs_to_labelled_namespaces(installed: Cluster) -> None:
+    [policy] = [item.text for item in blocks(SECURITY) if "kind: ValidatingAdmissionPolicy\n" in item.text]
+    namespace = installed.namespace("policy")
+    user = "--as=system:serviceaccount:drplan-system:drplan-controller"
+    create_job = ("create", "job", "try", "--image=registry.invalid/x", "--dry-run=server", user)
+    installed.apply(policy)
+    try:
+        wait_for(lambda: _refusal(installed, namespace, *create_job) != "", 30.0, "the policy to hold")
+        assert "only in namespaces with the label dr-target" in _refusal(installed, namespace, *create_job)
+        assert _refusal(installed, namespace, *create_job[:-1]) == "", "others are not kept from it"
+        installed.kubectl("label", "namespace", namespace, "dr-target=yes")
+        wait_for(lambda: _refusal(installed, namespace, *create_job) == "", 30.0, "the label to count")
+    finally:
+        installed.kubectl("delete", "-f", "-", stdin=policy)
+
+
+def _refusal(cluster: Cluster, namespace: str, *command: str) -> str:
+    return cluster.kubectl(*command, namespace=namespace, check=False).stderr
 
 
 def test_registrations_of_the_chart_carry_the_label_that_breaking_the_glass_selects() -> None:
