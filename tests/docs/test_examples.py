@@ -29,3 +29,16 @@ def test_objects_pass_lint(text: str, tmp_path: Path) -> None:
     (tmp_path / "example.yaml").write_text(text)
     result = lint([str(tmp_path / "example.yaml")], io.BytesIO(), namespace="default")
     assert (result.exit_code, result.objects) == (FINE, text.count("apiVersion: dr.bkbcs.tencent.com")), result.issues
+
+
+@pytest.mark.parametrize("text", [item for item in EXAMPLES if str(item.values[0]).startswith("- name: ")])
+def test_actions_pass_lint(text: str, tmp_path: Path) -> None:
+    workflow = {
+        "apiVersion": "dr.bkbcs.tencent.com/v1alpha1",
+        "kind": "DRWorkflow",
+        "metadata": {"name": "shown"},
+        "spec": {"actions": yaml.safe_load(text)},
+    }
+    (tmp_path / "example.yaml").write_text(yaml.safe_dump(workflow))
+    result = lint([str(tmp_path / "example.yaml")], io.BytesIO(), namespace="default")
+    assert (result.exit_code, result.objects) == (FINE, 1), result.issues

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -70,6 +72,21 @@ def test_command_works(shown: Installation, command: str) -> None:
     elsewhere = any(word in ("-n", "-A") for word in words)
     answer = shown.cluster.kubectl(*words, namespace=None if elsewhere else shown.namespace, check=False)
     assert answer.rc == 0, answer.text
+
+
+FILTERS = [line for block in blocks(PAGE) for line in block.text.splitlines() if "-o json | jq" in line]
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+@pytest.mark.parametrize(
+    ("line", "expected"), zip(FILTERS, ("", "call\tSucceeded\t\tHTTP POST succeeded"), strict=True)
+)
+def test_filter_works(shown: Installation, line: str, expected: str) -> None:
+    program = shlex.split(line.split(" | ", 1)[1])
+    stored = shown.kubectl("get", "drpe", "shown", "-o", "json").stdout
+    answer = subprocess.run(program, input=stored, capture_output=True, text=True, timeout=30, check=True)
+    assert answer.stdout.startswith(expected)
+    assert bool(answer.stdout) == bool(expected)
 
 
 def test_policy_of_the_security_page_keeps_jobs_to_labelled_namespaces(installed: Cluster) -> None:
@@ -199,6 +216,5 @@ def test_without_the_webhook_service_writes_are_refused_and_runs_go_on(installed
         drplan.wait_phase("e", "Succeeded")
         drplan.wait_unlocked("p")
     finally:
-        site.let_go(path)
         webhook.start()
         webhook.wait_ready()
