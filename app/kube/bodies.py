@@ -14,8 +14,8 @@ JsonObject = dict[str, Any]
 
 
 def make_query(**values: str | int | None) -> dict[str, str]:
-    """Query parameters as text, without those that are None."""
-    return {key: str(value) for key, value in values.items() if value is not None}
+    """Query parameters as text, without those that are None. A name that Python keeps for itself ends in `_`."""
+    return {key.removesuffix("_"): str(value) for key, value in values.items() if value is not None}
 
 
 def name_of(body: Mapping[str, Any]) -> str:

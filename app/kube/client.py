@@ -7,6 +7,7 @@ by itself is said there.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -83,9 +84,8 @@ class KubeClient:
             fieldSelector=field_selector,
             limit=limit,
             resourceVersion=resource_version,
+            continue_=continue_token or None,
         )
-        if continue_token:
-            query["continue"] = continue_token
         found = await self._object("list", resource, "GET", resource.path(namespace), query=query, timeout=timeout)
         found["items"] = found.get("items") or []
         for item in found["items"]:
@@ -107,9 +107,7 @@ class KubeClient:
 
         For large objects this is a small part of what `list` moves; see `app.kube.tables`.
         """
-        query = make_query(fieldSelector=field_selector, limit=limit)
-        if continue_token:
-            query["continue"] = continue_token
+        query = make_query(fieldSelector=field_selector, limit=limit, continue_=continue_token or None)
         _, content = await self._transport.request(
             "list",
             resource.plural,
@@ -135,30 +133,23 @@ class KubeClient:
 
         When the snapshot expires between two pages, it is read once more without pages.
         """
+        read = partial(
+            self.list,
+            resource,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            timeout=timeout,
+        )
         items: Items = []
         token: str | None = None
         while True:
             try:
-                page = await self.list(
-                    resource,
-                    namespace=namespace,
-                    label_selector=label_selector,
-                    field_selector=field_selector,
-                    limit=limit or LIST_PAGE,
-                    continue_token=token,
-                    timeout=timeout,
-                )
+                page = await read(limit=limit or LIST_PAGE, continue_token=token)
             except Gone:
                 if token is None:
                     raise
-                whole = await self.list(
-                    resource,
-                    namespace=namespace,
-                    label_selector=label_selector,
-                    field_selector=field_selector,
-                    timeout=timeout,
-                )
-                return list(whole["items"])
+                return list((await read())["items"])
             items += page["items"]
             token = page.get("metadata", {}).get("continue")
             if not token:
