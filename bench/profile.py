@@ -24,6 +24,8 @@ FOLDER = Path(".profiles")
 RATE = 200
 """Samples a second."""
 TOP = 25
+WAITING = ("_worker (", "EpollSelector.select (")
+"""Functions that wait for work, which the sampler cannot tell from working."""
 PATIENCE = 60.0
 RESTARTING = ("restart", "tracking", "history", "scale-actions", "scale-runs", "scale-history")
 """Cases that end the process which would be sampled."""
@@ -83,6 +85,8 @@ def top(file: Path) -> str:
     below: Counter[str] = Counter()
     for profile in found["profiles"]:
         for stack, weight in zip(profile["samples"], profile["weights"], strict=True):
+            if names[stack[-1]].startswith(WAITING):
+                continue
             own[names[stack[-1]]] += weight
             for name in {names[frame] for frame in stack}:
                 below[name] += weight

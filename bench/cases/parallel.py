@@ -66,10 +66,11 @@ def _oldest(space: Space, runs: list[str]) -> float:
     calls: dict[str, list[Call]] = {}
     for call in space.lab.target.calls(f"/{space.name}/"):
         calls.setdefault(call.path.split("/")[2], []).append(call)
-    return max(_oldest_of(calls[run], space.watch.events(run)) for run in runs)
+    return max(oldest_of(calls[run], space.watch.events(run)) for run in runs)
 
 
-def _oldest_of(calls: list[Call], events: list[Seen]) -> float:
+def oldest_of(calls: list[Call], events: list[Seen]) -> float:
+    """The same of one run, from its calls and the events with its statuses."""
     return max(
         next(event.at for event in events if event.ended > number) - call.answered
         for number, call in enumerate(sorted(calls, key=lambda call: call.answered))
