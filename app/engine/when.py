@@ -124,6 +124,11 @@ def parse_when(text: str, language: Language | None = None) -> Condition:
     return WhenExpression(text, tuple(dict.fromkeys(_mode(clause, text) for clause in clauses)))
 
 
+def names_modes_only(text: str) -> bool:
+    """Tell whether a condition is one of modes alone, which takes no language and no time to read."""
+    return not text.strip() or all(map(_CLAUSE.fullmatch, text.split("||")))
+
+
 def _mode(clause: re.Match[str] | None, expression: str) -> str:
     if clause is None:
         raise WhenError(expression, _UNSUPPORTED)

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from app.cel.language import LONGEST, compile_expression
 from app.engine.outputs import fields_of
 from app.engine.templates import Scope
-from app.engine.when import Condition, Reads, WhenError, WhenExpression, evaluate, parse_when, shown
+from app.engine.when import (
+    Condition,
+    Reads,
+    WhenError,
+    WhenExpression,
+    evaluate,
+    names_modes_only,
+    parse_when,
+    shown,
+)
 from app.models.actions import Action
 from app.models.common import Parameter
 from app.models.phases import Mode
@@ -16,8 +25,9 @@ from app.rules.order import Order
 from app.rules.parameters import RESERVED, literal
 from app.rules.remember import remembered
 
-MOST_TOGETHER = 64 * 1024
-"""Characters that the different conditions of a workflow may have together: compiling them takes time."""
+MOST_TOGETHER = 16 * 1024
+"""Characters that the different CEL conditions of a workflow may have together: compiling them takes time, 5 to 10 µs
+for each character, and nothing else is done in that time."""
 _MOST_KNOWN = 4096
 """Characters of parameters that are looked at to tell beforehand what a condition will come to."""
 
@@ -27,7 +37,7 @@ def check_when(spot: Spot, order: Order, index: int) -> None:
     when = order.actions[index].when
     if not when:
         return
-    if order.conditions_length > MOST_TOGETHER:
+    if order.conditions_length > MOST_TOGETHER and not names_modes_only(when):
         why = f"the conditions of the workflow have {order.conditions_length} characters, more than {MOST_TOGETHER}"
         spot.error("W24", str(WhenError(shown(when), why)), "when", found=when)
         return

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from app.engine.when import names_modes_only
 from app.models.actions import Action, ActionBody, ActionType, rollback_type
 from app.models.workflow import DRWorkflow
 from app.rules.conditions import reads_of
 from app.rules.estimate import WorkflowKey
 from app.rules.parameters import RESERVED
 from app.rules.texts import placeholders_in
+
+MOST_CONDITIONS = 64 * 1024
+"""Characters of different conditions that are looked at for one plan, because compiling them takes time."""
 
 Names = Mapping[str, str]
 """Names of parameters by the placeholder as written, in order."""
@@ -35,32 +39,53 @@ class Needs:
 
     workflow: DRWorkflow
     actions: tuple[ActionNeeds, ...]
-    """Of the actions that have a condition or take parameters."""
+    """Of the actions that have a condition or take parameters, if their condition is looked at."""
     names: Set[str]
     """Every parameter that it declares or takes."""
     any_name: bool
-    """True: a condition may take any parameter, by a name that is known only when it runs."""
+    """True: it may take others, by names that are known only when it runs, or in conditions that are not looked at."""
 
 
 def needs_of(workflows: Mapping[WorkflowKey, DRWorkflow | None]) -> dict[WorkflowKey, Needs]:
-    """The needs of the workflows that exist."""
-    return {key: _needs(workflow) for key, workflow in workflows.items() if workflow is not None}
+    """The needs of the workflows that exist.
+
+    Conditions beyond the first MOST_CONDITIONS characters are not looked at, nor are the actions that have them: what
+    these need is found out by the run.
+    """
+    conditions = _Conditions()
+    return {key: _needs(workflow, conditions) for key, workflow in workflows.items() if workflow is not None}
 
 
-def _needs(workflow: DRWorkflow) -> Needs:
-    each = (
+class _Conditions:
+    """Counts the characters of the different conditions that are looked at."""
+
+    def __init__(self) -> None:
+        self._texts = set[str]()
+        self._length = 0
+
+    def admit(self, when: str) -> bool:
+        """Tell whether a condition is to be looked at."""
+        if when in self._texts or names_modes_only(when):
+            return True
+        if self._length + len(when) > MOST_CONDITIONS:
+            return False
+        self._texts.add(when)
+        self._length += len(when)
+        return True
+
+
+def _needs(workflow: DRWorkflow, conditions: _Conditions) -> Needs:
+    each = [
         ActionNeeds(action, _params(action, action.type), _rollback_params(action)) for action in workflow.spec.actions
-    )
-    needs = tuple(need for need in each if need.params or need.rollback or need.action.when)
+    ]
+    needs = [need for need in each if need.params or need.rollback or need.action.when]
     names = {parameter.name for parameter in workflow.spec.parameters}
-    any_name = False
-    for need in needs:
-        names.update(need.params.values(), need.rollback.values())
-        reads = reads_of(need.action)
-        if reads is not None:
-            names |= reads.params | reads.asked_params
-            any_name = any_name or reads.any_param
-    return Needs(workflow, needs, names, any_name)
+    names.update(*(need.params.values() for need in needs), *(need.rollback.values() for need in needs))
+    known = [need for need in needs if conditions.admit(need.action.when)]
+    looks = [reads for need in known if (reads := reads_of(need.action)) is not None]
+    names.update(*(reads.params | reads.asked_params for reads in looks))
+    any_name = len(known) < len(needs) or any(reads.any_param for reads in looks)
+    return Needs(workflow, tuple(known), names, any_name)
 
 
 def _params(body: ActionBody, type_: ActionType) -> Names:

@@ -6,6 +6,7 @@ from collections.abc import Sequence, Set
 from functools import cached_property
 
 from app.engine.graph import ancestors, dependencies
+from app.engine.when import names_modes_only
 from app.models.actions import Action
 
 
@@ -24,8 +25,8 @@ class Order:
 
     @cached_property
     def conditions_length(self) -> int:
-        """Characters that the different conditions (`when`) have together."""
-        return sum(map(len, {action.when for action in self.actions}))
+        """Characters that the different conditions (`when`) have together, those that only name modes left out."""
+        return sum(len(when) for when in {action.when for action in self.actions} if not names_modes_only(when))
 
     def before(self, index: int) -> Set[str]:
         """The actions that have certainly ended before the one at `index` starts.

@@ -99,3 +99,6 @@ def test_many_long_conditions_are_refused_before_they_are_compiled() -> None:
     assert "the conditions of the workflow have" in report.errors[0].message
     same = [http(f"a{n}", when=f"planName != '{'x' * 900}'") for n in range(MOST_TOGETHER // 900)]
     assert check_workflow(workflow(*same)).ok
+    of_modes = [http(f"m{n}", when="mode == install" + " " * n) for n in range(500)]
+    assert check_workflow(workflow(*several, *of_modes)).errors == report.errors
+    assert check_workflow(workflow(*of_modes)).ok

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.cel.language import CelExpression, compile_expression
 from app.models.workflow import DRWorkflow
-from app.rules import needs
+from app.rules import conditions, needs
 from app.rules.execution import Surroundings, check_execution
 from app.rules.plan import check_plan
 from tests.unit.rules.builders import execution, http, plan, stage, workflow
@@ -20,7 +21,7 @@ USE = "stage[0] 's' workflow[0]: "
 def test_the_needs_of_a_workflow_are_worked_out_once_however_often_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
-    def noting(used: DRWorkflow) -> needs.Needs:
+    def noting(used: DRWorkflow, _conditions: object) -> needs.Needs:
         seen.append(used.metadata.name)
         return needs.Needs(used, (), frozenset(), any_name=False)
 
@@ -73,6 +74,24 @@ def test_a_near_name_is_told(used: DRWorkflow, given: list[Json], missing: str) 
     assert [(found.rule, found.message) for found in report.errors] == [
         ("E24", USE + missing.format("give one in spec.params"))
     ]
+
+
+def test_only_so_many_conditions_of_a_plan_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+
+    def noting(text: str) -> CelExpression:
+        compiled.append(text)
+        return compile_expression(text)
+
+    monkeypatch.setattr(conditions, "compile_expression", noting)
+
+    def hostile(name: str) -> DRWorkflow:
+        return workflow(*[http(f"a{n}", when=f"planName != '{name}{n}{'x' * 900}'") for n in range(10)], name=name)
+
+    known = {("default", f"w{n}"): hostile(f"w{n}") for n in range(20)}
+    report = check_plan(plan(stage("s", *(f"w{n}" for n in range(20)))), known)
+    assert report.errors == ()
+    assert needs.MOST_CONDITIONS * 0.9 < sum(map(len, compiled)) <= needs.MOST_CONDITIONS
 
 
 def test_a_near_name_is_told_for_rollbacks() -> None:
