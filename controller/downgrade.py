@@ -101,7 +101,7 @@ async def convert(
     _, segments = await store.claim(identity)
     journal = entries_by_run(segments)
     findings = await examine(kube)
-    ending = _Ending(SnapshotStore(kube, namespace), journal, now)
+    ending = Ending(SnapshotStore(kube, namespace), journal, now)
     for found in findings.in_flight:
         if phase := await _rewrite(kube, found, ending.execution):
             say(f"{found}: ended as {phase}")
@@ -118,7 +118,7 @@ async def _plans_and_ended(kube: KubeClient) -> Sequence[Found]:
     return (await examine(kube)).changes
 
 
-class _Ending:
+class Ending:
     """Ends a run: by what its journal says, and what is open after that counts as failed."""
 
     def __init__(
