@@ -82,6 +82,7 @@ LIMITS: Final[dict[str, Schema]] = {
     "rbac.additionalRules": _RULES,
     "metrics.type": _SERVICE,
     "metrics.port": _PORT,
+    "tracing.otlpEndpoint": {"type": "string", "pattern": "^(https?://[^/ ]+(/.*)?)?$"},
     "metrics.serviceMonitor.interval": _DURATION,
     "metrics.serviceMonitor.scrapeTimeout": _DURATION,
 }

@@ -102,6 +102,12 @@ secret
 {{- regexFind "[0-9]+$" (toString .) -}}
 {{- end -}}
 
+{{/* Port of an http:// or https:// address, written or meant. */}}
+{{- define "drplan.portOfUrl" -}}
+{{- $written := regexFind ":[0-9]+$" (get (urlParse .) "host") -}}
+{{- ternary (trimPrefix ":" $written) (ternary "443" "80" (hasPrefix "https:" .)) (ne $written "") -}}
+{{- end -}}
+
 {{- define "drplan.metricsOn" -}}
 {{- if ne (include "drplan.port" .Values.controller.metricsAddr) "0" }}true{{ end -}}
 {{- end -}}
