@@ -33,12 +33,20 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("docs")]
 
 PAGE = REPOSITORY / "docs" / "operating.md"
 SECURITY = REPOSITORY / "docs" / "security.md"
-NOT_HERE = ("kubectl logs ", "kubectl describe certificate", "kubectl delete drpe NAME", "kubectl apply")
-"""What takes a kubelet, cert-manager or a file; and what hangs, as the page says."""
+ALERTS = REPOSITORY / "docs" / "alerts.md"
+NOT_HERE = (
+    "kubectl logs ",
+    "kubectl top ",
+    "kubectl describe certificate",
+    "kubectl delete drpe NAME",
+    "kubectl delete pod ",
+    "kubectl apply",
+)
+"""What takes a kubelet, cert-manager, a pod or a file; and what hangs, as the page says."""
 COMMANDS = [
     command
-    for command in dict.fromkeys(commands(PAGE, "kubectl"))
-    if not command.startswith(NOT_HERE) and " " in command
+    for command in dict.fromkeys([*commands(PAGE, "kubectl"), *commands(ALERTS, "kubectl")])
+    if not command.startswith(NOT_HERE)
 ]
 MADE_BY_THE_CHART = (
     "Deployment",
