@@ -34,24 +34,13 @@ def lint(
         strict: count warnings as errors.
         ignored: ids of rules whose warnings are left out; errors stay, because the API server refuses such objects.
     """
-    order: dict[str, int] = {}
-    skipped: list[Note] = []
-    unusable: list[Note] = []
-    issues: list[Issue] = []
-    written: list[Written] = []
-    for source in read_inputs(names, stdin):
-        if isinstance(source, Note):
-            unusable.append(source)
-            continue
-        order[source.name] = len(order)
-        for found in objects_of(source, namespace):
-            match found:
-                case Written():
-                    written.append(found)
-                case Issue():
-                    issues.append(found)
-                case Note():
-                    skipped.append(found)
+    inputs = list(read_inputs(names, stdin))
+    sources = [item for item in inputs if not isinstance(item, Note)]
+    unusable = [item for item in inputs if isinstance(item, Note)]
+    found = [item for source in sources for item in objects_of(source, namespace)]
+    written = [item for item in found if isinstance(item, Written)]
+    issues = [item for item in found if isinstance(item, Issue)]
+    skipped = [item for item in found if isinstance(item, Note)]
     checked: list[Checked] = []
     for each in written:
         problems, item = check_written(each)
@@ -66,6 +55,7 @@ def lint(
     issues = [issue for issue in issues if issue.severity is Severity.ERROR or issue.rule not in ignored]
     if strict:
         issues = [replace(issue, severity=Severity.ERROR) for issue in issues]
+    order = {source.name: at for at, source in enumerate(sources)}
     issues.sort(key=lambda issue: (order[issue.position.file], issue.position.line, issue.position.column))
     return Result(issues, skipped, unusable, unchecked(checked, known), files=len(order), objects=len(written))
 

@@ -173,23 +173,28 @@ def _bounds(schema: Schema, value: Any, path: str) -> Iterator[Problem]:  # noqa
         accepted = ", ".join(f'"{choice}"' for choice in schema["enum"])
         hint = _meant(value, schema["enum"]) if isinstance(value, str) else ""
         yield Problem("S1", path, f"must be one of {accepted}, found {shown(value)}", hint)
-    if isinstance(value, str | list):
-        items = " characters" if isinstance(value, str) else " items"
-        low, high = ("minLength", "maxLength") if isinstance(value, str) else ("minItems", "maxItems")
-        if not value and schema.get(low):
-            yield Problem("S1", path, "must not be empty")
-        elif len(value) < schema.get(low, 0):
-            yield Problem("S1", path, f"must have at least {schema[low]}{items}, found {len(value)}")
-        if high in schema and len(value) > schema[high]:
-            yield Problem("S1", path, f"must have at most {schema[high]}{items}, found {len(value)}")
-    if isinstance(value, str) and "pattern" in schema and not re.search(schema["pattern"], value):
-        yield Problem("S1", path, f"must match {schema['pattern']}, found {shown(value)}")
-    if isinstance(value, int | float):
+    if isinstance(value, str):
+        yield from _length(schema, len(value), ("minLength", "maxLength", "characters"), path)
+        if "pattern" in schema and not re.search(schema["pattern"], value):
+            yield Problem("S1", path, f"must match {schema['pattern']}, found {shown(value)}")
+    elif isinstance(value, list):
+        yield from _length(schema, len(value), ("minItems", "maxItems", "items"), path)
+    elif isinstance(value, int | float):
         least, most = _range(schema)
         if value < least:
             yield Problem("S1", path, f"must be at least {least}, found {value}")
         if value > most:
             yield Problem("S1", path, f"must be at most {most}, found {value}")
+
+
+def _length(schema: Schema, found: int, words: tuple[str, str, str], path: str) -> Iterator[Problem]:
+    low, high, items = words
+    if not found and schema.get(low):
+        yield Problem("S1", path, "must not be empty")
+    elif found < schema.get(low, 0):
+        yield Problem("S1", path, f"must have at least {schema[low]} {items}, found {found}")
+    elif high in schema and found > schema[high]:
+        yield Problem("S1", path, f"must have at most {schema[high]} {items}, found {found}")
 
 
 def _range(schema: Schema) -> tuple[float, float]:
