@@ -23,6 +23,7 @@ from app.runtime.tracing import identity_of
 from controller.plan_status import change_plan_status
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
+from controller.status_put import put_status
 from controller.status_writer import size_of
 from controller.traces import RunTrace, record_execution
 
@@ -136,18 +137,13 @@ async def _mark_target(services: Services, execution: DRPlanExecution, snapshot:
             return
         if stored["metadata"]["uid"] != target.uid:
             return
-        status = DRPlanExecution.from_wire(stored).status
-        marked = mark_reverted(status, definition, execution.status, execution.metadata.name)
-        if marked == status:
+        taken_back = DRPlanExecution.from_wire(stored)
+        marked = mark_reverted(taken_back.status, definition, execution.status, execution.metadata.name)
+        if marked == taken_back.status:
             return
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": "DRPlanExecution",
-            "metadata": {key: stored["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")},
-            "status": shrink(marked, size_of).to_wire(),
-        }
+        wire = shrink(marked, size_of).to_wire()
         try:
-            services.executions.remember(await services.kube.replace(EXECUTIONS, body, subresource="status"))
+            services.executions.remember(await put_status(services.kube, EXECUTIONS, taken_back.metadata, wire))
         except Conflict:
             continue
         except NotFound:

@@ -11,6 +11,7 @@ from app.kube.resources import PLANS
 from app.models.plan import DRPlan, DRPlanStatus
 from app.rules.decode import member_problems
 from controller.services import Services
+from controller.status_put import put_status
 
 ATTEMPTS = 10
 """Conflicts in a row that are taken before the reconcile gives up and is repeated later."""
@@ -53,21 +54,7 @@ async def change_plan_status(services: Services, namespace: str, name: str, chan
         if status is None or status == plan.status:
             return plan
         try:
-            stored = await services.kube.replace(
-                PLANS,
-                {
-                    "apiVersion": plan.api_version,
-                    "kind": plan.kind,
-                    "metadata": {
-                        "name": name,
-                        "namespace": namespace,
-                        "uid": plan.metadata.uid,
-                        "resourceVersion": plan.metadata.resource_version,
-                    },
-                    "status": status.to_wire(),
-                },
-                subresource="status",
-            )
+            stored = await put_status(services.kube, PLANS, plan.metadata, status.to_wire())
         except Conflict:
             continue
         except NotFound:

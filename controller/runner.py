@@ -22,6 +22,7 @@ from app.engine.fold import fold
 from app.engine.outcome import Failed, Outcome
 from app.engine.tree import running_actions
 from app.models.execution import DRPlanExecutionStatus
+from app.models.meta import ObjectMeta
 from app.models.names import RESUME_ANNOTATION
 from app.models.phases import Phase
 from app.models.snapshot import Snapshot
@@ -82,7 +83,7 @@ class Run:
         self._events_left = ORDINARY_EVENTS
         self._writer = StatusWriter(
             services.kube,
-            stored["metadata"],
+            ObjectMeta.from_wire(stored["metadata"]),
             interval=services.settings.status_interval,
             on_written=self._on_written,
             on_refused=self._on_refused,

@@ -13,13 +13,14 @@ from app.engine.summary import summarize
 from app.kube.client import KubeClient
 from app.kube.errors import ApiError, Conflict, KubeError, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
-from app.models.base import API_VERSION
 from app.models.execution import DRPlanExecutionStatus
+from app.models.meta import ObjectMeta
 from app.models.phases import FINAL
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff
 from controller.journal import Deposed
+from controller.status_put import put_status
 
 log = get_logger(__name__)
 
@@ -45,18 +46,15 @@ class StatusWriter:
     def __init__(
         self,
         kube: KubeClient,
-        metadata: dict[str, Any],
+        metadata: ObjectMeta,
         *,
         interval: float,
         on_written: Callable[[dict[str, Any], int], None],
         on_refused: Callable[[str], None],
     ) -> None:
         self._kube = kube
-        self._namespace: str = metadata["namespace"]
-        self._name: str = metadata["name"]
-        self._key = f"{self._namespace}/{self._name}"
-        self._uid: str = metadata["uid"]
-        self._version: str = metadata["resourceVersion"]
+        self._metadata = metadata
+        self._key = metadata.key
         self._interval = interval
         self._on_written = on_written
         self._on_refused = on_refused
@@ -136,29 +134,24 @@ class StatusWriter:
                 await asyncio.sleep(backoff.next())
             else:
                 metrics.status_writes_total.labels(result="ok").inc()
-                self._version = stored["metadata"]["resourceVersion"]
                 self._on_written(stored, status.journal_sequence)
                 break
         return status
 
     async def _put(self, wire: dict[str, Any]) -> dict[str, Any]:
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": "DRPlanExecution",
-            "metadata": {
-                "name": self._name,
-                "namespace": self._namespace,
-                "uid": self._uid,
-                "resourceVersion": self._version,
-            },
-            "status": wire,
-        }
-        return await self._kube.replace(EXECUTIONS, body, subresource="status")
+        stored = await put_status(self._kube, EXECUTIONS, self._metadata, wire)
+        self._take_version(stored)
+        return stored
+
+    def _take_version(self, stored: dict[str, Any]) -> None:
+        """Remember the version that the next write is to replace."""
+        version = stored["metadata"]["resourceVersion"]
+        self._metadata = self._metadata.model_copy(update={"resource_version": version})
 
     async def _take_live_version(self, status: DRPlanExecutionStatus, backoff: Backoff) -> None:
         """Settle a conflict: a foreign change is merged, a later leader's write is the end of this one."""
         try:
-            live = await self._kube.get(EXECUTIONS, self._name, namespace=self._namespace)
+            live = await self._kube.get(EXECUTIONS, self._metadata.name, namespace=self._metadata.namespace)
         except NotFound:
             await self._mark_gone()
             return
@@ -170,14 +163,14 @@ class StatusWriter:
             )
             await asyncio.sleep(backoff.next())
             return
-        if live["metadata"]["uid"] != self._uid:
+        if live["metadata"]["uid"] != self._metadata.uid:
             await self._mark_gone()
             return
         stored = live.get("status") or {}
         is_over = stored.get("phase") in FINAL and status.phase not in FINAL
         if is_over or int(stored.get("journalSequence", 0)) > status.journal_sequence:
-            raise Deposed(f"the status of {self._namespace}/{self._name} was written by a later leader")
-        self._version = live["metadata"]["resourceVersion"]
+            raise Deposed(f"the status of {self._key} was written by a later leader")
+        self._take_version(live)
 
     async def _write_minimal(self, status: DRPlanExecutionStatus, why: str) -> bool:
         """Store as much as the API server may take of a status that it refuses; tell whether that has to do.
@@ -190,11 +183,10 @@ class StatusWriter:
         self._on_refused(why)
         self._urgent = False
         try:
-            stored = await self._put(minimal(summarize(status)).to_wire())
+            await self._put(minimal(summarize(status)).to_wire())
         except KubeError as error:
             log.error("minimal status not written either", execution=self._key, error=str(error))
         else:
-            self._version = stored["metadata"]["resourceVersion"]
             if status.phase is not None and status.phase.is_final:
                 return True
         await self._wait_until(asyncio.get_running_loop().time() + REFUSED_RETRY)

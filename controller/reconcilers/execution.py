@@ -18,7 +18,6 @@ from app.engine.notes import started
 from app.engine.texts import EXECUTION_CANCELED
 from app.kube.errors import ApiError, Conflict, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
-from app.models.base import API_VERSION
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.names import FINALIZER, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
 from app.models.phases import Phase, PlanPhase
@@ -45,6 +44,7 @@ from controller.runs import Runs
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
 from controller.start import StartRefusedError, build_snapshot
+from controller.status_put import put_status
 from controller.status_writer import wire_of
 
 log = get_logger(__name__)
@@ -362,20 +362,8 @@ class ExecutionReconciler:
 
     async def _write_status(self, execution: DRPlanExecution, status: DRPlanExecutionStatus) -> dict[str, Any] | None:
         """Write a status by PUT with the resourceVersion it was computed from; None when the execution is gone."""
-        metadata = execution.metadata
-        body = {
-            "apiVersion": API_VERSION,
-            "kind": "DRPlanExecution",
-            "metadata": {
-                "name": metadata.name,
-                "namespace": metadata.namespace,
-                "uid": metadata.uid,
-                "resourceVersion": metadata.resource_version,
-            },
-            "status": wire_of(status),
-        }
         try:
-            written = await self._services.kube.replace(EXECUTIONS, body, subresource="status")
+            written = await put_status(self._services.kube, EXECUTIONS, execution.metadata, wire_of(status))
         except NotFound:
             return None
         self._services.executions.remember(written)

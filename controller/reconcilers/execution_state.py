@@ -26,18 +26,19 @@ class LockHeldError(Exception):
 
 def cancel_message(execution: DRPlanExecution) -> str:
     """Return why an execution is to be cancelled; empty when it is not."""
-    if execution.metadata.deletion_timestamp is not None:
-        return DELETED
-    if execution.metadata.annotations.get(CANCEL_ANNOTATION) == "true":
-        return EXECUTION_CANCELED
-    return ""
+    metadata = execution.metadata
+    return _cancel_message(metadata.annotations, deleted=metadata.deletion_timestamp is not None)
 
 
 def cancel_message_of(metadata: Mapping[str, Any]) -> str:
     """The same from the metadata of a stored object."""
-    if "deletionTimestamp" in metadata:
+    return _cancel_message(metadata.get("annotations") or {}, deleted="deletionTimestamp" in metadata)
+
+
+def _cancel_message(annotations: Mapping[str, str], *, deleted: bool) -> str:
+    if deleted:
         return DELETED
-    return EXECUTION_CANCELED if (metadata.get("annotations") or {}).get(CANCEL_ANNOTATION) == "true" else ""
+    return EXECUTION_CANCELED if annotations.get(CANCEL_ANNOTATION) == "true" else ""
 
 
 def definition_of(snapshot: Snapshot) -> RunDefinition:
