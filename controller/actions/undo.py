@@ -72,8 +72,7 @@ async def take_back(
     if live is None or (ref.uid and uid_of(live) != ref.uid):
         if prior is None and (context.in_doubt or context.attempt > 1):
             return Undone(Effect.DELETED)
-        known = bool(ref.uid) or trusted
-        if not known or explained or context.explained_absence or _may_be_missing(context):
+        if explained or not (ref.uid or trusted) or _may_be_missing(context):
             return Undone(Effect.GONE)
         verb = "delete" if prior is None else "restore"
         raise CannotUndo(f"Failed to {verb} {target.label}: {_absence(live, ref)}")
@@ -86,7 +85,7 @@ async def take_back(
 
 
 def _may_be_missing(context: ActionContext) -> bool:
-    return context.missing_resources is MissingResources.IGNORE
+    return context.explained_absence or context.missing_resources is MissingResources.IGNORE
 
 
 def _absence(live: Mapping[str, Any] | None, ref: CoreReference) -> str:
