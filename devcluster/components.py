@@ -113,26 +113,21 @@ def kube_controller_manager(
 ) -> list[str]:
     """All default controllers, without leader election, with limits high enough for tests."""
     return [
-        str(binary),
-        f"--kubeconfig={kubeconfig}",
-        f"--authentication-kubeconfig={kubeconfig}",
-        f"--authorization-kubeconfig={kubeconfig}",
-        "--leader-elect=false",
-        "--bind-address=127.0.0.1",
-        f"--secure-port={port}",
-        f"--tls-cert-file={serving.certificate}",
-        f"--tls-private-key-file={serving.key}",
+        *_client(binary, kubeconfig, port, serving),
         f"--root-ca-file={ca}",
         f"--service-account-private-key-file={signing_key}",
         "--use-service-account-credentials=true",
-        "--kube-api-qps=200",
-        "--kube-api-burst=400",
         "--controllers=*,-nodeipam,-route,-service-lb-controller,-cloud-node-lifecycle-controller",
     ]
 
 
 def kube_scheduler(binary: Path, kubeconfig: Path, port: int, serving: Pair) -> list[str]:
     """The default scheduler, without leader election."""
+    return _client(binary, kubeconfig, port, serving)
+
+
+def _client(binary: Path, kubeconfig: Path, port: int, serving: Pair) -> list[str]:
+    """What both clients of the API server have in common."""
     return [
         str(binary),
         f"--kubeconfig={kubeconfig}",

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.support.installation import API, Installation
+from tests.support.installation import (
+    API,
+    Installation,
+    config_map_action,
+    execution,
+    http_action,
+    plan,
+    stage,
+    workflow,
+)
 from tests.support.site import Call
 
 NO_RETRY = {"limit": 0}
@@ -79,6 +88,17 @@ def merge(drplan: Installation, kind: str, name: str, patch: Mapping[str, Any], 
 def cancel(drplan: Installation, name: str) -> None:
     """Ask for the cancel of an execution."""
     merge(drplan, "DRPlanExecution", name, {"metadata": {"annotations": {CANCEL: "true"}}})
+
+
+def run_with_a_held_rollback(drplan: Installation) -> None:
+    """Run plan p as e: a ConfigMap `made`, then a call `on`, whose rollback `/NAMESPACE/off` waits at the site."""
+    ns, url = drplan.namespace, f"{drplan.site.url}/{drplan.namespace}"
+    drplan.site.hold(f"/{ns}/off")
+    call = http_action("on", f"{url}/on", rollback={"http": {"url": f"{url}/off"}})
+    made = config_map_action("made", "made", ns)
+    create(drplan, workflow("w", [made, call]), plan("p", [stage("s", "w")]), execution("e", "p"))
+    drplan.wait_phase("e", "Succeeded")
+    drplan.wait_unlocked("p")
 
 
 def config_map(name: str, data: Mapping[str, str]) -> dict[str, Any]:

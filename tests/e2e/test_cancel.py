@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.support import CANCEL, action_of, cancel, create, events_of, merge, stage_of
+from tests.e2e.support import (
+    CANCEL,
+    action_of,
+    cancel,
+    create,
+    events_of,
+    merge,
+    run_with_a_held_rollback,
+    stage_of,
+)
 from tests.support.installation import (
     Installation,
     check_summary,
@@ -154,22 +163,8 @@ def test_while_waiting_for_a_retry(drplan: Installation) -> None:
 
 def test_of_a_revert(drplan: Installation) -> None:
     """A cancelled Revert says how far it came; a further one continues."""
-    ns, url = drplan.namespace, f"{drplan.site.url}/{drplan.namespace}"
-    drplan.site.hold(f"/{ns}/off")
-    create(
-        drplan,
-        workflow(
-            "w",
-            [
-                config_map_action("made", "made", ns),
-                http_action("on", f"{url}/on", rollback={"http": {"url": f"{url}/off"}}),
-            ],
-        ),
-        plan("p", [stage("s", "w")]),
-        execution("e", "p"),
-    )
-    drplan.wait_phase("e", "Succeeded")
-    drplan.wait_unlocked("p")
+    ns = drplan.namespace
+    run_with_a_held_rollback(drplan)
     create(drplan, execution("r", "p", "Revert", revertExecutionRef="e"))
     drplan.site.wait_for(f"/{ns}/off")
     cancel(drplan, "r")

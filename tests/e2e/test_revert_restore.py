@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.e2e.support import action_of, config_map, create, merge, stage_of
+from tests.e2e.support import action_of, config_map, create, merge, run_with_a_held_rollback, stage_of
 from tests.support.installation import (
     Installation,
     check_summary,
@@ -165,22 +165,8 @@ def test_revert_uses_the_definitions_of_the_run_it_takes_back(drplan: Installati
 
 
 def test_deleting_the_target_in_mid_revert_harms_nothing(drplan: Installation) -> None:
-    ns, url = drplan.namespace, f"{drplan.site.url}/{drplan.namespace}"
-    drplan.site.hold(f"/{ns}/off")
-    create(
-        drplan,
-        workflow(
-            "w",
-            [
-                config_map_action("made", "made", ns),
-                http_action("on", f"{url}/on", rollback={"http": {"url": f"{url}/off"}}),
-            ],
-        ),
-        plan("p", [stage("s", "w")]),
-        execution("e", "p"),
-    )
-    drplan.wait_phase("e", "Succeeded")
-    drplan.wait_unlocked("p")
+    ns = drplan.namespace
+    run_with_a_held_rollback(drplan)
     drplan.kubectl("create", "-f", "-", stdin=revert("r", "p", "e"))
     drplan.site.wait_for(f"/{ns}/off")
     drplan.kubectl("delete", "drpe", "e", "--wait=true")

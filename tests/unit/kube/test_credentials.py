@@ -74,24 +74,29 @@ async def test_of_many_rejected_requests_one_reads_the_token(tmp_path: Path) -> 
     assert not await credentials.refresh(rejected="Bearer two")
 
 
-async def test_a_replaced_authority_and_client_pair_are_taken_over(tmp_path: Path) -> None:
-    old, new = Authority(), Authority()
-    ca = tmp_path / "ca.crt"
-    ca.write_text(old.pem)
-    write_pair(tmp_path, old.issue("before"))
+async def opened(folder: Path, authority: Authority, name: str) -> Credentials:
+    """Credentials with a client pair of this name, from files in the folder, in use."""
+    (folder / "ca.crt").write_text(authority.pem)
+    write_pair(folder, authority.issue(name))
     credentials = Credentials(
         ConnectionConfig(
             server="https://127.0.0.1:1",
-            ca_file=str(ca),
-            client_cert_file=str(tmp_path / "tls.crt"),
-            client_key_file=str(tmp_path / "tls.key"),
+            ca_file=str(folder / "ca.crt"),
+            client_cert_file=str(folder / "tls.crt"),
+            client_key_file=str(folder / "tls.key"),
         )
     )
     await credentials.open()
+    return credentials
+
+
+async def test_a_replaced_authority_and_client_pair_are_taken_over(tmp_path: Path) -> None:
+    old, new = Authority(), Authority()
+    credentials = await opened(tmp_path, old, "before")
     assert "before" in await client_name(old, credentials.ssl_context)
     with pytest.raises(ssl.SSLError):
         await client_name(new, credentials.ssl_context)
-    ca.write_text(new.pem)
+    (tmp_path / "ca.crt").write_text(new.pem)
     write_pair(tmp_path, new.issue("after"))
     await credentials.refresh()
     assert "after" in await client_name(new, credentials.ssl_context)
@@ -99,18 +104,7 @@ async def test_a_replaced_authority_and_client_pair_are_taken_over(tmp_path: Pat
 
 async def test_a_pair_that_does_not_fit_leaves_the_old_one_in_use(tmp_path: Path) -> None:
     authority = Authority()
-    ca = tmp_path / "ca.crt"
-    ca.write_text(authority.pem)
-    write_pair(tmp_path, authority.issue("good"))
-    credentials = Credentials(
-        ConnectionConfig(
-            server="https://127.0.0.1:1",
-            ca_file=str(ca),
-            client_cert_file=str(tmp_path / "tls.crt"),
-            client_key_file=str(tmp_path / "tls.key"),
-        )
-    )
-    await credentials.open()
+    credentials = await opened(tmp_path, authority, "good")
     write_pair(tmp_path, (authority.issue("bad")[0], authority.issue("other")[1]))
     await credentials.refresh()
     assert "good" in await client_name(authority, credentials.ssl_context)
