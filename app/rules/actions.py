@@ -71,25 +71,30 @@ def _timeout_problem(timeout: str) -> str:
 def _check_retry(spot: Spot, body: ActionBody) -> None:
     """Rule W26."""
     policy = body.retry_policy
-    if policy is not None:
-        for member, text in _retry_problems(policy.interval or "", policy.backoff_multiplier or ""):
-            spot.error("W26", f"invalid retry policy: {text}", f"retryPolicy.{member}")
+    if policy is None:
+        return
+    if problem := _interval_problem(policy.interval or ""):
+        spot.error("W26", f"invalid retry policy: {problem} ({_DURATIONS})", "retryPolicy.interval")
+    if problem := _multiplier_problem(policy.backoff_multiplier or ""):
+        spot.error("W26", f"invalid retry policy: {problem}", "retryPolicy.backoffMultiplier")
 
 
 @remembered(_SHORT)
-def _retry_problems(interval: str, multiplier: str) -> tuple[tuple[str, str], ...]:
-    """The members that cannot be used, each with the reason."""
-    parts = {
-        "interval": (RetryBlock(interval=interval), f" ({_DURATIONS})"),
-        "backoffMultiplier": (RetryBlock(backoff_multiplier=multiplier), ""),
-    }
-    problems = []
-    for member, (block, accepted) in parts.items():
-        try:
-            RetryPolicy.parse(block)
-        except ValueError as error:
-            problems.append((member, f"{error}{accepted}"))
-    return tuple(problems)
+def _interval_problem(interval: str) -> str:
+    return _retry_problem(RetryBlock(interval=interval))
+
+
+@remembered(_SHORT)
+def _multiplier_problem(multiplier: str) -> str:
+    return _retry_problem(RetryBlock(backoff_multiplier=multiplier))
+
+
+def _retry_problem(policy: RetryBlock) -> str:
+    try:
+        RetryPolicy.parse(policy)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _check_rollback_given(spot: Spot, action: Action) -> None:

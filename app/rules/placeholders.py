@@ -6,7 +6,7 @@ Which parameters have values is known only with the plan (`app.rules.plan`) and 
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 from app.engine.outputs import fields_of
 from app.engine.templates import Placeholder
@@ -18,7 +18,7 @@ from app.rules.order import Order
 from app.rules.remember import remembered
 from app.rules.texts import SHORT, Text, placeholders_of, templated_texts
 
-_LOOKALIKE = re.compile(r"\$?\$\((?:params?|outputs?|plan_?[nN]ame|execution_?[nN]ame|mode)(?:\.[^()\s]*)?\)")
+_LOOKALIKE = re.compile(r"\$\$?\((?:params?|outputs?|plan_?[nN]ame|execution_?[nN]ame|mode)(?:\.[^()\s]*)?\)")
 _ROOTS = ("params", "outputs", "planName", "executionName", "mode")
 _MISSPELT = re.compile(r"(?<!\$)\$\((?P<root>[a-zA-Z_]{5,15})(?P<dot>\.)?[^()\s]*\)")
 
@@ -27,24 +27,26 @@ def check_action_placeholders(spot: Spot, order: Order, index: int) -> None:
     """Check the placeholders of an action. `spot` is the action."""
     action = order.actions[index]
     for text in templated_texts(action, action.type):
-        for placeholder in placeholders_of(text.text):
+        found = placeholders_of(text.text)
+        for placeholder in found:
             if placeholder.root == "outputs":
                 if _check_output(spot, text, placeholder, order, order.before(index)):
                     _check_modes(spot, text, placeholder, order, action)
             else:
                 _check_parameter(spot, text, placeholder)
-        _check_lookalikes(spot, text)
+        _check_lookalikes(spot, text, found)
 
 
 def check_rollback_placeholders(spot: Spot, rollback: ActionBody, type_: ActionType, order: Order) -> None:
     """Check the placeholders of a rollback, which sees the outputs of all actions. `spot` is the rollback."""
     for text in templated_texts(rollback, type_):
-        for placeholder in placeholders_of(text.text):
+        found = placeholders_of(text.text)
+        for placeholder in found:
             if placeholder.root == "outputs":
                 _check_output(spot, text, placeholder, order, order.named.keys())
             else:
                 _check_parameter(spot, text, placeholder)
-        _check_lookalikes(spot, text)
+        _check_lookalikes(spot, text, found)
 
 
 def _check_parameter(spot: Spot, text: Text, placeholder: Placeholder) -> None:
@@ -99,8 +101,10 @@ def _check_modes(spot: Spot, text: Text, placeholder: Placeholder, order: Order,
         spot.error("W37", f"{placeholder.text} cannot be resolved: {why}", text.path, found=placeholder.text)
 
 
-def _check_lookalikes(spot: Spot, text: Text) -> None:
-    """Rule N10: what was probably meant to be a placeholder but is none."""
+def _check_lookalikes(spot: Spot, text: Text, found: Sequence[Placeholder]) -> None:
+    """Rule N10: what was probably meant to be a placeholder but is none. `found` are those in the text."""
+    if text.text.count("$(") == sum(placeholder.text[0] == "$" for placeholder in found):
+        return
     for word in _lookalikes(text.text):
         root, dot, rest = word[2:-1].partition(".")
         meant = spot.meant(root, _ROOTS, f"$({{}}{dot}{rest})") if root not in _ROOTS else ""

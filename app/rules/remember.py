@@ -12,18 +12,18 @@ ENTRIES = 512
 """Results that one function keeps."""
 
 
-def remembered(longest: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Keep the last results of a pure function of texts, by its arguments.
+def remembered(longest: int) -> Callable[[Callable[[str], R]], Callable[[str], R]]:
+    """Keep the last results of a pure function of a text.
 
-    Arguments of more than `longest` characters together are not kept, so that hostile objects cannot fill the memory.
+    Texts of more than `longest` characters are not kept, so that hostile objects cannot fill the memory.
     """
 
-    def around(function: Callable[..., R]) -> Callable[..., R]:
+    def around(function: Callable[[str], R]) -> Callable[[str], R]:
         kept = lru_cache(maxsize=ENTRIES)(function)
 
         @wraps(function)
-        def call(*texts: str) -> R:
-            return kept(*texts) if sum(map(len, texts)) <= longest else function(*texts)
+        def call(text: str) -> R:
+            return kept(text) if len(text) <= longest else function(text)
 
         return call
 

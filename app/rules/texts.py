@@ -20,6 +20,7 @@ from app.models.actions import (
     block_of,
 )
 from app.models.base import ApiModel
+from app.models.clusternet import Feed
 from app.rules.blocks import BLOCK_MEMBER
 from app.rules.findings import join
 from app.rules.remember import remembered
@@ -52,7 +53,9 @@ def templated_texts(body: ActionBody, type_: ActionType) -> list[Text]:
     Which are templated: contract: actions, section 8; clusternet, 2 and 3.
     """
     block = block_of(body, type_)
-    return [] if block is None else [text for text in _texts(block, BLOCK_MEMBER[type_]) if _may_hold(text.text)]
+    if block is None:
+        return []
+    return [Text(trail, text) for trail, text in _texts(block, BLOCK_MEMBER[type_]) if _may_hold(text)]
 
 
 def placeholders_in(body: ActionBody, type_: ActionType) -> list[Placeholder]:
@@ -70,48 +73,55 @@ def _may_hold(text: str) -> bool:
     return "$(" in text or "{{" in text
 
 
-def _texts(block: ApiModel, member: str) -> Iterator[Text]:
+def _texts(block: ApiModel, member: str) -> Iterator[tuple[_Trail, str]]:
     match block:
         case HttpAction():
-            yield Text((None, "http.url"), block.url)
-            yield Text((None, "http.body"), block.body)
+            yield (None, "http.url"), block.url
+            yield (None, "http.body"), block.body
             for name, value in block.headers.items():
-                yield Text((None, f"http.headers.{name}"), value)
+                yield (None, f"http.headers.{name}"), value
         case JobAction():
-            yield Text((None, "job.namespace"), block.namespace)
+            yield (None, "job.namespace"), block.namespace
             yield from _leaves("job.template.spec", block.template.spec)
         case ResourceAction():
-            yield Text((None, "resource.manifest"), block.manifest)
+            yield (None, "resource.manifest"), block.manifest
         case SubscriptionAction():
-            yield Text((None, "subscription.name"), block.name)
-            yield Text((None, "subscription.namespace"), block.namespace)
+            yield (None, "subscription.name"), block.name
+            yield (None, "subscription.namespace"), block.namespace
             if block.spec is not None:
-                yield Text((None, "subscription.spec.schedulerName"), block.spec.scheduler_name or "")
+                yield (None, "subscription.spec.schedulerName"), block.spec.scheduler_name or ""
                 for index, feed in enumerate(block.spec.feeds):
-                    yield from _leaves(f"subscription.spec.feeds[{index}]", feed.written())
+                    yield from _feed_texts(((None, "subscription.spec.feeds"), index), feed)
         case LocalizationAction() | GlobalizationAction() | HelmChartAction():
-            yield Text((None, f"{member}.name"), block.name)
-            yield Text((None, f"{member}.namespace"), getattr(block, "namespace", ""))
+            yield (None, f"{member}.name"), block.name
+            yield (None, f"{member}.namespace"), getattr(block, "namespace", "")
             spec: ApiModel | None = block.spec
             if spec is not None:
                 yield from _leaves(f"{member}.spec", spec.written())
 
 
-def _leaves(path: str, value: object) -> Iterator[Text]:
+def _feed_texts(trail: _Trail, feed: Feed) -> Iterator[tuple[_Trail, str]]:
+    yield (trail, "apiVersion"), feed.api_version
+    yield (trail, "kind"), feed.kind
+    yield (trail, "namespace"), feed.namespace or ""
+    yield (trail, "name"), feed.name
+
+
+def _leaves(path: str, value: object) -> Iterator[tuple[_Trail, str]]:
     """The texts inside a JSON value that may hold a placeholder, in order.
 
-    Without recursion, because nesting is the user's choice. Where they stand is a trail.
+    Without recursion, because nesting is the user's choice.
     """
-    pending: list[tuple[_Trail, object]] = [((None, path), value)]
+    pending: list[tuple[_Trail, Any]] = [((None, path), value)]
     while pending:
         trail, node = pending.pop()
         if isinstance(node, str):
-            if _may_hold(node):
-                yield Text(trail, node)
-        elif isinstance(node, dict):
-            pending += [((trail, key), member) for key, member in reversed(node.items())]
-        elif isinstance(node, list):
-            pending += [((trail, index), node[index]) for index in range(len(node) - 1, -1, -1)]
+            yield trail, node
+            continue
+        members = reversed(node.items()) if isinstance(node, dict) else reversed([*enumerate(node)])
+        for step, member in members:
+            if isinstance(member, dict | list) or (isinstance(member, str) and _may_hold(member)):
+                pending.append(((trail, step), member))
 
 
 def _path(trail: _Trail) -> str:

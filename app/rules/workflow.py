@@ -35,14 +35,14 @@ def check_workflow(workflow: DRWorkflow) -> Report:
 def _check_actions(spec: Spot, order: Order) -> None:
     seen: set[str] = set()
     for index, action in enumerate(order.actions):
-        spot = spec.below(f"actions[{index}]")
+        where = f"actions[{index}]"
         if action.name in seen:
             text = f"action[{index}]: duplicate action name '{action.name}'"
-            spot.error("W2", text, "name", found=action.name)
+            spec.error("W2", text, f"{where}.name", found=action.name)
         seen.add(action.name)
         if not action.name:
-            spot.error("W3", f"action[{index}]: name is required", "name")
-        check_action(spot.below("", f"action[{index}] '{action.name}': "), order, index)
+            spec.error("W3", f"action[{index}]: name is required", f"{where}.name")
+        check_action(spec.below(where, f"action[{index}] '{action.name}': "), order, index)
 
 
 def _check_dependencies(spec: Spot, order: Order) -> None:
