@@ -19,13 +19,15 @@ from app.engine.rollup import stops_plan
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.phases import Phase, StagePolicy, WorkflowPolicy
 
+_MAY_HALT = (Phase.RUNNING, Phase.FAILED)
+
 
 def halt_message(definition: RunDefinition, status: DRPlanExecutionStatus) -> str:
     """Return why nothing more may start in the whole run, as the message of what is kept back; empty when all may."""
     if cancel_requested(status):
         return texts.CANCELED_BY_USER
     for node, stage in zip(definition.stages, status.stage_statuses, strict=True):
-        if _halts(definition, node, stage):
+        if stage.phase in _MAY_HALT and _halts(definition, node, stage):
             return texts.kept_back(f'stage "{node.name}" failed (failurePolicy Stop)')
     return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from app.engine import texts
@@ -21,42 +22,68 @@ from app.engine.templates import Scope
 from app.engine.tree import begun, ended, replaced, with_stage, with_workflow
 from app.engine.when import WhenError, evaluate, parse_when, reads_outputs
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
-from app.models.phases import Operation, Phase, WorkflowPolicy
+from app.models.phases import FINAL, Operation, Phase, WorkflowPolicy
+
+_UNFORTUNATE = FINAL - {Phase.SUCCEEDED}
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What the stages of a run must know of each other to settle."""
+
+    halt: str
+    opened: frozenset[int]
+    phases: tuple[Phase, ...]
+    others_wait: bool
+    """Whether nothing can become of the stages that are not opened yet."""
 
 
 def settle(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
     """Return `status` with everything drawn that follows from it. Settling twice changes nothing more."""
-    while (settled := _pass(definition, status, at)) is not status:
-        status = settled
-    return status
+    around = _surroundings(definition, status)
+    while True:
+        status, reached = _pass(definition, status, around, at)
+        if reached == around:
+            return status
+        around = reached
 
 
-def _pass(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
-    """Settle each stage once. What one stage comes to may concern those before it, hence further passes."""
-    halt, opened = halt_message(definition, status), frozenset(open_stages(definition, status))
-    for index, stage in enumerate(status.stage_statuses):
-        if stage.phase.is_final:
-            continue
-        settled = _settle_stage(definition, status, index, at, halt=halt, is_opened=index in opened)
-        if settled is not stage:
+def _surroundings(definition: RunDefinition, status: DRPlanExecutionStatus) -> _Surroundings:
+    halt = halt_message(definition, status)
+    phases = [stage.phase for stage in status.stage_statuses]
+    others_wait = not halt and not _UNFORTUNATE.intersection(phases)
+    return _Surroundings(halt, frozenset(open_stages(definition, status)), tuple(phases), others_wait)
+
+
+def _pass(
+    definition: RunDefinition, status: DRPlanExecutionStatus, around: _Surroundings, at: datetime
+) -> tuple[DRPlanExecutionStatus, _Surroundings]:
+    """Settle each stage. What one stage comes to may concern those before it, hence further passes."""
+    for index in range(len(status.stage_statuses)):
+        while (stage := status.stage_statuses[index]).phase not in FINAL:
+            if around.others_wait and index not in around.opened:
+                break
+            settled = _settle_stage(definition, status, index, at, around)
+            if settled is stage:
+                break
             status = with_stage(status, index, settled)
-            halt = halt or halt_message(definition, status)
-            opened = frozenset(open_stages(definition, status))
-    return status
+            around = _surroundings(definition, status)
+    return status, around
 
 
 def _settle_stage(
-    definition: RunDefinition, status: DRPlanExecutionStatus, index: int, at: datetime, *, halt: str, is_opened: bool
+    definition: RunDefinition, status: DRPlanExecutionStatus, index: int, at: datetime, around: _Surroundings
 ) -> StageStatus:
     node, stage = definition.stages[index], status.stage_statuses[index]
+    is_opened = index in around.opened
     if stage.phase is Phase.PENDING:
         blocker = blocking_stage(definition, status, index)
-        reason = halt or (texts.dependency_failed("stage", blocker) if blocker else "")
+        reason = around.halt or (texts.dependency_failed("stage", blocker) if blocker else "")
         if reason or (is_opened and node.skip):
             return _skip_stage(definition.operation, node, stage, reason, at)
     if not is_opened:
         return stage
-    stage = _settle_workflows(definition, node, stage, at, halt=halt)
+    stage = _settle_workflows(definition, node, stage, at, halt=around.halt)
     if all(workflow.phase.is_final for workflow in stage.workflow_executions):
         ending = stage_ending(definition.operation, node, stage.workflow_executions)
         return ended(stage, ending.phase, ending.message, at)
