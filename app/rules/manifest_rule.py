@@ -30,13 +30,13 @@ def check_manifest(spot: Spot, text: str) -> None:
 @remembered(_SHORT)
 def _read(text: str) -> tuple[tuple[str, ...], bool]:
     """The problems of a manifest, and whether a placeholder stands alone on a line of it."""
+    if is_surely_complete(text):
+        return (), False
     stand_in, structural = _without_placeholders(text)
     return _problems(stand_in), structural
 
 
 def _problems(text: str) -> tuple[str, ...]:
-    if is_surely_complete(text):
-        return ()
     try:
         documents = load_documents(text)
     except ManifestError as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from itertools import takewhile
-from typing import NamedTuple
+from operator import itemgetter
 
 import orjson
 
@@ -24,24 +24,20 @@ _DEEPEST = 40
 
 _KEY = r"[A-Za-z][A-Za-z0-9_./-]*+"
 _QUOTED = r""""[^"\\]*"|'[^']*'"""
-_PLAIN = r"-{0,2}[A-Za-z/](?:[^#:]|:(?=\S))*+|[-+]?[0-9](?:[^#:_]|:(?=\S)){0,200}+"
-_ITEM = rf"(?:{_KEY}: +)?(?:{_QUOTED}|-{{0,2}}[A-Za-z0-9/][A-Za-z0-9 ./-]{{0,200}}+)"
+_PLAIN = r"-{0,2}[A-Za-z/$](?:[^#:]|:(?=\S))*+|[-+]?[0-9](?:[^#:_]|:(?=\S)){0,200}+"
+_WORDS = r"-{0,2}(?:[A-Za-z/$][A-Za-z0-9_ ./$()-]{0,200}+|[0-9][A-Za-z0-9 ./-]{0,200}+)"
+_ITEM = rf"(?:{_KEY}: +)?(?:{_QUOTED}|{_WORDS})"
 _ITEMS = rf" *(?:{_ITEM} *(?:, *{_ITEM} *)*+)?"
 _VALUE = rf"{_QUOTED}|\[{_ITEMS}\]|\{{{_ITEMS}\}}|{_PLAIN}|[|>][-+]?"
-_LINE = re.compile(rf"( {{0,{_DEEPEST}}})(- +)?(?:({_KEY}):(?: +({_VALUE}))?|({_VALUE}))")
+_LINE = re.compile(rf"( {{0,{_DEEPEST}}})(- +)?(?:({_KEY}):(?: +({_VALUE}))?|({_VALUE})) *+")
 _NO_CONTENT = re.compile(r" *(?:#.*)?")
 _OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029]")
-_TEXT = re.compile(rf"""(?!(?i:true|false|yes|no|on|off|null)$){_KEY}|"[^"]+"|'[^']+'""")
+_TEXT = re.compile(r"""(?!(?i:true|false|yes|no|on|off|null) *$)[A-Za-z$][A-Za-z0-9_./$()-]*+ *|"[^"]+"|'[^']+'""")
 _NAME_WITHIN = re.compile(r"""\{(?:[^"']*,)? *name: +([^,}"']*)[,}][^"']*""")
 
 
-class _Line(NamedTuple):
-    """One line with content; those of block texts (`|`, `>`) are left out."""
-
-    indent: int
-    dash: bool
-    key: str
-    value: str
+_Line = tuple[int, str, str, str]
+"""Spaces, dash, key and value (or the item after the dash) of a line with content."""
 
 
 def is_surely_complete(text: str) -> bool:
@@ -67,33 +63,31 @@ def _is_complete_json(text: str) -> bool:
 
 def _is_complete_yaml(text: str) -> bool:
     lines = [] if _OTHER_BREAKS.search(text) else _lines(text)
-    if not lines or lines[0].indent:
+    if not lines or lines[0][0]:
         return False
-    top = [line for line in lines if not line.indent]
-    return _is_text(_value(top, "apiVersion")) and _is_text(_value(top, "kind")) and _is_named(lines)
+    places = [place for place, (indent, _, key, _) in enumerate(lines) if key == "metadata" and not indent]
+    return (
+        len(places) == 1
+        and _has_text(lines, 0, "apiVersion")
+        and _has_text(lines, 0, "kind")
+        and _is_named(lines[places[0] :])
+    )
 
 
 def _is_named(lines: list[_Line]) -> bool:
-    """True when `metadata` is there once and has one name, in its own lines or in braces."""
-    places = [place for place, line in enumerate(lines) if line.key == "metadata" and not line.indent and not line.dash]
-    if len(places) != 1:
-        return False
-    line = lines[places[0]]
-    if line.value:
-        match = _NAME_WITHIN.fullmatch(line.value)
-        return match is not None and line.value.count("name:") == 1 and _is_text(match[1])
-    members = list(takewhile(lambda line: line.indent, lines[places[0] + 1 :]))
-    return bool(members) and _is_text(_value([line for line in members if line.indent == members[0].indent], "name"))
+    """True when what begins with `metadata` has one name there, in lines of its own or in braces."""
+    _, dash, _, value = lines[0]
+    if value or dash:
+        match = _NAME_WITHIN.fullmatch(value)
+        return match is not None and value.count("name:") == 1 and _TEXT.fullmatch(match[1]) is not None
+    members = list(takewhile(itemgetter(0), lines[1:]))
+    return bool(members) and _has_text(members, members[0][0], "name")
 
 
-def _value(lines: list[_Line], key: str) -> str:
-    """The value of a key that is there once and without a dash; else empty."""
-    values = [line.value for line in lines if line.key == key and not line.dash]
-    return values[0] if len(values) == 1 else ""
-
-
-def _is_text(value: str) -> bool:
-    return _TEXT.fullmatch(value.rstrip()) is not None
+def _has_text(lines: list[_Line], indent: int, key: str) -> bool:
+    """True when one of the lines with so many spaces has the key, and text behind it."""
+    found = [(line[1], line[3]) for line in lines if line[2] == key and line[0] == indent]
+    return len(found) == 1 and not found[0][0] and _TEXT.fullmatch(found[0][1]) is not None
 
 
 def _lines(text: str) -> list[_Line]:
@@ -104,13 +98,13 @@ def _lines(text: str) -> list[_Line]:
         if block_text and (written.startswith(block_text) or not written.strip(" ")):
             continue
         block_text = ""
-        match = _LINE.fullmatch(written.rstrip(" "))
+        match = _LINE.fullmatch(written)
         if match is not None:
             indent, dash, key, value, item = match.groups("")
             if not key and not dash:
                 return []
-            lines.append(_Line(len(indent), bool(dash), key, value))
-            if (value or item).startswith(("|", ">")):
+            lines.append((len(indent), dash, key, value or item))
+            if (value or item)[:1] in ("|", ">"):
                 block_text = " " * (len(indent) + (len(dash) if key else 0) + 1)
         elif _NO_CONTENT.fullmatch(written) is None:
             return []
