@@ -38,6 +38,28 @@ _ELSEWHERE: Final = """\
 """
 
 
+CHART_VALUES: Final[Mapping[str, str]] = {
+    "--log-level": "controller.logLevel",
+    "--log-format": "controller.logFormat",
+    "--health-port": "controller.healthProbeAddr",
+    "--metrics-port": "controller.metricsAddr",
+    "--webhook-port": "webhook.port",
+    "--cert-dir": "webhook.certificate.mode",
+    "--cert-secret": "webhook.certificate.secretName",
+    "--cert-lifetime": "webhook.certificate.lifetimeSeconds",
+    "--ca-lifetime": "webhook.certificate.caLifetimeSeconds",
+    "--review-timeout": "webhook.reviewTimeout",
+    "--check-references": "webhook.checkReferences",
+    "--api-enabled": "api.enabled",
+    "--controller-username": "serviceAccount.controllerName",
+    "--drain-seconds": "webhook.drainSeconds",
+    "--leader-elect": "controller.leaderElection",
+    "--shutdown-grace": "controller.shutdownGrace",
+    "--otlp-endpoint": "tracing.otlpEndpoint",
+}
+"""From a flag to the value of the chart that sets it."""
+
+
 def settings_page() -> str:
     """The text of docs/configuration.md."""
     common = CommonSettings.model_fields
@@ -56,13 +78,15 @@ def _own(fields: Mapping[str, FieldInfo], common: Mapping[str, FieldInfo]) -> di
 
 def _table(fields: Mapping[str, FieldInfo]) -> str:
     rows = [" | ".join(_cells(name, field)) for name, field in fields.items()]
-    head = ["Flag | Variable | Default | Accepted | Meaning", "--- | --- | --- | --- | ---"]
+    head = ["Flag | Variable | Value of the chart | Default | Accepted | Meaning", "--- | --- | --- | --- | --- | ---"]
     return "".join(f"| {row} |\n" for row in (*head, *rows))
 
 
 def _cells(name: str, field: FieldInfo) -> Iterator[str]:
-    yield f"`--{name.replace('_', '-')}`"
+    flag = f"--{name.replace('_', '-')}"
+    yield f"`{flag}`"
     yield "<br>".join(f"`{variable}`" for variable in (f"{ENV_PREFIX}{name.upper()}", ALIASES.get(name)) if variable)
+    yield f"`{CHART_VALUES[flag]}`" if flag in CHART_VALUES else ""
     yield _default(field)
     yield _accepted(name, field)
     text = (field.description or "").replace("|", "\\|")

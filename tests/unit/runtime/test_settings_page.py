@@ -31,11 +31,17 @@ def test_every_flag_of_the_command_is_on_the_page(
 
 def test_a_row_tells_flag_variable_default_and_bounds() -> None:
     assert (
-        "| `--shutdown-grace` | `DRPLAN_SHUTDOWN_GRACE` | `7` | seconds, at least 0, at most 60 | "
+        "| `--shutdown-grace` | `DRPLAN_SHUTDOWN_GRACE` | `controller.shutdownGrace` | `7` | seconds, at least 0, at most 60 | "
         "Seconds that running actions get after SIGTERM. |" in _section("drplan controller")
     )
-    assert "| `--cert-lifetime` | `DRPLAN_CERT_LIFETIME` | `7776000` |" in _section("drplan webhook")
-    assert "| `--log-level` | `DRPLAN_LOG_LEVEL` | `info` | `debug`, `info`, `warning`, `error` |" in settings_page()
+    assert (
+        "| `--cert-lifetime` | `DRPLAN_CERT_LIFETIME` | `webhook.certificate.lifetimeSeconds` | `7776000` |"
+        in _section("drplan webhook")
+    )
+    assert (
+        "| `--log-level` | `DRPLAN_LOG_LEVEL` | `controller.logLevel` | `info` | `debug`, `info`, `warning`, `error` |"
+        in settings_page()
+    )
 
 
 def test_the_committed_page_is_up_to_date() -> None:
