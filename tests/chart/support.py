@@ -31,10 +31,10 @@ MODES = {"self-managed": SELF_MANAGED, "cert-manager": CERT_MANAGER, "secret": G
 """Values of each way to a serving certificate."""
 
 
-def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+def helm(*arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
     """Run helm, whatever it answers."""
     command = [str(ensure("helm")), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 @cache

@@ -1,6 +1,6 @@
 """Objects for choices that the defaults do not make: what is there, what it says, and that the API server takes it.
 
-Objects of the Prometheus operator and of cert-manager are not sent to the API server, which does not know them.
+The API server knows the kinds of cert-manager and of the Prometheus operator by their own CRDs.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from devcluster.binaries import ensure_files
+from devcluster.tools import CERT_MANAGER_CRDS, PROMETHEUS_CRDS
 from tests.support.cluster import Cluster
 
 from .support import CERT_MANAGER, GIVEN_PEM, GIVEN_SECRET, container, one, render
 
-FOREIGN = ("monitoring.coreos.com/", "cert-manager.io/")
 MONITORING = (
     "metrics.serviceMonitor.enabled=true",
     "metrics.prometheusRule.enabled=true",
@@ -22,7 +23,24 @@ MONITORING = (
 )
 PROXY = ("proxy.httpsProxy=http://proxy:3128", "proxy.noProxy=.example.com", "trust.caBundle=PEM")
 ALONE = ("webhook.enabled=false", "controller.replicas=1")
+AUTOSCALED = (
+    "webhook.autoscaling.enabled=true",
+    "networkPolicy.enabled=true",
+    "networkPolicy.egress[0].ports[0].port=443",
+)
+PLACED = (
+    "tolerations[0].key=dr",
+    "tolerations[0].operator=Exists",
+    "nodeSelector.role=infra",
+    "priorityClassName=system-cluster-critical",
+    "webhook.hostNetwork=true",
+    "webhook.service.type=NodePort",
+    "serviceAccount.annotations.owner=ops",
+    "commonLabels.team=dr",
+)
 CHOICES = {
+    "autoscaled": AUTOSCALED,
+    "placed": PLACED,
     "cert-manager": CERT_MANAGER,
     "secret": GIVEN_SECRET,
     "pem": GIVEN_PEM,
@@ -76,15 +94,49 @@ def test_without_admission_nothing_is_registered() -> None:
     assert one(documents, "Deployment", "drplan-controller")["spec"]["replicas"] == 1
 
 
+@pytest.fixture(scope="module")
+def knowing(cluster: Cluster) -> Cluster:
+    """A cluster with the kinds of cert-manager and of the Prometheus operator."""
+    for published in (CERT_MANAGER_CRDS, PROMETHEUS_CRDS):
+        cluster.plane.api.install_crds(ensure_files(published)[0].parent)
+    return cluster
+
+
 @pytest.mark.apiserver
 @pytest.mark.parametrize("choice", CHOICES)
-def test_api_server_takes_every_object(cluster: Cluster, tmp_path: Path, choice: str) -> None:
-    documents = [
-        item
-        for item in render(*CHOICES[choice])
-        if not item["apiVersion"].startswith(FOREIGN) and item["kind"] != "CustomResourceDefinition"
-    ]
+def test_api_server_takes_every_object(knowing: Cluster, tmp_path: Path, choice: str) -> None:
+    documents = [item for item in render(*CHOICES[choice]) if item["kind"] != "CustomResourceDefinition"]
     file = tmp_path / "rendered.yaml"
     file.write_text(yaml.safe_dump_all(documents))
-    answer = cluster.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", str(file))
+    command = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict")
+    answer = knowing.kubectl(*command, "-f", str(file))
     assert answer.stdout.count("(server dry run)") == len(documents)
+
+
+@pytest.mark.apiserver
+@pytest.mark.parametrize(
+    ("kind", "path", "value", "complaint"),
+    [
+        ("ServiceMonitor", ("endpoints", 0, "interval"), "often", "spec.endpoints[0].interval"),
+        (
+            "PrometheusRule",
+            ("groups", 0, "rules", 0, "alarm"),
+            "x",
+            ".spec.groups[0].rules[0].alarm: field not declared",
+        ),
+        ("Certificate", ("privateKey", "algorithm"), "ROT13", "spec.privateKey.algorithm"),
+        ("Issuer", ("selfsigned",), {}, ".spec.selfsigned: field not declared"),
+    ],
+)
+def test_the_other_projects_schemas_would_complain(
+    knowing: Cluster, kind: str, path: tuple[str | int, ...], value: object, complaint: str
+) -> None:
+    document = next(item for item in render(*CERT_MANAGER, *MONITORING) if item["kind"] == kind)
+    node = document["spec"]
+    for step in path[:-1]:
+        node = node[step]
+    node[path[-1]] = value
+    command = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
+    answer = knowing.kubectl(*command, stdin=document, check=False)
+    assert answer.rc != 0
+    assert complaint in answer.stderr
