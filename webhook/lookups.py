@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from app.kube.access import Access, Right, User, ask_access
 from app.kube.client import KubeClient
 from app.kube.errors import BadRequest, NotFound
-from app.kube.resources import EXECUTIONS, NAMESPACES, PLANS, SUBJECT_ACCESS_REVIEWS, WORKFLOWS, Resource
+from app.kube.resources import EXECUTIONS, NAMESPACES, PLANS, WORKFLOWS, Resource
 from app.kube.tables import table_rows
-from app.models.base import GROUP
 from app.rules.unfinished import ENDED
 from webhook.failures import READ_SECONDS, told
 from webhook.review import JsonObject, UserInfo
@@ -19,14 +18,6 @@ from webhook.stored_workflows import Key, StoredWorkflows, together
 
 MOST_NAMES = 200
 """Names that are looked at to suggest one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Whether a user may do something, and why not."""
-
-    allowed: bool
-    reason: str = ""
 
 
 class Lookups(Protocol):
@@ -128,27 +119,10 @@ class KubeLookups:
     async def _may_get(self, user: UserInfo, key: Key) -> Access:
         """Whether a user may get a workflow; without name, every one of the namespace."""
         namespace, name = key
-        review: dict[str, Any] = {
-            "apiVersion": SUBJECT_ACCESS_REVIEWS.api_version,
-            "kind": SUBJECT_ACCESS_REVIEWS.kind,
-            "spec": {
-                "user": user.username,
-                "uid": user.uid,
-                "groups": list(user.groups),
-                "extra": {what: list(values) for what, values in user.extra.items()},
-                "resourceAttributes": {
-                    "group": GROUP,
-                    "resource": WORKFLOWS.plural,
-                    "verb": "get",
-                    "namespace": namespace,
-                    "name": name,
-                },
-            },
-        }
+        asking = User(user.username, user.uid, user.groups, tuple(user.extra.items()))
         what = f"workflow {namespace}/{name}" if name else f"the workflows of namespace {namespace}"
         async with told(f"failed to check access to {what}"):
-            status = (await self._kube.create(SUBJECT_ACCESS_REVIEWS, review, timeout=READ_SECONDS)).get("status") or {}
-        return Access(bool(status.get("allowed")), str(status.get("reason") or ""))
+            return await ask_access(self._kube, asking, Right("get", WORKFLOWS, namespace, name), timeout=READ_SECONDS)
 
     async def _get(self, resource: Resource, namespace: str, name: str) -> JsonObject | None:
         async with told(f"failed to get {resource.kind} {namespace}/{name}"):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from cachetools import TTLCache
 
+from app.kube.access import Right, User, ask_access
 from app.kube.client import KubeClient
-from app.kube.resources import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, Resource
+from app.kube.resources import TOKEN_REVIEWS
 from app.service.api.problems import CHALLENGE, ProblemError, told
 
 REMEMBERED_SECONDS = 10.0
@@ -31,32 +31,8 @@ TOKEN_LIMIT = 16 * 1024
 REVIEW_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """Who asks, as the API server knows them."""
-
-    name: str
-    uid: str = ""
-    groups: tuple[str, ...] = ()
-    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-
 LOCAL_USER = User("(loopback)")
 """Who asks without a token where none is needed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Right:
-    """What somebody wants to do."""
-
-    verb: str
-    resource: Resource
-    namespace: str = ""
-    name: str = ""
-
-    def __str__(self) -> str:
-        what = f"{self.verb} {self.resource}" + (f' "{self.name}"' if self.name else "")
-        return f"{what} in namespace {self.namespace}" if self.namespace else f"{what} in all namespaces"
 
 
 def is_loopback(address: str) -> bool:
@@ -108,11 +84,12 @@ class Gatekeeper:
             return
         why = self._refused.get((user, right))
         if why is None:
-            allowed, why = await self._ask(user, right)
-            if allowed:
+            with told("cannot check access"):
+                answer = await ask_access(self._kube, user, right, timeout=REVIEW_SECONDS)
+            if answer.allowed:
                 self._granted[user, right] = True
                 return
-            self._refused[user, right] = why
+            why = self._refused[user, right] = answer.reason
         reason = f" ({why})" if why else ""
         text = f'user "{user.name}" may not {right}{reason}; ask an admin of the cluster for that right'
         raise ProblemError(HTTPStatus.FORBIDDEN, text)
@@ -127,31 +104,6 @@ class Gatekeeper:
         user: dict[str, Any] = status.get("user") or {}
         extra = tuple(sorted((key, tuple(values)) for key, values in (user.get("extra") or {}).items()))
         return User(user.get("username", ""), user.get("uid", ""), tuple(user.get("groups") or ()), extra)
-
-    async def _ask(self, user: User, right: Right) -> tuple[bool, str]:
-        attributes = {
-            "group": right.resource.group,
-            "version": right.resource.version,
-            "resource": right.resource.plural,
-            "verb": right.verb,
-            "namespace": right.namespace,
-            "name": right.name,
-        }
-        body = {
-            "apiVersion": SUBJECT_ACCESS_REVIEWS.api_version,
-            "kind": SUBJECT_ACCESS_REVIEWS.kind,
-            "spec": {
-                "user": user.name,
-                "uid": user.uid,
-                "groups": list(user.groups),
-                "extra": {key: list(values) for key, values in user.extra},
-                "resourceAttributes": attributes,
-            },
-        }
-        with told("cannot check access"):
-            answer = await self._kube.create(SUBJECT_ACCESS_REVIEWS, body, timeout=REVIEW_SECONDS)
-        status = answer.get("status") or {}
-        return bool(status.get("allowed")) and not status.get("denied"), str(status.get("reason") or "")
 
 
 def _unauthorized(text: str, challenge: str) -> ProblemError:

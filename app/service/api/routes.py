@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from app.kube.access import Right
 from app.kube.resources import EXECUTIONS, PLANS, Resource
-from app.service.api.access import Gatekeeper, Right
+from app.service.api.access import Gatekeeper
 from app.service.api.answers import answer
 from app.service.api.models import (
     ErrorStatus,

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.kube.access import Access
 from app.kube.resources import Resource
 from webhook.failures import LookupFailedError
-from webhook.lookups import Access
 from webhook.review import UserInfo
 
 Json = dict[str, Any]

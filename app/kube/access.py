@@ -1,0 +1,64 @@
+"""What a user may do, asked of the API server by a SubjectAccessReview."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.kube.client import KubeClient
+from app.kube.resources import SUBJECT_ACCESS_REVIEWS, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks, as the API server knows them."""
+
+    name: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What somebody wants to do; without name or namespace, to all of them."""
+
+    verb: str
+    resource: Resource
+    namespace: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        what = f"{self.verb} {self.resource}" + (f' "{self.name}"' if self.name else "")
+        return f"{what} in namespace {self.namespace}" if self.namespace else f"{what} in all namespaces"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Whether a user may do something, and why not."""
+
+    allowed: bool
+    reason: str = ""
+
+
+async def ask_access(kube: KubeClient, user: User, right: Right, *, timeout: float) -> Access:
+    """Whether `user` has `right`; `timeout` in seconds. Raises KubeError."""
+    review = {
+        "apiVersion": SUBJECT_ACCESS_REVIEWS.api_version,
+        "kind": SUBJECT_ACCESS_REVIEWS.kind,
+        "spec": {
+            "user": user.name,
+            "uid": user.uid,
+            "groups": list(user.groups),
+            "extra": {key: list(values) for key, values in user.extra},
+            "resourceAttributes": {
+                "group": right.resource.group,
+                "version": right.resource.version,
+                "resource": right.resource.plural,
+                "verb": right.verb,
+                "namespace": right.namespace,
+                "name": right.name,
+            },
+        },
+    }
+    status = (await kube.create(SUBJECT_ACCESS_REVIEWS, review, timeout=timeout)).get("status") or {}
+    return Access(bool(status.get("allowed")) and not status.get("denied"), str(status.get("reason") or ""))
