@@ -32,6 +32,7 @@ from tests.support.site import Site
 pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("docs")]
 
 PAGE = REPOSITORY / "docs" / "operating.md"
+README = REPOSITORY / "README.md"
 SECURITY = REPOSITORY / "docs" / "security.md"
 ALERTS = REPOSITORY / "docs" / "alerts.md"
 NOT_HERE = (
@@ -80,6 +81,37 @@ def test_command_works(shown: Installation, command: str) -> None:
     elsewhere = any(word in ("-n", "-A") for word in words)
     answer = shown.cluster.kubectl(*words, namespace=None if elsewhere else shown.namespace, check=False)
     assert answer.rc == 0, answer.text
+
+
+@pytest.fixture(scope="module")
+def first_plan(installed: Cluster, site: Site) -> Installation:
+    """The readme's first plan, applied in one go as it says."""
+    drplan = Installation(installed, site, "default")
+    [text] = [item.text for item in blocks(README) if "name: first-run" in item.text]
+    installed.apply(text)
+    drplan.wait_phase("first-run", "Succeeded")
+    return drplan
+
+
+@pytest.mark.parametrize(
+    "command", [item for item in commands(README, "kubectl") if "first-run" in item or "drpe" in item]
+)
+def test_commands_of_the_readme(first_plan: Installation, command: str) -> None:
+    assert first_plan.kubectl(*shlex.split(command)[1:], check=False).rc == 0
+
+
+def test_table_of_the_readme(first_plan: Installation) -> None:
+    [text] = [item.text for item in blocks(README) if item.language == "console"]
+    head, row = (line.split() for line in text.splitlines()[1:3])
+    printed = [line.split() for line in first_plan.kubectl("get", "drpe").stdout.splitlines()]
+    assert printed[0] == head
+    assert row[:5] in [line[:5] for line in printed]
+
+
+def test_first_plan_can_be_taken_back_as_the_readme_says(first_plan: Installation) -> None:
+    assert first_plan.get("cm", "active-site")["data"] == {"site": "berlin"}
+    first_plan.take_back("first-undo", "first", "first-run")
+    assert not first_plan.exists("cm", "active-site")
 
 
 FILTERS = [line for block in blocks(PAGE) for line in block.text.splitlines() if "-o json | jq" in line]
