@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -17,9 +18,9 @@ from app.runtime.tls import load_pem_pair
 class Authority:
     """Signs certificates for 127.0.0.1."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "test authority") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         certificate = (
             self._build(self._name, self._key.public_key())
@@ -28,6 +29,12 @@ class Authority:
         )
         self._certificate = certificate.sign(self._key, hashes.SHA256())
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    @property
+    def file_name(self) -> str:
+        """What OpenSSL looks for in a folder of authorities: four bytes of the hash of the name (`openssl rehash`)."""
+        names = self._name.public_bytes()[2:]
+        return f"{int.from_bytes(hashlib.sha1(names, usedforsecurity=False).digest()[:4], 'little'):08x}.0"
 
     def issue(self, name: str) -> tuple[str, str]:
         """A certificate and its key, as PEM."""

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -236,6 +237,22 @@ async def test_certificates_are_verified_against_the_given_authority() -> None:
         assert not caught.value.retryable
         assert (await http.send(HttpCall("GET", site.url, ca_bundle=authority.pem))).status == 200
         assert (await http.send(HttpCall("GET", site.url, verify=False))).status == 200
+
+
+async def test_authorities_of_the_chart_are_trusted_besides_those_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chart mounts `trust.caBundle` and names it by SSL_CERT_FILE; OpenSSL's folder of authorities still counts."""
+    ours, systems = Authority("ours"), Authority("the system's")
+    (tmp_path / "ca.crt").write_text(ours.pem)
+    folder = tmp_path / "system"
+    folder.mkdir()
+    (folder / systems.file_name).write_text(systems.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.crt"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+    for authority in (ours, systems):
+        async with serving(greet, authority.server_context()) as site, HttpSender() as http:
+            assert (await http.send(HttpCall("GET", site.url))).status == 200
 
 
 async def test_a_client_certificate_is_shown() -> None:
