@@ -34,6 +34,7 @@ _SERVICE: Final[Schema] = {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]}
 _AT_ONCE: Final[Schema] = {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+%$"}
 _GRACE: Final[Schema] = {"type": "number", "minimum": 0, "maximum": 60}
 _DURATION: Final[Schema] = {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"}
+_PROXY: Final[Schema] = {"type": "string", "pattern": "^(https?://.+)?$"}
 _STRINGS: Final[Schema] = {"type": "array", "items": {"type": "string"}}
 _RULES: Final[Schema] = {
     "type": "array",
@@ -80,6 +81,8 @@ LIMITS: Final[dict[str, Schema]] = {
     "webhook.podDisruptionBudget.maxUnavailable": _AT_ONCE,
     "rbac.extraRules": _RULES,
     "rbac.additionalRules": _RULES,
+    "proxy.httpProxy": _PROXY,
+    "proxy.httpsProxy": _PROXY,
     "metrics.type": _SERVICE,
     "metrics.port": _PORT,
     "tracing.otlpEndpoint": {"type": "string", "pattern": "^(https?://[^/ ]+(/.*)?)?$"},

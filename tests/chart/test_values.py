@@ -64,6 +64,7 @@ def test_generated_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> N
         ("webhook.timeoutSeconds=31", "/webhook/timeoutSeconds", "maximum"),
         ("replicaCount=two", "/replicaCount", "got string, want integer"),
         ("controller.leaderElection=sure", "/controller/leaderElection", "got string, want boolean"),
+        ("proxy.httpsProxy=proxy:3128", "/proxy/httpsProxy", "does not match pattern"),
         ("image.digest=latest", "/image/digest", "does not match pattern"),
         ("rbac.extraRules[0].group=apps", "/rbac/extraRules/0", "'group' not allowed"),
         ("controller.podDisruptionBudget.maxUnavailable=some", "/controller/podDisruptionBudget", "pattern"),
