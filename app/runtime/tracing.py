@@ -32,13 +32,11 @@ from opentelemetry.trace import (
     format_trace_id,
     set_span_in_context,
 )
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 TRACEPARENT = "traceparent"
 """Name of the header by which a called service joins a trace (W3C Trace Context)."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PROPAGATOR = TraceContextTextMapPropagator()
 
 AttributeValue = str | int | bool | Sequence[str]
 """What an attribute may be (OpenTelemetry: attributes)."""
@@ -118,10 +116,12 @@ class Traces:
         recorded.end(_nanoseconds(max(span.start, span.end)))
 
     def traceparent(self, identity: str) -> str:
-        """Return the header value for calls that belong to a span; it says whether that span is recorded."""
-        carrier: dict[str, str] = {}
-        _PROPAGATOR.inject(carrier, _in_context(identity, sampled=self.recording))
-        return carrier[TRACEPARENT]
+        """Return the header value for calls that belong to a span; it says whether that span is recorded.
+
+        Written here and not by the API's propagator, which takes 16 µs, also when nobody records anything.
+        """
+        trace = _trace_number(identity.partition("/")[0])
+        return f"00-{format_trace_id(trace)}-{format_span_id(_span_number(identity))}-{int(self.recording):02x}"
 
     def exemplar(self, identity: str) -> dict[str, str] | None:
         """Return what leads from an observed value to its span; None when that is not recorded."""
@@ -141,18 +141,22 @@ def trace_id_of(uid: str) -> str:
     return format_trace_id(_trace_number(uid))
 
 
-def context_of(identity: str, *, sampled: bool = True) -> SpanContext:
-    """Return the ids of a span: the uid, and the first 8 bytes of the SHA-256 of its identity."""
+def context_of(identity: str) -> SpanContext:
+    """Return the ids of a recorded span: the uid, and the first 8 bytes of the SHA-256 of its identity."""
     return SpanContext(
         trace_id=_trace_number(identity.partition("/")[0]),
-        span_id=int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big") or 1,
+        span_id=_span_number(identity),
         is_remote=True,
-        trace_flags=TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT),
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
     )
 
 
-def _in_context(identity: str, *, sampled: bool = True) -> Context:
-    return set_span_in_context(NonRecordingSpan(context_of(identity, sampled=sampled)), Context())
+def _in_context(identity: str) -> Context:
+    return set_span_in_context(NonRecordingSpan(context_of(identity)), Context())
+
+
+def _span_number(identity: str) -> int:
+    return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big") or 1
 
 
 def _trace_number(uid: str) -> int:
