@@ -18,7 +18,7 @@ from app.rules.deletion import check_execution_deletion, check_plan_deletion, ch
 from app.rules.execution import IMMUTABLE, Surroundings, check_execution
 from app.rules.findings import Finding, Report, denial, only_new, refusal
 from app.rules.plan import check_plan, workflow_keys
-from app.rules.run import Workflows
+from app.rules.run import Workflows, is_too_large
 from app.rules.unfinished import unfinished_runs
 from app.rules.workflow import check_workflow
 from webhook.access import forbidden_references
@@ -73,6 +73,8 @@ async def review_plan(request: Request, context: Context) -> Verdict:
     plan = _decoded(DRPlan, request, request.new)
     if isinstance(plan, Report):
         return verdict_of(plan)
+    if is_too_large(plan) and request.operation == "CREATE":
+        return verdict_of(check_plan(plan, {}))
     forbidden = await forbidden_references(request, plan, context.lookups) if context.check_references else {}
     workflows = await _workflows(context, [key for key in workflow_keys(plan) if key not in forbidden])
     report = check_plan(plan, workflows)

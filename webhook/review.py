@@ -12,9 +12,15 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from app.rules.findings import Finding, Report, denial
+from app.engine.text import cut
+from app.rules.findings import LONGEST_TOLD, Finding, Report, denial
 
 REVIEW_VERSION = "admission.k8s.io/v1"
+
+MOST_CAUSES = 500
+"""Findings in `details.causes`: an object of some megabytes can have a hundred thousand."""
+
+MOST_WARNINGS = 100
 
 JsonObject = dict[str, Any]
 
@@ -140,7 +146,7 @@ def answer(request: Request, verdict: Verdict) -> bytes:
     """The AdmissionReview that carries a verdict."""
     response: JsonObject = {"uid": request.uid, "allowed": verdict.allowed}
     if verdict.warnings:
-        response["warnings"] = list(dict.fromkeys(verdict.warnings))
+        response["warnings"] = _shortened(verdict.warnings)
     if verdict.patch:
         response["patchType"] = "JSONPatch"
         response["patch"] = base64.b64encode(orjson.dumps(list(verdict.patch))).decode()
@@ -158,6 +164,18 @@ def _details(request: Request, findings: Sequence[Finding]) -> JsonObject:
     details: JsonObject = {"name": request.name, "group": request.kind.group, "kind": request.kind.kind}
     if findings:
         details["causes"] = [
-            {"reason": "FieldValueInvalid", "field": finding.path, "message": finding.message} for finding in findings
+            {
+                "reason": "FieldValueInvalid",
+                "field": cut(finding.path, 4 * LONGEST_TOLD),
+                "message": cut(finding.message, 4 * LONGEST_TOLD),
+            }
+            for finding in findings[:MOST_CAUSES]
         ]
     return details
+
+
+def _shortened(warnings: Sequence[str]) -> list[str]:
+    """The warnings, each once, as many as a user can read."""
+    different = list(dict.fromkeys(warnings))
+    told = [cut(text, 4 * LONGEST_TOLD) for text in different[:MOST_WARNINGS]]
+    return [*told, f"and {len(different) - MOST_WARNINGS} more warnings"] if len(different) > MOST_WARNINGS else told

@@ -18,6 +18,7 @@ from fastapi import Request as HttpRequest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.engine.durations import parse_duration
+from app.engine.text import cut
 from app.kube.registrations import mutate_path, validate_path
 from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS, Resource
 from app.rules.decode import UndecodableError
@@ -34,6 +35,10 @@ log = get_logger(__name__)
 OPERATIONS = ("CREATE", "UPDATE", "DELETE")
 ANSWER_MARGIN = timedelta(seconds=1)
 """How long before the API server's own time-out a review is given up, so that the answer still arrives."""
+
+LOGGED_FIELDS = 20
+"""Field paths that the log line of a refusal has."""
+LOGGED_PATH = 200
 
 Judge = Callable[[Request], Awaitable[Verdict]]
 Endpoint = Callable[[HttpRequest], Awaitable[Response]]
@@ -227,8 +232,9 @@ def _record(resource: Resource, request: Request, verdict: Verdict, seconds: flo
         uid=request.uid,
         dry_run=bool(request.dry_run),
         code=int(verdict.code),
-        rules=[finding.rule for finding in verdict.findings],
-        fields=[finding.path for finding in verdict.findings],
+        rules=list(dict.fromkeys(finding.rule for finding in verdict.findings)),
+        fields=[cut(finding.path, LOGGED_PATH) for finding in verdict.findings[:LOGGED_FIELDS]],
+        findings=len(verdict.findings),
         seconds=round(seconds, 4),
         **({} if ruled else {"error": verdict.message}),
     )

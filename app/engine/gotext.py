@@ -28,7 +28,9 @@ _HTML_ESCAPES = str.maketrans(
 
 def quote(text: str) -> str:
     """`text` as `%q` prints it: double quotes, escapes for what cannot be printed."""
-    return '"' + "".join(map(_quoted_character, text)) + '"'
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    return '"' + text.translate({ord(each): _quoted_character(each) for each in set(text)}) + '"'
 
 
 def _quoted_character(character: str) -> str:

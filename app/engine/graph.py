@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 
+from app.engine.text import short
+
 
 class Problem(StrEnum):
     """What can be wrong with a dependency graph."""
@@ -73,19 +75,19 @@ def check_graph(names: Sequence[str], depends_on: Sequence[Sequence[str]]) -> li
     trimmed = [name.strip() for name in names]
     first = {name: index for index, name in reversed(list(enumerate(trimmed)))}
     problems = [
-        GraphProblem(Problem.DUPLICATE, f'duplicate action name "{name}"', index)
+        GraphProblem(Problem.DUPLICATE, f'duplicate action name "{short(name)}"', index)
         for index, name in enumerate(trimmed)
         if index != first[name]
     ]
     for index, position, name, dep in _entries(trimmed, depends_on):
         if dep == name:
-            message = f'action "{name}" depends on itself'
+            message = f'action "{short(name)}" depends on itself'
             problems.append(GraphProblem(Problem.SELF, message, index, position))
         elif dep not in first:
-            message = f'unknown action "{dep}" in dependsOn of action "{name}"'
+            message = f'unknown action "{short(dep)}" in dependsOn of action "{short(name)}"'
             problems.append(GraphProblem(Problem.UNKNOWN, message, index, position, unknown=dep))
     for path, size in _cycles(dependencies(names, depends_on)):
-        message = f"cycle detected in action dependsOn graph ({size} actions in cycle): [{' '.join(path)}]"
+        message = f"cycle detected in action dependsOn graph ({size} actions in cycle): [{' '.join(map(short, path))}]"
         problems.append(GraphProblem(Problem.CYCLE, message, first[path[0]], path=path))
     return problems
 
@@ -100,13 +102,13 @@ def check_stage_graph(names: Sequence[str], depends_on: Sequence[Sequence[str]])
     known = set(names)
     for index, position, name, dep in _entries(names, depends_on, trim=False):
         if dep not in known:
-            message = f"depends on non-existent stage '{dep}'"
+            message = f"depends on non-existent stage '{short(dep)}'"
             problems.append(GraphProblem(Problem.UNKNOWN, message, index, position, unknown=dep))
         elif dep == name:
             problems.append(GraphProblem(Problem.SELF, "cannot depend on itself", index, position))
     walked = _walked_cycle(dict(zip(names, depends_on, strict=True)))
     if walked:
-        message = f"cycle detected in stage dependencies: [{' '.join(walked)}]"
+        message = f"cycle detected in stage dependencies: [{' '.join(map(short, walked))}]"
         path = walked[walked.index(walked[-1]) :]
         problems.append(GraphProblem(Problem.CYCLE, message, list(names).index(path[0]), path=path))
     return problems

@@ -17,6 +17,8 @@ MASK = "***"
 """What stands in the place of a secret value."""
 
 _ELLIPSIS = "…"
+_LONGEST_NAME = 253
+"""Characters of a name, as of most names in Kubernetes."""
 _SHORTEST_DECODED = 4
 """Fewer characters would be found in texts that have nothing to do with the secret."""
 
@@ -29,6 +31,11 @@ def cut(text: str, limit: int = MESSAGE_LIMIT) -> str:
     mark = _ELLIPSIS if limit >= len(_ELLIPSIS.encode("utf-8")) else ""
     kept = encoded[: max(limit, 0) - len(mark.encode("utf-8"))]
     return kept.decode("utf-8", "ignore") + mark
+
+
+def short(name: str) -> str:
+    """A name as messages tell it. Names may be as long as an object, and many messages may tell one and the same."""
+    return name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + _ELLIPSIS
 
 
 def single_line(text: str) -> str:

@@ -15,8 +15,9 @@ from pydantic_core import ErrorDetails
 
 from app.engine.gotext import quote
 from app.engine.graph import closest
+from app.engine.text import short
 from app.models.base import ApiModel
-from app.rules.findings import Finding, Report, did_you_mean
+from app.rules.findings import MOST_FINDINGS, MOST_TOLD, Finding, Report, did_you_mean
 
 M = TypeVar("M", bound=ApiModel)
 
@@ -35,7 +36,9 @@ class UndecodableError(ValueError):
 
     def __init__(self, kind: str, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
-        texts = "; ".join(f"{problem.path} {problem.text}" for problem in problems)
+        texts = "; ".join(f"{problem.path} {problem.text}" for problem in problems[:MOST_TOLD])
+        if len(problems) > MOST_TOLD:
+            texts += f"; and {len(problems) - MOST_TOLD} more"
         super().__init__(f"the {kind} cannot be decoded: {texts}")
 
 
@@ -105,7 +108,7 @@ def member_problems(error: ValidationError) -> tuple[Problem, ...]:
 
 def _details(error: ValidationError) -> list[ErrorDetails]:
     """The errors, without the "too short" that pydantic adds for a list whose items are wrong."""
-    details = error.errors()
+    details = error.errors(include_url=False)[:MOST_FINDINGS]
     locations = [each["loc"] for each in details]
     return [
         each
@@ -166,9 +169,9 @@ def _contract_finding(details: ErrorDetails, data: Mapping[str, Any]) -> Finding
     for rule, pattern, types, template in _SCHEMA_RULES:
         match = pattern.fullmatch(path)
         if match is not None and details["type"] in types:
-            name = _name_of_item(data, details["loc"])
-            found = details["input"]
-            text = template.format(*match.groups(), name=name, found=found, quoted=quote(str(found)))
+            name = short(_name_of_item(data, details["loc"]))
+            found = short(str(details["input"]))
+            text = template.format(*match.groups(), name=name, found=found, quoted=quote(found))
             text += _suggestion(details)
             return Finding(rule, path, text)
     return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
 from app.models.base import GROUP
 from app.models.execution import DRPlanExecution
@@ -17,7 +16,7 @@ from app.models.phases import Mode, Operation, Phase, PlanPhase
 from app.models.plan import DRPlan
 from app.rules.findings import Findings, Report, Spot
 from app.rules.needs import needs_of
-from app.rules.parameters import EXECUTION_RULES, check_parameters
+from app.rules.parameters import EXECUTION_RULES, Level, check_parameters
 from app.rules.run import Workflows, check_declared_types, check_size, given_to, missing_values, uses
 from app.rules.strays import check_strays
 from app.rules.unfinished import Run, holder
@@ -106,18 +105,19 @@ def _check_target(spec: Spot, execution: DRPlanExecution, target: DRPlanExecutio
 
 
 def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: Workflows) -> None:
-    needs = needs_of(workflows)
+    needs, level, own = needs_of(workflows), Level(plan.spec.global_params), Level(execution.spec.params)
+    between = len(level.params) + len(own.params)
     for use in uses(plan):
-        if use.key not in needs:
+        if use.key not in needs or not spec.findings.may_look_up(needs[use.key].size + between):
             continue
-        given = given_to(use, needs[use.key], plan.spec.global_params, use.reference.params, execution.spec.params)
+        given = given_to(use, needs[use.key], level, Level(use.reference.params), own)
         check_declared_types(spec.below("params"), "E23", given)
         for missing in missing_values(spec, given, execution.spec.mode or Mode.INSTALL):
             spec.error("E24", f"{missing.text}; give one in spec.params{missing.hint}", "params")
     keys = dict.fromkeys(use.key for use in uses(plan))
     if len(needs) == len(keys):
-        between = chain(plan.spec.global_params, *(use.reference.params for use in uses(plan)))
-        check_strays(spec.below("params"), "params", execution.spec.params, needs.values(), between)
+        stages = Level([parameter for use in uses(plan) for parameter in use.reference.params])
+        check_strays(spec.below("params"), "params", own, needs.values(), [level, stages])
     for key in keys:
         workflow = workflows.get(key)
         if workflow is not None:

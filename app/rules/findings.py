@@ -60,6 +60,13 @@ class Report:
 
 MOST_TOLD = 100
 """Findings that a refusal spells out. It keeps what a hostile object can make of an answer small."""
+LONGEST_TOLD = 4096
+"""Characters of one finding's text and path."""
+MOST_FINDINGS = 1000
+"""Errors, and warnings, that are collected of one object; those of it that are left out would say the same again."""
+MOST_EFFORT = 300_000
+"""Names that are looked up for one object: a thousand uses of a workflow that takes three hundred parameters."""
+_LONGEST_PREFIX = 1024
 
 
 def denial(report: Report) -> str:
@@ -111,10 +118,20 @@ class Findings:
     notices: list[Finding] = field(default_factory=list)
     suggestions: int = 0
     """Suggestions that were looked for."""
+    effort: int = 0
+    """Names that were looked up."""
 
     def at(self, path: str, prefix: str = "") -> Spot:
         """The spot at `path`, whose messages begin with `prefix`."""
         return Spot(self, path, prefix)
+
+    def may_look_up(self, names: int) -> bool:
+        """Tell whether so many more names may be looked up: not when enough is found, or much too much was looked up.
+
+        What is not looked up here fails before the first action of a run.
+        """
+        self.effort += names
+        return len(self.notices) < MOST_FINDINGS > len(self.errors) and self.effort <= MOST_EFFORT
 
     def report(self) -> Report:
         """What was collected; equal warnings appear once."""
@@ -133,12 +150,14 @@ class Spot(NamedTuple):
 
     def below(self, member: str, prefix: str = "", *, runnable: bool = False) -> Spot:
         """The spot of a member; `prefix` is added to what messages begin with."""
-        return Spot(self.findings, join(self.path, member), self.prefix + prefix, self.runnable or runnable)
+        begin = self.prefix + (prefix if len(prefix) <= _LONGEST_PREFIX else _cut(prefix, _LONGEST_PREFIX))
+        return Spot(self.findings, join(self.path, member), begin, self.runnable or runnable)
 
     def error(self, rule: str, text: str, member: str = "", *, found: str = "", runnable: bool = False) -> None:
         """Add an error about `member` (the spot itself when empty)."""
-        finding = Finding(rule, join(self.path, member), self.prefix + text, found, self.runnable or runnable)
-        self.findings.errors.append(finding)
+        if len(self.findings.errors) < MOST_FINDINGS:
+            path, message = _cut(join(self.path, member)), _cut(self.prefix + text)
+            self.findings.errors.append(Finding(rule, path, message, found, self.runnable or runnable))
 
     def meant(self, name: str, known: Iterable[str], form: str = "{}") -> str:
         """The end of a message that suggests the known name that was probably meant; empty when there is none.
@@ -155,7 +174,13 @@ class Spot(NamedTuple):
 
     def warn(self, rule: str, text: str, member: str = "", *, runnable: bool = True) -> None:
         """Add a warning about `member` (the spot itself when empty)."""
-        self.findings.notices.append(Finding(rule, join(self.path, member), self.prefix + text, runnable=runnable))
+        if len(self.findings.notices) < MOST_FINDINGS or not runnable:
+            path, message = _cut(join(self.path, member)), _cut(self.prefix + text)
+            self.findings.notices.append(Finding(rule, path, message, runnable=runnable))
+
+
+def _cut(text: str, limit: int = LONGEST_TOLD) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def did_you_mean(hint: str) -> str:

@@ -12,7 +12,7 @@ from app.models.actions import Action, ActionBody, ActionType, rollback_type
 from app.models.workflow import DRWorkflow
 from app.rules.conditions import reads_of
 from app.rules.estimate import WorkflowKey
-from app.rules.parameters import RESERVED
+from app.rules.parameters import RESERVED, Level
 from app.rules.texts import placeholders_in
 
 MOST_CONDITIONS = 64 * 1024
@@ -38,10 +38,14 @@ class Needs:
     """What a workflow takes."""
 
     workflow: DRWorkflow
+    level: Level
+    """Its own parameters."""
     actions: tuple[ActionNeeds, ...]
     """Of the actions that have a condition or take parameters, if their condition is looked at."""
     names: Set[str]
     """Every parameter that it declares or takes."""
+    size: int
+    """How many names are to be looked up for a use of it."""
     any_name: bool
     """True: it may take others, by names that are known only when it runs, or in conditions that are not looked at."""
 
@@ -85,7 +89,8 @@ def _needs(workflow: DRWorkflow, conditions: _Conditions) -> Needs:
     looks = [reads for need in known if (reads := reads_of(need.action)) is not None]
     names.update(*(reads.params | reads.asked_params for reads in looks))
     any_name = len(known) < len(needs) or any(reads.any_param for reads in looks)
-    return Needs(workflow, tuple(known), names, any_name)
+    size = sum(2 + len(need.params) + len(need.rollback) for need in known) + len(workflow.spec.parameters)
+    return Needs(workflow, Level(workflow.spec.parameters), tuple(known), names, size, any_name)
 
 
 def _params(body: ActionBody, type_: ActionType) -> Names:

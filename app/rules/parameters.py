@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.engine.gotext import quote
 from app.engine.jsonpath import JsonPathError, check_syntax
 from app.engine.templates import PARAM_NAME
+from app.engine.text import short
 from app.models.common import ManifestRef, Parameter, ParameterType
 from app.rules.findings import Spot
 
@@ -104,10 +105,10 @@ def _check_name(item: Spot, name: str, rules: ParameterRules, seen: set[str]) ->
     elif name == RESERVED:
         item.error(rules.reserved[0], f": {rules.reserved[1]}", "name", found=name, runnable=True)
     elif not PARAM_NAME.fullmatch(name):
-        text = f": parameter name {quote(name)} must match [a-zA-Z][a-zA-Z0-9_-]*"
+        text = f": parameter name {quote(short(name))} must match [a-zA-Z][a-zA-Z0-9_-]*"
         item.error(rules.pattern, text, "name", found=name, runnable=True)
     if name in seen and (name or not rules.skip_empty):
-        text = rules.duplicate[1].format(name=name, quoted=quote(name))
+        text = rules.duplicate[1].format(name=short(name), quoted=quote(short(name)))
         item.error(rules.duplicate[0], f": {text}", "name", found=name)
 
 
@@ -181,6 +182,17 @@ def literal(parameter: Parameter) -> str | None:
     return parameter.default
 
 
-def values_given(*levels: Sequence[Parameter]) -> Mapping[str, Parameter]:
+def values_given(*levels: Sequence[Parameter]) -> dict[str, Parameter]:
     """The parameters that give a value, by name; later levels win."""
     return {parameter.name: parameter for level in levels for parameter in level if gives_value(parameter)}
+
+
+class Level:
+    """The parameters of one level; what many uses ask of them is worked out once."""
+
+    def __init__(self, params: Sequence[Parameter]) -> None:
+        self.params = params
+        self.values = values_given(params)
+        """Those that give a value, by name."""
+        self.names = frozenset(parameter.name for parameter in params)
+        self.required = tuple(dict.fromkeys(parameter.name for parameter in params if parameter.required))

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.engine.graph import Problem, check_stage_graph
+from app.engine.text import short
 from app.models.phases import WorkflowPhase
 from app.models.plan import DRPlan, Stage
+from app.models.workflow import DRWorkflow
 from app.rules.estimate import WorkflowKey
 from app.rules.findings import Findings, Report, Spot
 from app.rules.needs import Needs, needs_of
-from app.rules.parameters import GLOBAL_RULES, STAGE_RULES, check_parameters
+from app.rules.parameters import GLOBAL_RULES, STAGE_RULES, Level, check_parameters
 from app.rules.run import (
     Given,
     Use,
@@ -47,15 +49,15 @@ def check_plan(plan: DRPlan, workflows: Workflows) -> Report:
         spec.error("P1", "at least one stage is required", "stages")
         return findings.report()
     _check_stage_names(spec, plan)
-    needs = needs_of(workflows)
+    needs, level = needs_of(workflows), Level(plan.spec.global_params)
     for index, stage in enumerate(plan.spec.stages):
         _check_stage(spec.below(f"stages[{index}]"), index, stage)
         for use in uses_of_stage(plan, index):
-            _check_use(spec, use, plan, workflows, needs)
+            _check_use(spec, use, level, workflows, needs)
     _check_dependencies(spec, plan)
     check_parameters(spec.below("globalParams"), plan.spec.global_params, GLOBAL_RULES)
     if len(needs) == len(workflow_keys(plan)):
-        check_strays(spec.below("globalParams"), "globalParams", plan.spec.global_params, needs.values())
+        check_strays(spec.below("globalParams"), "globalParams", level, needs.values(), [])
     check_size(spec.below("stages"), "P19", plan, workflows)
     return findings.report()
 
@@ -79,7 +81,7 @@ def _check_stage(spot: Spot, index: int, stage: Stage) -> None:
         spot.warn("N6", text, "parallel")
 
 
-def _check_use(spec: Spot, use: Use, plan: DRPlan, workflows: Workflows, needs: Mapping[WorkflowKey, Needs]) -> None:
+def _check_use(spec: Spot, use: Use, level: Level, workflows: Workflows, needs: Mapping[WorkflowKey, Needs]) -> None:
     spot = spec.below(use.path)
     if not use.key[1]:
         spot.error("P5", f"{use.prefix}: workflowRef.name is required", "workflowRef.name")
@@ -90,17 +92,21 @@ def _check_use(spec: Spot, use: Use, plan: DRPlan, workflows: Workflows, needs: 
         text = f"{use.prefix}: workflow {'/'.join(use.key)} not found"
         spot.error("P6", text, "workflowRef", found="/".join(use.key))
     else:
-        used, upper = needs[use.key], plan.spec.global_params
-        _check_workflow_use(spot, given_to(use, used, upper, use.reference.params))
-        check_strays(spot.below("params", f"{use.prefix}: "), "params", use.reference.params, [used], upper)
+        used, own = needs[use.key], Level(use.reference.params)
+        _check_phase(spot, use, used.workflow)
+        if spot.findings.may_look_up(used.size + len(level.params)):
+            _check_workflow_use(spot, given_to(use, used, level, own))
+        check_strays(spot.below("params", f"{use.prefix}: "), "params", own, [used], [level])
+
+
+def _check_phase(spot: Spot, use: Use, workflow: DRWorkflow) -> None:
+    status = workflow.status
+    if status.phase is WorkflowPhase.INVALID and status.observed_generation == workflow.metadata.generation:
+        text = f"{use.prefix}: workflow {'/'.join(use.key)} is not ready (phase={status.phase})"
+        spot.warn("N7", text, "workflowRef", runnable=False)
 
 
 def _check_workflow_use(spot: Spot, given: Given) -> None:
-    workflow = given.needs.workflow
-    status = workflow.status
-    if status.phase is WorkflowPhase.INVALID and status.observed_generation == workflow.metadata.generation:
-        text = f"{given.use.prefix}: workflow {given.workflow} is not ready (phase={status.phase})"
-        spot.warn("N7", text, "workflowRef", runnable=False)
     check_declared_types(spot, "P20", given)
     for missing in missing_values(spot, given, None):
         spot.warn("N8", f"{missing.text}; every execution must give one{missing.hint}")
@@ -117,6 +123,6 @@ def _check_dependencies(spec: Spot, plan: DRPlan) -> None:
             spec.error("P9", problem.message, where)
             continue
         rule = "P8" if problem.problem is Problem.SELF else "P7"
-        spot = spec.below("", f"stage[{problem.index}] '{stages[problem.index].name}': ")
+        spot = spec.below("", f"stage[{problem.index}] '{short(stages[problem.index].name)}': ")
         hint = spot.meant(problem.unknown, [stage.name for stage in stages]) if problem.unknown else ""
         spot.error(rule, problem.message + hint, where, found=problem.unknown)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from app.engine.text import short
 from app.models.common import Parameter
 from app.models.phases import Mode
 from app.models.plan import DRPlan, WorkflowReference
@@ -20,14 +21,10 @@ from app.rules.conditions import missing_for_condition, takes_part
 from app.rules.estimate import MAX_STATUS_BYTES, WorkflowKey, estimate_status_bytes
 from app.rules.findings import Spot
 from app.rules.needs import Names, Needs
-from app.rules.parameters import literal, type_problem, values_given
+from app.rules.parameters import Level, literal, type_problem
 
 Workflows = Mapping[WorkflowKey, DRWorkflow | None]
 """Workflows by namespace and name. None: does not exist. A key that is missing: not known, so nothing is said of it."""
-
-
-Levels = Sequence[Sequence[Parameter]]
-"""Parameter lists, from the lowest level on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +34,7 @@ class Use:
     stage: int
     index: int
     stage_name: str
+    """As messages tell it."""
     key: WorkflowKey
     reference: WorkflowReference
 
@@ -60,10 +58,11 @@ def uses(plan: DRPlan) -> Iterator[Use]:
 def uses_of_stage(plan: DRPlan, stage_index: int) -> Iterator[Use]:
     """Every use of a workflow in one stage."""
     stage = plan.spec.stages[stage_index]
+    name = short(stage.name)
     for index, reference in enumerate(stage.workflows):
         target = reference.workflow_ref
         key = (target.namespace or plan.metadata.namespace, target.name)
-        yield Use(stage_index, index, stage.name, key, reference)
+        yield Use(stage_index, index, name, key, reference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,8 @@ class Given:
 
     use: Use
     needs: Needs
-    levels: Levels
+    levels: Sequence[Level]
+    """From the lowest on."""
     values: Mapping[str, Parameter]
     """The parameters that give a value, by name."""
 
@@ -82,10 +82,13 @@ class Given:
         return "/".join(self.use.key)
 
 
-def given_to(use: Use, needs: Needs, *upper: Sequence[Parameter]) -> Given:
-    """What a use of a workflow is given; `upper` are the parameter lists above the workflow's own."""
-    levels = (needs.workflow.spec.parameters, *upper)
-    return Given(use, needs, levels, values_given(*levels))
+def given_to(use: Use, needs: Needs, *upper: Level) -> Given:
+    """What a use of a workflow is given; `upper` are the levels above the workflow's own."""
+    levels = (needs.level, *upper)
+    values: dict[str, Parameter] = {}
+    for level in levels:
+        values |= level.values
+    return Given(use, needs, levels, values)
 
 
 class Missing(NamedTuple):
@@ -105,13 +108,13 @@ def missing_values(spot: Spot, given: Given, mode: Mode | None) -> list[Missing]
     modes = tuple(Mode) if mode is None else (mode,)
     where = f"{given.use.prefix}: "
     missing = [
-        Missing(f"{where}parameter '{name}' of workflow {given.workflow} is required and has no value", hint)
+        Missing(f"{where}parameter '{short(name)}' of workflow {given.workflow} is required and has no value", hint)
         for name, hint in _missing_required(spot, given)
     ]
     for each in given.needs.actions:
         found = [*missing_for_condition(each.action, given.values), *_without_value(each.params, given)]
         if found and any(takes_part(each.action, one, given.values) for one in modes):
-            start = f"{where}action '{each.action.name}' of workflow {given.workflow} uses "
+            start = f"{where}action '{short(each.action.name)}' of workflow {given.workflow} uses "
             missing += [Missing(start + text, _meant(spot, given, name)) for name, text in found]
     return missing
 
@@ -120,7 +123,9 @@ def missing_in_rollbacks(spot: Spot, given: Given) -> list[Missing]:
     """Placeholders of rollback blocks that no level gives a value. `spot` counts the suggestions."""
     start = f"{given.use.prefix}: the rollback of action "
     return [
-        Missing(f"{start}'{each.action.name}' of workflow {given.workflow} uses {text}", _meant(spot, given, name))
+        Missing(
+            f"{start}'{short(each.action.name)}' of workflow {given.workflow} uses {text}", _meant(spot, given, name)
+        )
         for each in given.needs.actions
         for name, text in _without_value(each.rollback, given)
     ]
@@ -128,21 +133,20 @@ def missing_in_rollbacks(spot: Spot, given: Given) -> list[Missing]:
 
 def _without_value(names: Names, given: Given) -> list[tuple[str, str]]:
     """The parameters that have no value, with what to say of their placeholders."""
-    return [(name, f"{text}, which has no value") for text, name in names.items() if name not in given.values]
+    return [(name, f"{short(text)}, which has no value") for text, name in names.items() if name not in given.values]
 
 
 def _missing_required(spot: Spot, given: Given) -> Iterator[tuple[str, str]]:
     """Required parameters without a value; what may be meant for one is a value for a name that is not declared."""
-    declared = {parameter.name for parameter in given.needs.workflow.spec.parameters}
-    required = (each.name for level in given.levels for each in level if each.required)
-    for name in dict.fromkeys(required):
+    declared = given.needs.level.names
+    for name in dict.fromkeys(name for level in given.levels for name in level.required):
         if name not in given.values:
-            stray = spot.near(name, given.values.keys() - declared)
+            stray = spot.near(name, (known for known in given.values if known not in declared))
             yield name, f"; '{stray}' is given and not declared, did you mean '{name}'?" if stray else ""
 
 
 def _meant(spot: Spot, given: Given, name: str) -> str:
-    known = dict.fromkeys(parameter.name for level in given.levels for parameter in level)
+    known = (known for level in given.levels for known in level.names)
     return spot.meant(name, known) if name else ""
 
 
@@ -153,9 +157,15 @@ def check_declared_types(spot: Spot, rule: str, given: Given) -> None:
         problem = type_problem(declared.type, literal(winner)) if winner is not None else ""
         if problem and winner is not declared:
             text = (
-                f"{given.use.prefix}: the value of parameter '{declared.name}' of workflow {given.workflow} {problem}"
+                f"{given.use.prefix}: the value of parameter '{short(declared.name)}' of workflow "
+                f"{given.workflow} {problem}"
             )
             spot.error(rule, text, found=declared.name, runnable=True)
+
+
+def is_too_large(plan: DRPlan) -> bool:
+    """Tell whether a run of the plan cannot be recorded, whatever is in its workflows."""
+    return estimate_status_bytes(plan, {}) > MAX_STATUS_BYTES
 
 
 def check_size(spot: Spot, rule: str, plan: DRPlan, workflows: Workflows) -> None:

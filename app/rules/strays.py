@@ -6,33 +6,27 @@ that it was to replace.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable
 
-from app.models.common import Parameter
 from app.rules.findings import Spot
 from app.rules.needs import Needs
-from app.rules.parameters import RESERVED, gives_value
+from app.rules.parameters import RESERVED, Level
 
 
-def check_strays(
-    spot: Spot, label: str, params: Sequence[Parameter], takers: Iterable[Needs], lower: Iterable[Parameter] = ()
-) -> None:
+def check_strays(spot: Spot, label: str, level: Level, takers: Iterable[Needs], lower: Iterable[Level]) -> None:
     """Warn about parameters with a name near to one that has its value from a lower level. `spot` is the list.
 
-    `takers` are all the workflows that the parameters are for, `lower` the parameters of the levels between. Names of
-    parameters that have no value at all are told where these are missing.
+    `takers` are all the workflows that the parameters are for, `lower` the levels between. Names of parameters that
+    have no value at all are told where these are missing.
     """
-    needs = list(takers) if params else []
-    if any(each.any_name for each in needs):
+    needs = list(takers)
+    taken = {"", RESERVED}.union(*(each.names for each in needs)) if level.params else set()
+    if level.names <= taken or any(each.any_name for each in needs):
         return
-    taken = set[str]().union(*(each.names for each in needs))
-    below = chain(lower, *(each.workflow.spec.parameters for each in needs))
-    replaceable = taken & {each.name for each in below if gives_value(each)} - {each.name for each in params}
-    known = taken | {"", RESERVED}
-    for index, parameter in enumerate(params):
-        if replaceable and parameter.name not in known:
-            hint = spot.meant(parameter.name, sorted(replaceable))
-            if hint:
-                text = f"{label}[{index}]: no workflow takes parameter '{parameter.name}'{hint}"
-                spot.warn("N17", text, f"[{index}].name")
+    below = [*lower, *(each.level for each in needs)]
+    replaceable = sorted(name for name in taken - level.names if any(name in each.values for each in below))
+    for index, parameter in enumerate(level.params):
+        hint = spot.meant(parameter.name, replaceable) if parameter.name not in taken else ""
+        if hint:
+            text = f"{label}[{index}]: no workflow takes parameter '{parameter.name}'{hint}"
+            spot.warn("N17", text, f"[{index}].name")

@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 from app.engine.templates import Placeholder, placeholders
+from app.engine.text import short
 from app.models.actions import (
     ActionBody,
     ActionType,
@@ -130,5 +131,5 @@ def _path(trail: _Trail) -> str:
     rest: _Trail | None = trail
     while rest is not None:
         rest, step = rest
-        steps.append(f"[{step}]" if isinstance(step, int) else step)
+        steps.append(f"[{step}]" if isinstance(step, int) else short(step))
     return reduce(join, reversed(steps))

@@ -10,6 +10,7 @@ from app.cel.language import CelExpression, compile_expression
 from app.models.workflow import DRWorkflow
 from app.rules import conditions, needs
 from app.rules.execution import Surroundings, check_execution
+from app.rules.parameters import Level
 from app.rules.plan import check_plan
 from tests.unit.rules.builders import execution, http, plan, stage, workflow
 
@@ -23,7 +24,7 @@ def test_the_needs_of_a_workflow_are_worked_out_once_however_often_it_is_used(mo
 
     def noting(used: DRWorkflow, _conditions: object) -> needs.Needs:
         seen.append(used.metadata.name)
-        return needs.Needs(used, (), frozenset(), any_name=False)
+        return needs.Needs(used, Level(()), (), frozenset(), 0, any_name=False)
 
     monkeypatch.setattr(needs, "_needs", noting)
     known = {("default", name): workflow(name=name) for name in ("a", "b", "c")}
