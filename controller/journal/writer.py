@@ -21,7 +21,9 @@ from controller.journal.store import Deposed, SegmentStore
 log = get_logger(__name__)
 
 SEGMENT_BYTES = 8 * 1024
-"""A segment that has grown to this size is followed by a new one: a small ConfigMap is written fastest."""
+"""A segment whose needed entries have this size is followed by a new one: a small ConfigMap is written fastest."""
+LARGE_SEGMENT_BYTES = 64 * 1024
+"""The same where many runs write at once; in between, a segment may have the size of four writes."""
 WRITE_BYTES = 256 * 1024
 """Most bytes of entries in one write: an object may have about 1 MiB."""
 SYNC_SECONDS = 60.0
@@ -140,13 +142,15 @@ class Journal:
             await self._write_part(part)
 
     async def _write_part(self, lines: list[Line]) -> None:
+        """Store lines in the last segment, in the place of those that are no longer needed, or in a new one."""
         last = self._segments[-1]
-        if last.lines and last.size() >= SEGMENT_BYTES:
+        kept = [line for line in last.lines if self._is_needed(line)]
+        if kept and _size(kept) >= min(max(SEGMENT_BYTES, 4 * _size(lines)), LARGE_SEGMENT_BYTES):
             last = Segment(last.number + 1, "", self._header, lines)
             await self._store.write(last, is_new=True)
             self._segments.append(last)
         else:
-            last.lines = last.lines + lines
+            last.lines = kept + lines
             await self._store.write(last, is_new=False)
 
     async def _clean_up(self) -> None:

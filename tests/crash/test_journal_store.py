@@ -92,8 +92,8 @@ async def filled(journal: Journal, uid: str, segments: int, first: int = 1) -> i
     """Append entries of `uid` until so many segments have been filled; return the last sequence."""
     size = len(entries(uid, 1, 1)[0].line()) + 3
     count, last = segments * (SEGMENT_BYTES // size + 2), first
-    for start in range(first, first + count, 30):
-        last = start + 29
+    for start in range(first, first + count, 10):
+        last = start + 9
         await journal.append(entries(uid, start, last))
     return last
 
@@ -125,6 +125,30 @@ async def test_covered_segments_are_deleted_and_the_newest_stays(rig: Rig) -> No
         await store.kill(journal)
         _, recovered = await store.journal("two")
         assert last + 1 in [entry.sequence for entry in recovered["r"]]
+
+
+async def test_covered_entries_give_their_place_to_new_ones(rig: Rig) -> None:
+    async with opened(rig) as store:
+        journal, _ = await store.journal("one")
+        mark = len(rig.proxy.log)
+        for first in range(1, 300, 10):
+            await journal.append(entries("r", first, first + 9))
+            journal.release("r", first + 8)
+        (text,) = (await store.segments()).values()
+        assert len(text) < SEGMENT_BYTES
+        writes = rig.proxy.accepted(lambda r: r.writes_journal and f"/{store.namespace}/" in r.path, since=mark)
+        assert [write.method for write in writes] == ["PUT"] * 30
+        await store.kill(journal)
+        _, recovered = await store.journal("two")
+        assert recovered["r"][-2:] == entries("r", 299, 300)
+
+
+async def test_many_runs_at_once_fill_larger_segments(rig: Rig) -> None:
+    async with opened(rig) as store:
+        journal, _ = await store.journal("one")
+        for turn in range(8):
+            await asyncio.gather(*(journal.append(entries(f"r{n}", turn + 1, turn + 1)) for n in range(60)))
+        assert len(await store.segments()) <= 3
 
 
 async def test_entries_of_a_run_that_nobody_covers_are_carried_forward(rig: Rig) -> None:
