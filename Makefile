@@ -63,7 +63,7 @@ plot: $(BENCH_STAMP) ## measure time and memory against size (a quarter of an ho
 	$(BIN)/python -m bench --only scale-actions,scale-runs,scale-history --points docs/scaling.json
 	$(BIN)/python -m bench.plot docs
 
-profile: $(BENCH_STAMP) ## where the processes spend their time, as speedscope files in .profiles; CASE=hundred: meanwhile
+profile: $(BENCH_STAMP) ## where the processes spend their time, as speedscope files in .profiles; CASE=hundred, CASE=reviews: meanwhile
 	$(BIN)/python -m bench.profile $(if $(CASE),--case $(CASE))
 
 lock: $(STAMP) ## pin what pyproject.toml asks for, with hashes; UPGRADE=1 takes newer versions

@@ -15,11 +15,21 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from app.kube.registrations import validate_path
+from app.kube.resources import WORKFLOWS
 from bench.cases import CASES
-from bench.lab import installed
+from bench.lab import Lab, installed
+from bench.load import Order
+from bench.reviews import workflow_reviews
 
+REVIEWS = "reviews"
+"""Admission reviews instead of a case of runs."""
+REVIEW_SECONDS = 4.0
+"""Seconds of reviews a round."""
 FOLDER = Path(".profiles")
 RATE = 200
 """Samples a second."""
@@ -33,7 +43,7 @@ RESTARTING = ("restart", "tracking", "history", "scale-actions", "scale-runs", "
 
 def main() -> None:
     """Profile cases, one after another."""
-    choices = [name for name in CASES if name not in RESTARTING]
+    choices = [REVIEWS, *(name for name in CASES if name not in RESTARTING)]
     parser = argparse.ArgumentParser(prog="make profile", description=__doc__)
     parser.add_argument("--case", choices=choices, default="calls", help="what to do meanwhile (default calls)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"where the files go (default {FOLDER})")
@@ -46,9 +56,24 @@ def main() -> None:
             for process in (lab.controller, lab.webhook)
         }
         with sampling(lab.controller.pid, files["controller"]), sampling(lab.webhook.pid, files["webhook"]):
-            CASES[arguments.case](lab)
+            if arguments.case == REVIEWS:
+                _send_reviews(lab, arguments.rounds)
+            else:
+                CASES[arguments.case](lab)
     for name, file in files.items():
         print(f"{name}: {file}\n{top(file)}")
+
+
+def _send_reviews(lab: Lab, rounds: int) -> None:
+    """Have workflows of 20 actions reviewed, by 8 connections at once."""
+    with TemporaryDirectory() as folder:
+        bodies, authority = Path(folder) / "bodies", Path(folder) / "ca.crt"
+        bodies.write_bytes(b"\n".join(workflow_reviews(20)))
+        authority.write_bytes(lab.webhook.ca_pem)
+        port, path = lab.webhook.webhook_port, validate_path(WORKFLOWS)
+        order = Order(port, str(authority), path, str(bodies), 8, rounds * REVIEW_SECONDS, warm_up=1.0)
+        command = [sys.executable, "-m", "bench.load"]
+        subprocess.run(command, input=json.dumps(asdict(order)), stdout=subprocess.DEVNULL, text=True, check=True)  # noqa: S603
 
 
 @contextmanager
