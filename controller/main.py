@@ -29,6 +29,7 @@ from controller.journal import DamagedSegmentError, Deposed, Journal, JournalClo
 from controller.leader import lead, without_details
 from controller.services import Services
 from controller.snapshots import SnapshotStore
+from controller.status_writer import StatusPace
 
 if TYPE_CHECKING:
     from app.runtime.trace_export import TraceExport
@@ -170,6 +171,7 @@ async def _work(process: _Process) -> None:
         snapshots=SnapshotStore(process.kube, settings.namespace),
         recorder=process.recorder,
         executors=build_registry(),
+        status_pace=StatusPace(settings.status_interval),
         traces=process.traces,
         lease_remaining=lease.remaining if settings.leader_elect else lambda: timedelta(days=1).total_seconds(),
     )

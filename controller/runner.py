@@ -84,7 +84,7 @@ class Run:
         self._writer = StatusWriter(
             services.kube,
             ObjectMeta.from_wire(stored["metadata"]),
-            interval=services.settings.status_interval,
+            pace=services.status_pace,
             on_written=self._on_written,
             on_refused=self._on_refused,
         )

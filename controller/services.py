@@ -16,6 +16,7 @@ from app.runtime.tracing import Traces
 from controller.actions.base import Executor
 from controller.journal import Journal
 from controller.snapshots import SnapshotStore
+from controller.status_writer import StatusPace
 
 
 def utc_now() -> datetime:
@@ -41,5 +42,6 @@ class Services:
     recorder: EventRecorder
     executors: Mapping[ActionType, Executor]
     lease_remaining: Callable[[], float]
+    status_pace: StatusPace
     now: Callable[[], datetime] = utc_now
     traces: Traces = field(default_factory=Traces)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -28,6 +29,10 @@ MAX_INTERVAL = 5.0
 """Seconds that a status may be behind at most, however slow its writes are."""
 LATENCY_FACTOR = 10.0
 """A status is written no sooner than this many times the last write's own latency."""
+SECONDS_PER_RUN = 0.025
+"""The interval grows by this for each run under way: all runs together write at most 40 statuses a second."""
+SHARED_INTERVAL = 2.5
+"""Seconds to which the number of runs makes the interval grow at most."""
 REFUSED_RETRY = 60.0
 """Seconds until a status that the API server refused is tried whole again."""
 
@@ -36,8 +41,33 @@ class ExecutionGone(Exception):  # noqa: N818 - a fact, not a fault
     """The execution no longer exists, so that there is no status to write."""
 
 
+class StatusPace:
+    """How often a run may write its status; shared by the runs of a process, of which each `joined` one counts."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._runs = 0
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Count one more run until the end of the block."""
+        self._runs += 1
+        try:
+            yield
+        finally:
+            self._runs -= 1
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two ordinary writes of one run."""
+        return max(self._interval, min(self._runs * SECONDS_PER_RUN, SHARED_INTERVAL))
+
+
 class StatusWriter:
     """Keeps the stored status of one execution up with the one last offered.
+
+    Ordinary writes keep the interval of `pace` on average: after a quiet interval, one may come sooner, so that a slow
+    run shows each change at once and a fast one few statuses.
 
     `on_written` is told the stored object and the journal sequence that a complete write covers, `on_refused` the API
     server's message when it refuses the status.
@@ -48,14 +78,14 @@ class StatusWriter:
         kube: KubeClient,
         metadata: ObjectMeta,
         *,
-        interval: float,
+        pace: StatusPace,
         on_written: Callable[[dict[str, Any], int], None],
         on_refused: Callable[[str], None],
     ) -> None:
         self._kube = kube
         self._metadata = metadata
         self._key = metadata.key
-        self._interval = interval
+        self._pace = pace
         self._on_written = on_written
         self._on_refused = on_refused
         self._offered: DRPlanExecutionStatus | None = None
@@ -82,8 +112,12 @@ class StatusWriter:
 
     async def run(self) -> None:
         """Write until cancelled. Raises `Deposed` when another leader has written in the meantime."""
+        with self._pace.joined():
+            await self._run()
+
+    async def _run(self) -> None:
         clock = asyncio.get_running_loop().time
-        earliest = 0.0
+        earliest = slot = 0.0
         while True:
             await self._changed.wait()
             await self._wait_until(earliest)
@@ -94,9 +128,10 @@ class StatusWriter:
                 continue
             started = clock()
             status = await self._write()
-            took = clock() - started
-            metrics.status_write_seconds.observe(took)
-            earliest = clock() + min(max(self._interval, took * LATENCY_FACTOR), MAX_INTERVAL)
+            now, interval = clock(), self._pace.interval
+            metrics.status_write_seconds.observe(now - started)
+            slot = max(slot, now) + interval
+            earliest = min(max(slot - interval, now + (now - started) * LATENCY_FACTOR), now + MAX_INTERVAL)
             async with self._flushed:
                 self._written = status
                 self._flushed.notify_all()

@@ -143,7 +143,11 @@ class ControllerSettings(CommonSettings):
     lease_duration: Seconds = Field(15.0, description="seconds a lease holds without renewal")
     renew_deadline: Seconds = Field(10.0, description="seconds without renewal after which the leader gives up")
     retry_period: Seconds = Field(2.0, description="seconds between attempts to take or renew the lease")
-    status_interval: Seconds = Field(0.5, description="least seconds between two status writes of one run")
+    status_interval: Seconds = Field(
+        0.5, description="seconds between two status writes of one run; more with many runs at once"
+    )
+        0.5, description="seconds between two status writes of one run; more with many runs at once"
+    )
     shutdown_grace: Annotated[float, Field(ge=0, le=60)] = Field(
         7.0, description="seconds that running actions get after SIGTERM"
     )
