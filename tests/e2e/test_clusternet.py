@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.e2e.support import CLUSTERNET, action_of, create, read
+from tests.e2e.support import CLUSTERNET, action_of, create, merge, read
 from tests.support.installation import Installation, check_summary, execution, phases_of, plan, stage, workflow
 
 FEED = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "web", "name": "nginx"}
@@ -155,3 +155,40 @@ def test_object_of_the_same_name_is_not_taken_over(drplan: Installation) -> None
     reverted = drplan.take_back("r", "p", "e")
     assert action_of(reverted, "a")["message"] == "Original action phase was Failed, skipped rollback"
     assert read(drplan, "Localization", "taken") is not None, "the run did not make it, so nothing deletes it"
+
+
+def test_every_kind_is_restored_by_a_revert(drplan: Installation) -> None:
+    ns = drplan.namespace
+    before: dict[str, dict[str, Any]] = {
+        "Localization": {"feed": FEED, "priority": 1},
+        "Globalization": {"feed": FEED, "priority": 1},
+        "HelmChart": _chart("1.0.0"),
+        "Subscription": _subscription("a"),
+    }
+    changed: dict[str, dict[str, Any]] = {
+        "Localization": {"feed": FEED, "priority": 2},
+        "Globalization": {"feed": FEED, "priority": 2},
+        "HelmChart": _chart("2.0.0"),
+        "Subscription": _subscription("b"),
+    }
+    actions = [_action(kind.lower(), kind, _block(kind, ns, ns, "Apply", **spec)) for kind, spec in changed.items()]
+    create(drplan, *(_object(kind, ns, **spec) for kind, spec in before.items()))
+    create(drplan, workflow("w", actions), plan("p", [stage("s", "w")]), execution("e", "p"))
+    drplan.wait_phase("e", "Succeeded")
+    assert all(_live(drplan, kind, ns)["spec"].items() >= spec.items() for kind, spec in changed.items())
+    drplan.take_back("r", "p", "e")
+    assert {kind: _live(drplan, kind, ns)["spec"] for kind in before} == before
+
+
+def test_replace_waits_until_the_old_subscription_is_gone(drplan: Installation) -> None:
+    ns = drplan.namespace
+    held = _object("Subscription", "sub", **_subscription("a"))
+    held["metadata"]["finalizers"] = ["example.invalid/clean-up"]
+    replacing = _block("Subscription", "sub", ns, "Replace", **_subscription("b"))
+    create(drplan, held, workflow("w", [_action("a", "Subscription", replacing)]))
+    create(drplan, plan("p", [stage("s", "w")]), execution("e", "p"))
+    drplan.wait(lambda: "deletionTimestamp" in _live(drplan, "Subscription", "sub")["metadata"])
+    assert _sites(_live(drplan, "Subscription", "sub")) == "a"
+    merge(drplan, "Subscription", "sub", {"metadata": {"finalizers": None}}, CLUSTERNET)
+    drplan.wait_phase("e", "Succeeded")
+    assert _sites(_live(drplan, "Subscription", "sub")) == "b"
