@@ -146,8 +146,6 @@ class ControllerSettings(CommonSettings):
     status_interval: Seconds = Field(
         0.5, description="seconds between two status writes of one run; more with many runs at once"
     )
-        0.5, description="seconds between two status writes of one run; more with many runs at once"
-    )
     shutdown_grace: Annotated[float, Field(ge=0, le=60)] = Field(
         7.0, description="seconds that running actions get after SIGTERM"
     )
