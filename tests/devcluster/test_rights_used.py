@@ -37,7 +37,7 @@ def _entry(verb: str, resource: str, namespace: str, name: str = "", **more: Any
         "responseStatus": {"code": more.get("code", 200)},
         "requestURI": "/",
         "requestReceivedTimestamp": "2026-01-01T00:00:00.000000Z",
-        "userAgent": "drplan/x",
+        "userAgent": more.get("agent", "drplan/x"),
         "annotations": {"authorization.k8s.io/decision": more.get("decision", "allow")},
     }
     return json.dumps(event) + "\n"
@@ -61,7 +61,8 @@ def test_a_request_uses_the_right_for_its_namespace(tmp_path: Path) -> None:
 
 def test_only_requests_of_the_processes_count(tmp_path: Path) -> None:
     admin = _entry("list", "configmaps", "team", user="admin")
-    assert _ledger(tmp_path, admin).unused([GET, LIST]) == [str(GET), str(LIST)]
+    borrowed = _entry("get", "configmaps", "team", agent="kubectl/v1")
+    assert _ledger(tmp_path, admin, borrowed).unused([GET, LIST]) == [str(GET), str(LIST)]
 
 
 def test_refusals_by_rbac_are_told_and_others_are_not(tmp_path: Path) -> None:
