@@ -1,20 +1,17 @@
-"""A watch of the executions of one namespace in a thread: when each status could be seen, and how large it was."""
+"""A watch of the executions of one namespace: when each status could be seen, and how large it was."""
 
 from __future__ import annotations
 
-import http.client
-import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import orjson
 
 from bench.objects import collection
 from devcluster import ControlPlane
+from devcluster import watching as devcluster_watching
 
 PATIENCE = 200.0
 """Seconds that a state is waited for before the benchmark is given up."""
@@ -31,17 +28,11 @@ class Seen:
     """Actions that have ended, by the status."""
 
 
-class Watch:
+class Watch(devcluster_watching.Watched[Seen]):
     """The events by name of the execution."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, list[Seen]] = {}
-        self._news = threading.Condition()
-
-    def events(self, name: str) -> list[Seen]:
-        """What has been seen of an execution so far, in order."""
-        with self._news:
-            return list(self._seen.get(name, ()))
+        super().__init__(_take)
 
     def status_writes(self, name: str) -> tuple[int, int]:
         """How many statuses of an execution have been seen, and how many bytes its objects had with them."""
@@ -50,54 +41,27 @@ class Watch:
 
     def wait(self, name: str, test: Callable[[Seen], bool]) -> Seen:
         """The first event that passes `test`."""
-
-        def found() -> Seen | None:
-            return next((seen for seen in self._seen.get(name, ()) if test(seen)), None)
-
-        with self._news:
-            if not self._news.wait_for(lambda: found() is not None, PATIENCE):
-                raise SystemExit(f"bench: execution {name}: not within {PATIENCE:g} s; {self._seen.get(name, [])[-1:]}")
-            seen = found()
-        assert seen is not None
+        seen = self.first(name, test, PATIENCE)
+        if seen is None:
+            raise SystemExit(f"bench: execution {name}: not within {PATIENCE:g} s; {self.events(name)[-1:]}")
         return seen
 
     def wait_phase(self, name: str, phase: str = "Succeeded") -> Seen:
         """The event with which an execution is in a phase."""
         return self.wait(name, lambda seen: seen.phase == phase)
 
-    def read(self, stream: http.client.HTTPResponse) -> None:
-        """Take in events until the connection is closed."""
-        with suppress(OSError, ValueError, http.client.HTTPException, AttributeError):
-            while line := stream.readline():
-                now = time.perf_counter()
-                found = orjson.loads(line)["object"]
-                status = found.get("status") or {}
-                ended = int((status.get("summary") or {}).get("completedActions", 0))
-                seen = Seen(now, len(line), status.get("phase", ""), ended)
-                with self._news:
-                    self._seen.setdefault(found["metadata"]["name"], []).append(seen)
-                    self._news.notify_all()
+
+def _take(line: bytes) -> tuple[str, Seen]:
+    now = time.perf_counter()
+    found = orjson.loads(line)["object"]
+    status = found.get("status") or {}
+    ended = int((status.get("summary") or {}).get("completedActions", 0))
+    return found["metadata"]["name"], Seen(now, len(line), status.get("phase", ""), ended)
 
 
 @contextmanager
 def watching(plane: ControlPlane, namespace: str) -> Iterator[Watch]:
     """Watch the executions of a namespace as the admin until the end of the block."""
-    path = collection("DRPlanExecution", namespace)
-    version = plane.api.get(f"{path}?limit=1")["metadata"]["resourceVersion"]
-    address = urlsplit(plane.server)
-    trust = ssl.create_default_context(cadata=plane.authority.pem.decode())
-    connection = http.client.HTTPSConnection(address.hostname or "", address.port, context=trust)
-    headers = {"Authorization": f"Bearer {plane.identity('admin').token}"}
-    connection.request("GET", f"{path}?watch=true&resourceVersion={version}", headers=headers)
-    stream = connection.getresponse()
     watch = Watch()
-    thread = threading.Thread(target=watch.read, args=(stream,), name="bench-watch", daemon=True)
-    thread.start()
-    try:
+    with devcluster_watching.watching(plane, collection("DRPlanExecution", namespace), watch):
         yield watch
-    finally:
-        if connection.sock is not None:
-            connection.sock.shutdown(2)
-        thread.join(timeout=5)
-        stream.close()
-        connection.close()
