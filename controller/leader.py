@@ -103,7 +103,7 @@ class _Feed:
         del event
         if new is None:
             if old is not None:
-                self._plans.add((key_of(old)[0], old["spec"]["planRef"]))
+                self._plans.add((key_of(old)[0], str(_members(old.get("spec")).get("planRef", ""))))
                 run = self._runs.get(old["metadata"]["uid"])
                 if run is not None:
                     run.cancel("Execution removed while running")
@@ -177,26 +177,35 @@ def _metadata_changed(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return any(old["metadata"].get(member) != new["metadata"].get(member) for member in members)
 
 
+def _members(value: object) -> dict[str, Any]:
+    """A mapping. What a laxer CRD let pass in its place has no members: one object must not stop the others."""
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _workflows_of_plan(plan: dict[str, Any]) -> Iterable[str]:
     namespace = plan["metadata"].get("namespace", "")
-    for stage in (plan.get("spec") or {}).get("stages") or ():
-        for used in stage.get("workflows") or ():
-            ref = used.get("workflowRef") or {}
+    for stage in _items(_members(plan.get("spec")).get("stages")):
+        for used in _items(_members(stage).get("workflows")):
+            ref = _members(_members(used).get("workflowRef"))
             yield f"{ref.get('namespace') or namespace}/{ref.get('name', '')}"
 
 
 def _target_of_unfinished(execution: dict[str, Any]) -> Iterable[str]:
-    target = (execution.get("spec") or {}).get("revertExecutionRef")
-    if target and (execution.get("status") or {}).get("phase") not in _ENDED:
+    target = _members(execution.get("spec")).get("revertExecutionRef")
+    if target and _members(execution.get("status")).get("phase") not in _ENDED:
         yield f"{execution['metadata'].get('namespace', '')}/{target}"
 
 
 def _plan_of_unstarted(execution: dict[str, Any]) -> Iterable[str]:
-    if (execution.get("status") or {}).get("phase", Phase.PENDING) in ("", Phase.PENDING):
-        yield f"{execution['metadata'].get('namespace', '')}/{(execution.get('spec') or {}).get('planRef', '')}"
+    if _members(execution.get("status")).get("phase", Phase.PENDING) in ("", Phase.PENDING):
+        yield f"{execution['metadata'].get('namespace', '')}/{_members(execution.get('spec')).get('planRef', '')}"
 
 
 def _plan_of_ended(execution: dict[str, Any]) -> Iterable[str]:
-    status = execution.get("status") or {}
+    status = _members(execution.get("status"))
     if status.get("phase") in _ENDED and status.get("progress"):
-        yield f"{execution['metadata'].get('namespace', '')}/{(execution.get('spec') or {}).get('planRef', '')}"
+        yield f"{execution['metadata'].get('namespace', '')}/{_members(execution.get('spec')).get('planRef', '')}"
