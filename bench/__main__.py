@@ -31,6 +31,7 @@ def main() -> None:
     """Measure and print the table, or JSON with `--json`."""
     arguments = _arguments()
     admission: Admission | None = None
+    whole: dict[str, Any] = {}
     with installed(arguments.rounds) as lab:
         machine = describe(lab.plane)
         print(machine.line(), file=sys.stderr)
@@ -40,12 +41,8 @@ def main() -> None:
                 admission = measure_admission(lab.plane, rounds=arguments.rounds, seconds=arguments.seconds)
             else:
                 CASES[name](lab)
-    whole = _json(machine, lab, admission)
-    if arguments.points is not None:
-        points = {"machine_line": machine.line(), "points": [point.to_json() for point in lab.results.points]}
-        arguments.points.write_text(json.dumps(points, indent=1) + "\n")
-    if arguments.output is not None:
-        arguments.output.write_text(json.dumps(whole, indent=1) + "\n")
+            whole = _json(machine, lab, admission)
+            _save(arguments, machine, lab, whole)
     if arguments.json:
         print(json.dumps(whole, indent=1))
     else:
@@ -91,6 +88,15 @@ def _json(machine: Machine, lab: Lab, admission: Admission | None) -> dict[str, 
     if admission is not None:
         out[ADMISSION] = {"rows": [asdict(row) for row in admission[0]], "service": asdict(admission[1])}
     return out
+
+
+def _save(arguments: argparse.Namespace, machine: Machine, lab: Lab, whole: dict[str, Any]) -> None:
+    """Write the files that are asked for, after every case, so that a later one cannot lose them."""
+    if arguments.points is not None:
+        points = {"machine_line": machine.line(), "points": [point.to_json() for point in lab.results.points]}
+        arguments.points.write_text(json.dumps(points, indent=1) + "\n")
+    if arguments.output is not None:
+        arguments.output.write_text(json.dumps(whole, indent=1) + "\n")
 
 
 def _print(machine: Machine, lab: Lab, markdown: bool) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
+from app.models.names import FINALIZER, OPERATION_LABEL, PLAN_LABEL
 from bench.client import Client
 from bench.figures import Figure
 from bench.floor import finished_status
 from bench.lab import Lab, Space
 from bench.objects import Json, collection, execution, http_action, plan, use, workflow
 from bench.processes import cpu_seconds, resident_mb
+from controller.metadata import ADOPTED_ANNOTATION
 from devcluster import ServiceProcess, register_webhooks, start_webhook, unregister_webhooks
 
 PLANS, RUNS_EACH, ACTIONS = 500, 10, 20
@@ -97,8 +99,11 @@ def restart(controller: ServiceProcess) -> float:
 
 
 def _store_run(client: Client, namespace: str, obj: Json) -> None:
+    """Store a finished run with all that the controller would put on it."""
     path = collection("DRPlanExecution", namespace)
-    made = client.request("POST", path, obj)
+    labels = {PLAN_LABEL: obj["spec"]["planRef"], OPERATION_LABEL: "Execute"}
+    seen = {"finalizers": [FINALIZER], "labels": labels, "annotations": {ADOPTED_ANNOTATION: "benchmark"}}
+    made = client.request("POST", path, {**obj, "metadata": {**obj["metadata"], **seen}})
     made["status"] = finished_status("stored", namespace, ACTIONS)
     client.request("PUT", f"{path}/{obj['metadata']['name']}/status", made)
 
