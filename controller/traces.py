@@ -8,7 +8,8 @@ recorded at all.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -23,8 +24,11 @@ from app.models.execution import (
 )
 from app.models.phases import Operation, Phase
 from app.models.snapshot import Snapshot
+from app.runtime.logging import get_logger
 from app.runtime.tracing import AttributeValue, Moment, PastSpan, Traces, identity_of
 from controller.trace_attributes import Part, action_attributes, is_call, part_attributes
+
+log = get_logger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for a time that a status does not say."""
@@ -58,17 +62,19 @@ class RunTrace:
 
     def follow(self, old: DRPlanExecutionStatus, new: DRPlanExecutionStatus, events: Iterable[Event]) -> None:
         """Record what ended between two statuses, which `events` led to; the run's own end is left to `end`."""
-        for event in events:
-            self._note(event)
-        for s, (before, after) in enumerate(zip(old.stage_statuses, new.stage_statuses, strict=True)):
-            if before is not after:
-                self._follow_stage(s, before, after)
+        with _harmless():
+            for event in events:
+                self._note(event)
+            for s, (before, after) in enumerate(zip(old.stage_statuses, new.stage_statuses, strict=True)):
+                if before is not after:
+                    self._follow_stage(s, before, after)
 
     def end(self, execution: DRPlanExecution) -> None:
         """Record the run itself, and what of it never began."""
-        for s, stage in enumerate(execution.status.stage_statuses):
-            if not _stage_began(stage):
-                self._record_stage(s, stage)
+        with _harmless():
+            for s, stage in enumerate(execution.status.stage_statuses):
+                if not _stage_began(stage):
+                    self._record_stage(s, stage)
         record_execution(self._traces, execution, self._target_uid)
 
     def exemplar(self, address: Address) -> dict[str, str] | None:
@@ -167,8 +173,12 @@ def record_execution(traces: Traces, execution: DRPlanExecution, target_uid: str
 
     `target_uid` is that of the execution which a Revert took back.
     """
-    if not traces.recording:
-        return
+    if traces.recording:
+        with _harmless():
+            traces.record(_execution_span(execution, target_uid))
+
+
+def _execution_span(execution: DRPlanExecution, target_uid: str) -> PastSpan:
     metadata, spec, status = execution.metadata, execution.spec, execution.status
     end = status.completion_time or status.start_time or metadata.creation_timestamp or _EPOCH
     attributes: dict[str, AttributeValue] = {
@@ -185,18 +195,25 @@ def record_execution(traces: Traces, execution: DRPlanExecution, target_uid: str
         attributes["drplan.revert.target"] = spec.revert_execution_ref
     if status.message and execution.phase is not Phase.FAILED:
         attributes["drplan.message"] = status.message
-    traces.record(
-        PastSpan(
-            identity=identity_of(metadata.uid),
-            parent="",
-            name=f"{spec.operation_type} {spec.plan_ref}",
-            start=status.start_time or end,
-            end=end,
-            attributes=attributes,
-            problem=status.message if execution.phase is Phase.FAILED else None,
-            link=identity_of(target_uid) if target_uid else "",
-        )
+    return PastSpan(
+        identity=identity_of(metadata.uid),
+        parent="",
+        name=f"{spec.operation_type} {spec.plan_ref}",
+        start=status.start_time or end,
+        end=end,
+        attributes=attributes,
+        problem=status.message if execution.phase is Phase.FAILED else None,
+        link=identity_of(target_uid) if target_uid else "",
     )
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """A defect in tracing is logged; it must never break off a run."""
+    try:
+        yield
+    except Exception as error:
+        log.error("trace is not complete", exc_info=error)
 
 
 def _has_ended(old: Part, new: Part) -> bool:

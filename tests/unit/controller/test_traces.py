@@ -22,7 +22,7 @@ from app.models.meta import ObjectMeta
 from app.models.phases import Phase
 from app.models.snapshot import Snapshot
 from app.runtime.trace_export import TraceExport
-from app.runtime.tracing import Traces
+from app.runtime.tracing import PastSpan, Traces
 from controller.traces import RunTrace, record_execution
 from tests.unit.engine.runs import START, Player, after, definition_of, flow, http, revert_of, snapshot_of, stage
 
@@ -297,3 +297,24 @@ def test_without_a_collector_nothing_is_recorded() -> None:
     player.trace.end(ended(player, snapshot))
     assert player.trace.exemplar(Address(0, 0, 0)) is None
     assert player.phase() is Phase.SUCCEEDED
+
+
+class Defective(Traces):
+    """Fails at every span."""
+
+    @property
+    def recording(self) -> bool:
+        return True
+
+    def record(self, span: PastSpan) -> None:
+        raise TypeError("no such span")
+
+
+def test_a_defect_in_tracing_breaks_no_run(capsys: pytest.CaptureFixture[str]) -> None:
+    stages = (stage("one", flow("a")),)
+    snapshot, definition = with_uid(snapshot_of(*stages)), definition_of(*stages)
+    player = Traced(definition, trace=RunTrace(Defective(), snapshot, definition, now=START))
+    player.play()
+    player.trace.end(ended(player, snapshot))
+    assert player.phase() is Phase.SUCCEEDED
+    assert "trace is not complete" in "".join(capsys.readouterr())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -55,3 +57,13 @@ async def test_exemplars_point_to_recorded_spans_only() -> None:
         "span_id": f"{context_of(identity).span_id:016x}",
     }
     await export.close(10.0)
+
+
+def test_without_a_collector_the_controller_loads_nothing_of_the_extra() -> None:
+    """In a process of its own, since tests before this one have loaded it."""
+    check = (
+        "import sys, controller.main\n"
+        "print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'opentelemetry.exporter'))])"
+    )
+    answer = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=True)
+    assert answer.stdout == "[]\n"
