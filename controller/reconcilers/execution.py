@@ -25,6 +25,7 @@ from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
 from app.rules.execution import known_invalid
 from app.runtime.logging import get_logger
+from app.runtime.tracing import trace_id_of
 from controller.completion import announce_end, complete, count_end, record_unstarted, revert_snapshot
 from controller.metadata import missing_metadata, restored_from_backup, without_finalizer, without_resume
 from controller.plan_status import PlanUnreadableError, change_plan_status, problems_of, read_plan
@@ -294,9 +295,10 @@ class ExecutionReconciler:
             return None
         definition = definition_of(snapshot)
         status = self._replay(definition, execution)
+        told = log.bind(execution=execution.metadata.key, trace_id=trace_id_of(execution.metadata.uid))
         if cancel := cancel_message(execution):
-            log.info("run is cancelled", execution=execution.metadata.key, why=cancel)
-        log.info("run resumed", execution=execution.metadata.key, doubtful=len(doubtful(status)))
+            told.info("run is cancelled", why=cancel)
+        told.info("run resumed", doubtful=len(doubtful(status)))
         self._begin(snapshot, definition, status, fresh)
         run = self._runs.get(execution.metadata.uid)
         if run is not None and cancel:
