@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
+import random
+import tracemalloc
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+import pytest
 from hypothesis import strategies as st
 
 from tests.unit.rules.builders import (
@@ -25,6 +28,7 @@ from tests.unit.rules.builders import (
 )
 from tests.unit.webhook.client import Admission
 from tests.unit.webhook.fakes import FakeLookups
+from tests.unit.webhook.fuzzing import fuzz
 
 Json = dict[str, Any]
 
@@ -55,15 +59,14 @@ RICH_EXECUTION = execution_json(
     status={"phase": "Running"}, operationType="Revert", revertExecutionRef="e", params=PARAMETERS, mode="Delete"
 )
 
+WORDS = ["$(params.", "{{ .params.x }}", "\x00", "a: [", "9" * 400, "---\n" * 5, "mode == ", "5m5", "ü" * 300]
 JUNK = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-(2**53), 2**53),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=20),
-    st.sampled_from(
-        ["$(params.", "{{ .params.x }}", "\x00", "a: [", "9" * 400, "---\n" * 5, "mode == ", "5m5", "ü" * 300]
-    ),
+    st.sampled_from(WORDS),
     st.lists(st.integers(-9, 9), max_size=2),
     st.dictionaries(st.text(max_size=5), st.integers(-9, 9), max_size=2),
 )
@@ -101,8 +104,8 @@ def spoiled(draw: st.DrawFn, original: Json) -> Json:
     return obj
 
 
-async def judge(obj: Json, stored: Json) -> None:
-    admission = Admission(FakeLookups([RICH_WORKFLOW], [RICH_PLAN], [RICH_EXECUTION]))
+async def judge(obj: Json, stored: Json, admission: Admission | None = None) -> None:
+    admission = admission or Admission(FakeLookups([RICH_WORKFLOW], [RICH_PLAN], [RICH_EXECUTION]))
     for operation, new, old in (
         ("CREATE", obj, None),
         ("UPDATE", obj, stored),
@@ -143,25 +146,40 @@ class ByPosition(FakeLookups):
         return self.executions
 
 
-SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.parametrize("original", [RICH_WORKFLOW, RICH_PLAN, RICH_EXECUTION], ids=lambda each: each["kind"])
+def test_spoiled_objects_are_answered_in_time(original: Json) -> None:
+    def check(obj: Json) -> None:
+        asyncio.run(judge(obj, original))
+        asyncio.run(judge_against_spoiled_cluster(obj))
+
+    fuzz(spoiled(original), check)
 
 
-@SETTINGS
-@given(spoiled(RICH_WORKFLOW))
-def test_spoiled_workflows(obj: Json) -> None:
-    asyncio.run(judge(obj, RICH_WORKFLOW))
-    asyncio.run(judge_against_spoiled_cluster(obj))
+def spoiled_at_random(original: Json, dice: random.Random) -> Json:
+    obj = copy.deepcopy(original)
+    for place in dice.sample([place for place in places(original) if place and place != ("kind",)], 3):
+        text = f"{dice.choice(WORDS)}{dice.random()}"
+        spoil(obj, place, dice.choice([DELETE, None, 7, text, [text], {text: text}]))
+    return obj
 
 
-@SETTINGS
-@given(spoiled(RICH_PLAN))
-def test_spoiled_plans(obj: Json) -> None:
-    asyncio.run(judge(obj, RICH_PLAN))
-    asyncio.run(judge_against_spoiled_cluster(obj))
+def test_spoiled_objects_leave_nothing_behind() -> None:
+    dice = random.Random(1)
+    lookups = FakeLookups([RICH_WORKFLOW], [RICH_PLAN], [RICH_EXECUTION])
+    admission = Admission(lookups)
 
+    def burst() -> int:
+        for _ in range(25):
+            for original in (RICH_WORKFLOW, RICH_PLAN, RICH_EXECUTION):
+                asyncio.run(judge(spoiled_at_random(original, dice), original, admission))
+        lookups.asked.clear()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
 
-@SETTINGS
-@given(spoiled(RICH_EXECUTION))
-def test_spoiled_executions(obj: Json) -> None:
-    asyncio.run(judge(obj, RICH_EXECUTION))
-    asyncio.run(judge_against_spoiled_cluster(obj))
+    burst()
+    tracemalloc.start()
+    try:
+        before = burst()
+        assert burst() - before < 250_000
+    finally:
+        tracemalloc.stop()
