@@ -165,3 +165,27 @@ def test_object_that_cannot_be_read_troubles_nobody_else(unguarded: Installation
     unguarded.run("e", "p")
     merge(unguarded, "DRWorkflow", "bad", {"spec": _workflow(unguarded)["spec"]})
     unguarded.wait(lambda: unguarded.plan_status("pbad").get("phase") == "Ready")
+
+
+def test_plan_that_cannot_be_read_is_invalid(unguarded: Installation) -> None:
+    """Another version's CRD may let pass what this version cannot read."""
+    crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/drplans.dr.bkbcs.tencent.com"
+    api = unguarded.cluster.api
+    schema = api.get(crd)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    place = "/spec/versions/0/schema/openAPIV3Schema/properties/spec"
+
+    def replace(value: dict[str, Any]) -> None:
+        body: Any = [{"op": "replace", "path": place, "value": value}]
+        api.request("PATCH", crd, body, "application/json-patch+json")
+
+    unreadable = plan("p", [])
+    unreadable["spec"] = {"stages": "all of them"}
+    try:
+        replace({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+        unguarded.wait(lambda: attempt_together(unguarded, [unreadable]) == [201])
+        unguarded.wait(lambda: unguarded.plan_status("p").get("phase") == "Invalid")
+        [ready] = unguarded.plan_status("p")["conditions"]
+        assert "stages" in ready["message"]
+        unguarded.kubectl("delete", "drp", "p")
+    finally:
+        replace(schema)
