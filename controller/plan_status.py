@@ -41,13 +41,16 @@ async def read_plan(services: Services, namespace: str, name: str) -> DRPlan | N
         raise PlanUnreadableError(f"DRPlan {namespace}/{name} cannot be read: {problems_of(error)}") from error
 
 
-async def change_plan_status(services: Services, namespace: str, name: str, change: Change) -> DRPlan | None:
+async def change_plan_status(
+    services: Services, namespace: str, name: str, change: Change, known: DRPlan | None = None
+) -> DRPlan | None:
     """Apply `change` to a plan's status by compare-and-swap; return the plan after it, None when there is none.
 
-    On a conflict the plan is read again and the change computed anew.
+    The first try is made on the plan as `known`, when the caller has just read it. On a conflict the plan is read again
+    and the change computed anew.
     """
     for _ in range(ATTEMPTS):
-        plan = await read_plan(services, namespace, name)
+        plan, known = known or await read_plan(services, namespace, name), None
         if plan is None:
             return None
         status = await change(plan)

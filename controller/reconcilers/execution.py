@@ -175,12 +175,13 @@ class ExecutionReconciler:
             await self._end_unstarted(adopted, Phase.CANCELLED, EXECUTION_CANCELED)
             return None
         try:
-            return await self._start(adopted)
+            return await self._start(adopted, is_new=FINALIZER not in execution.metadata.finalizers)
         except (StartRefusedError, PlanUnreadableError, LockHeldError) as refusal:
             await self._end_unstarted(adopted, Phase.FAILED, str(refusal))
             return None
 
-    async def _start(self, execution: DRPlanExecution) -> float | None:
+    async def _start(self, execution: DRPlanExecution, *, is_new: bool) -> float | None:
+        """Start an execution; one that `is_new` had no finalizer before, so that nobody can have stored a snapshot."""
         namespace, plan_name = execution.metadata.namespace, execution.spec.plan_ref
         plan = await read_plan(self._services, namespace, plan_name)
         if plan is None:
@@ -193,10 +194,13 @@ class ExecutionReconciler:
         if plan.status.observed_generation != plan.metadata.generation:
             return await self._wait_for_validation(execution)
         await self._demand_free(plan, execution)
-        snapshot = await self._snapshot(execution, plan)
+        snapshot = None if is_new else await self._kept_snapshot(execution)
+        if snapshot is None:
+            snapshot = await build_snapshot(self._services, execution, plan)
+            await self._services.snapshots.save(snapshot)
         definition = definition_of(snapshot)
         now = self._services.now()
-        await self._lock(execution.model_copy(update={"status": DRPlanExecutionStatus(start_time=now)}))
+        await self._lock(execution.model_copy(update={"status": DRPlanExecutionStatus(start_time=now)}), plan)
         status = initial_status(
             definition,
             now,
@@ -215,18 +219,13 @@ class ExecutionReconciler:
         self._begin(snapshot, definition, status, written)
         return None
 
-    async def _snapshot(self, execution: DRPlanExecution, plan: DRPlan) -> Snapshot:
-        """Return the run's snapshot: the stored one when a crash left it complete, else a new one."""
+    async def _kept_snapshot(self, execution: DRPlanExecution) -> Snapshot | None:
+        """Return the run's snapshot when a crash left it complete."""
         try:
-            kept = await self._services.snapshots.load(execution.metadata.uid)
+            return await self._services.snapshots.load(execution.metadata.uid)
         except SnapshotDamagedError as error:
             log.warning("half-written snapshot is replaced", execution=execution.metadata.key, error=str(error))
-            kept = None
-        if kept is not None:
-            return kept
-        snapshot = await build_snapshot(self._services, execution, plan)
-        await self._services.snapshots.save(snapshot)
-        return snapshot
+            return None
 
     async def _wait_for_validation(self, execution: DRPlanExecution) -> float | None:
         since = max(execution.metadata.creation_timestamp or self._synced_at, self._synced_at)
@@ -258,17 +257,17 @@ class ExecutionReconciler:
         demand_lock(status, execution)
         return status
 
-    async def _lock(self, execution: DRPlanExecution) -> None:
-        """Take the plan's lock and write the history record, by compare-and-swap. Raises `LockHeldError`."""
+    async def _lock(self, execution: DRPlanExecution, plan: DRPlan) -> None:
+        """Take the lock of the plan and write the history record, by compare-and-swap. Raises `LockHeldError`."""
 
         async def change(plan: DRPlan) -> DRPlanStatus | None:
             if holds_lock(plan.status, execution.metadata.uid):
                 return None
             return with_lock(await self._demand_free(plan, execution), PlanRun.of(execution))
 
-        plan = await change_plan_status(self._services, execution.metadata.namespace, execution.spec.plan_ref, change)
-        if plan is None:
-            raise StartRefusedError(f"plan not found: DRPlan {execution.spec.plan_ref} was deleted")
+        namespace, name = plan.metadata.namespace, plan.metadata.name
+        if await change_plan_status(self._services, namespace, name, change, plan) is None:
+            raise StartRefusedError(f"plan not found: DRPlan {name} was deleted")
 
     async def _resume(self, execution: DRPlanExecution) -> float | None:
         """Take up a run that an earlier process left: its status, then the journal's later events (invariant 1)."""
