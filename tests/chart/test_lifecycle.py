@@ -1,0 +1,178 @@
+"""A release from first day to last on a real control plane: install, upgrade, rollback, uninstall, install again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devcluster import ControlPlane
+from tests.e2e.support import header
+from tests.support.cluster import Cluster
+from tests.support.installation import (
+    Installation,
+    config_map_action,
+    execution,
+    http_action,
+    phases_of,
+    plan,
+    stage,
+    workflow,
+)
+from tests.support.site import Site
+
+from .release import Release
+from .support import CHART
+
+pytestmark = [pytest.mark.full, pytest.mark.xdist_group("chart-life")]
+EARLIER = Path(__file__).parent / "data" / "drplan-0.0.1.tgz"
+"""The first complete chart of this repository, under a version of its own."""
+TARGETS = (
+    "rbac.extraRules[0].apiGroups[0]=",
+    "rbac.extraRules[0].resources={configmaps}",
+    "rbac.extraRules[0].verbs={get,create,patch,delete}",
+)
+CRDS = ["drplanexecutions", "drplans", "drworkflows"]
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Cluster]:
+    """A control plane on which nothing of drplan is."""
+    with ControlPlane("full") as plane:
+        yield Cluster(plane)
+
+
+def _crds(cluster: Cluster) -> list[str]:
+    names = cluster.kubectl("get", "crd", "-o", "name").stdout.split()
+    return sorted(name.rpartition("/")[2].partition(".")[0] for name in names)
+
+
+def _registrations(cluster: Cluster) -> str:
+    kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations"
+    return cluster.kubectl("get", kinds, "-o", "name").stdout
+
+
+def _do_first_step(release: Release, printed: str) -> None:
+    """Do what NOTES.txt says first."""
+    [step] = [line for line in printed.splitlines() if line.strip().startswith("1. ")]
+    command = shlex.split(step.partition("kubectl ")[2])
+    assert "successfully rolled out" in release.cluster.kubectl(*command).stdout
+
+
+def _failover(drplan: Installation) -> list[dict[str, Any]]:
+    """A call, a Job and an object of a kind that only `rbac.extraRules` allow."""
+    ns = drplan.namespace
+    pod = {"spec": {"containers": [{"name": "main", "image": "example.invalid/tool"}], "restartPolicy": "Never"}}
+    job = {"namespace": ns, "template": {"spec": {"backoffLimit": 0, "template": pod}}}
+    undo = {"http": {"url": f"{drplan.site.url}/{ns}/back"}}
+    return [
+        http_action("call", f"{drplan.site.url}/{ns}/call", rollback=undo),
+        {"name": "job", "type": "Job", "job": job},
+        config_map_action("made", "made", ns),
+    ]
+
+
+def test_upgrade_from_the_first_chart_rollback_and_uninstall(bare: Cluster, site: Site) -> None:
+    release = Release(bare, "dr", "operations")
+    release.deploy("install", EARLIER)
+    release.start()
+    drplan = Installation(bare, site, bare.namespace())
+    drplan.wait(release.denies)
+    path = f"/{drplan.namespace}/x"
+    action = http_action("x", f"{site.url}{path}", timeout="5m")
+    drplan.apply(workflow("old", [action]), plan("p", [stage("s", "old")]))
+    drplan.run("before", "p")
+    drplan.wait_unlocked("p")
+    site.hold(path)
+    drplan.apply(execution("during", "p"))
+    site.wait_for(path, times=2)
+    trusted = release.authority()
+    assert all(trusted)
+    assert "MODE" not in drplan.kubectl("get", "drpe", "-o", "wide").stdout
+
+    printed = release.deploy("upgrade", CHART, *TARGETS)
+    assert "helm test dr -n operations" in printed
+    assert "MODE" in drplan.kubectl("get", "drpe", "-o", "wide").stdout, "the CRDs are upgraded"
+    assert release.authority() == trusted, "what the service wrote into the registrations stays"
+    drplan.wait(release.denies)
+    release.terminate()
+    site.let_go(path)
+    release.stop()
+    mark = bare.audit.mark()
+    release.start()
+    drplan.wait_phase("during", "Succeeded")
+    assert len(site.calls(path)) == 2, "what ended in the old pod is not done again in the new one"
+    drplan.wait_unlocked("p")
+    drplan.apply(workflow("new", _failover(drplan)), plan("p", [stage("s", "new")]))
+    assert set(phases_of(drplan.run("after", "p")).values()) == {"Succeeded"}
+    assert set(phases_of(drplan.take_back("back", "p", "after")).values()) == {"Succeeded"}
+    assert not drplan.exists("cm", "made")
+    assert [item["name"] for item in drplan.wait_unlocked("p")["executionHistory"]] == [
+        "back",
+        "after",
+        "during",
+        "before",
+    ]
+    assert release.refused(mark) == []
+
+    release.helm("rollback", "1")
+    release.route()
+    assert release.authority() == trusted
+    drplan.wait(release.denies)
+    assert "MODE" not in drplan.kubectl("get", "drpe", "-o", "wide").stdout
+
+    release.helm("uninstall")
+    release.stop()
+    assert _crds(bare) == CRDS
+    assert _registrations(bare) == ""
+    assert drplan.status("before")["phase"] == "Succeeded"
+
+
+def test_uninstall_during_a_run_freezes_it_until_the_next_install(bare: Cluster, site: Site) -> None:
+    release = Release(bare, "dr", "operations")
+    printed = release.deploy("install", CHART)
+    _do_first_step(release, printed)
+    release.start()
+    drplan = Installation(bare, site, bare.namespace())
+    drplan.wait(release.denies)
+    root = f"/{drplan.namespace}"
+    actions = [http_action(name, f"{site.url}{root}/{name}") for name in ("first", "second", "third")]
+    drplan.apply(workflow("w", actions), plan("p", [stage("s", "w")]))
+    site.hold(f"{root}/second")
+    drplan.apply(execution("e", "p"))
+    site.wait_for(f"{root}/second")
+    trusted = release.authority()
+
+    release.helm("uninstall")
+    account = f"system:serviceaccount:{release.namespace}:dr-drplan-controller"
+    asked = ("auth", "can-i", "update", "configmaps", f"--as={account}")
+    drplan.wait(lambda: bare.kubectl(*asked, namespace=release.namespace, check=False).stdout == "no\n")
+    release.terminate()
+    site.let_go(f"{root}/second")
+    release.stop()
+    assert site.count(root) == {f"{root}/first": 1, f"{root}/second": 1}
+    assert _registrations(bare) == ""
+    frozen = drplan.get("drpe", "e")
+    assert frozen["status"]["phase"] == "Running"
+    assert frozen["metadata"]["finalizers"]
+    assert drplan.plan_status("p")["currentExecution"]["name"] == "e"
+    drplan.kubectl("label", "drpe", "e", "seen=yes")  # no registration is left that could refuse it
+
+    release.deploy("install", CHART)
+    mark = bare.audit.mark()
+    release.start()
+    drplan.wait(release.denies)
+    tested = release.selftest()
+    assert (tested.returncode, tested.stderr) == (0, "")
+    assert set(phases_of(drplan.wait_phase("e")).values()) == {"Succeeded"}
+    assert site.count(root) == {f"{root}/first": 1, f"{root}/second": 2, f"{root}/third": 1}
+    [key, again] = [header(call, "Idempotency-Key") for call in site.calls(f"{root}/second")]
+    assert key == again, "no right was left to record its end, so it is as after a crash"
+    drplan.wait_unlocked("p")
+    assert release.authority() == trusted, "the Secret of the certificate was kept"
+    assert release.refused(mark) == []
+    release.helm("uninstall")
+    release.stop()
