@@ -17,6 +17,7 @@ from app.models.actions import (
     block_of,
 )
 from app.rules.findings import Spot
+from app.rules.http_rule import check_http_request
 from app.rules.manifest_rule import check_manifest
 
 BLOCK_MEMBER: dict[ActionType, str] = {
@@ -59,6 +60,7 @@ def check_block(spot: Spot, body: ActionBody, type_: ActionType) -> None:
 def _check_http(spot: Spot, http: HttpAction) -> None:
     if not http.url:
         spot.error("W5", "HTTP.URL is required", "url")
+    check_http_request(spot, http)
     for index, code in enumerate(http.success_codes):
         if not 100 <= code <= 599:
             text = f"HTTP.SuccessCodes[{index}] must be an HTTP status code (100 to 599), found {code}"

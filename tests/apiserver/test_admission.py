@@ -325,7 +325,10 @@ def test_dry_run_tells_the_same_and_stores_nothing(site: Site) -> None:
         ({"actions": "x"}, "spec.actions"),
         ({"actions": [{"name": "a", "type": "SSH"}]}, "SSH"),
         ({"actions": [http(timeout=5)]}, "spec.actions[0].timeout"),
-        ({"actions": [http(rollback={"timeout": 5, "http": {"url": "x"}})]}, "rollback: timeout must be text, found 5"),
+        (
+            {"actions": [http(rollback={"timeout": 5, "http": {"url": "http://x"}})]},
+            "rollback: timeout must be text, found 5",
+        ),
         ({"actions": [http(rollback={"http": {"url": ["x"]}})]}, "rollback: http.url must be text, found a list"),
     ],
 )

@@ -138,6 +138,11 @@ WORKFLOWS: Final[tuple[Rule, ...]] = (
         "did you mean 'drain'?",
     ),
     _workflow(
+        "W39",
+        "An HTTP request can be sent: address, names and values of headers, certificates.",
+        f"{_A}HTTP.URL must begin with http:// or https://, found 'htpp'; did you mean 'http'?",
+    ),
+    _workflow(
         "U1",
         "`waitReady` of Subscriptions does not work in this release.",
         f"{_A}waitReady of Subscription actions is not supported yet: remove it, the action then succeeds once the "

@@ -112,7 +112,7 @@ def test_unknown_fields_warn_with_what_was_probably_meant_and_do_not_count() -> 
         "    type: HTTP\n"
         "    depends_on: [zz]\n"
         "    http: {url: 'http://x/', methd: GET}\n"
-        "    rollback: {http: {url: x, URLS: y}}\n"
+        "    rollback: {http: {url: 'http://x', URLS: y}}\n"
     )
     result = lint_text(text)
     assert found(result) == [
@@ -125,7 +125,7 @@ def test_unknown_fields_warn_with_what_was_probably_meant_and_do_not_count() -> 
             "action[1] 'b': rollback: unknown field 'http.URLS', it is ignored; did you mean 'url'?",
         ),
     ]
-    assert places(result) == [("S2", 3, 21), ("S2", 11, 5), ("S2", 12, 30), ("N16", 13, 31)]
+    assert places(result) == [("S2", 3, 21), ("S2", 11, 5), ("S2", 12, 30), ("N16", 13, 40)]
     assert result.exit_code == 0
 
 

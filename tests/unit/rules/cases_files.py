@@ -19,7 +19,7 @@ def text(*objects: Json) -> str:
 
 
 PERFECT = text(workflow_json(), plan_json())
-TWICE = "apiVersion: dr.bkbcs.tencent.com/v1alpha1\nkind: DRWorkflow\nmetadata: {name: w}\nspec:\n  actions:\n  - {name: a, type: HTTP, http: {url: x}, timeout: 5s, timeout: 6s}\n"
+TWICE = "apiVersion: dr.bkbcs.tencent.com/v1alpha1\nkind: DRWorkflow\nmetadata: {name: w}\nspec:\n  actions:\n  - {name: a, type: HTTP, http: {url: 'http://x'}, timeout: 5s, timeout: 6s}\n"
 SWITCH = workflow_json(name="switch-over")
 
 CASES = [

@@ -25,7 +25,7 @@ async def test_workflow_defaults() -> None:
         http(),
         resource(CONFIG_MAP),
         typed("Localization", "localization", localization, "l"),
-        http("full", timeout="", retryPolicy={"limit": 0}, http={"url": "x", "method": "POST"}),
+        http("full", timeout="", retryPolicy={"limit": 0}, http={"url": "http://x", "method": "POST"}),
     )
     assert adds(await Admission(FakeLookups()).mutate("CREATE", obj)) == {
         "/spec/failurePolicy": "FailFast",
@@ -63,6 +63,6 @@ async def test_an_update_that_leaves_the_spec_alone_gets_no_patch(obj: Json) -> 
 
 async def test_nothing_is_missing_from_what_was_defaulted() -> None:
     full = workflow_json(
-        http(timeout="1m", retryPolicy=RETRY, http={"url": "x", "method": "GET"}), failurePolicy="Continue"
+        http(timeout="1m", retryPolicy=RETRY, http={"url": "http://x", "method": "GET"}), failurePolicy="Continue"
     )
     assert await Admission(FakeLookups()).mutate("CREATE", full) == []

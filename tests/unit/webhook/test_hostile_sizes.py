@@ -25,7 +25,7 @@ HANG_SECONDS = 20.0
 
 
 def nested(levels: int) -> Json:
-    value: Json = {"type": "HTTP", "http": {"url": "x"}}
+    value: Json = {"type": "HTTP", "http": {"url": "http://x"}}
     for _ in range(levels):
         value = {"rollback": value}
     return value

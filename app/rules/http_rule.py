@@ -1,0 +1,82 @@
+"""What keeps an HTTP request from being sent, as far as its text tells (rule W39).
+
+Messages name members, schemes and headers, never more of an address or a value, which may hold a password.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from urllib.parse import urlsplit
+
+from app.engine.text import short
+from app.models.actions import HttpAction
+from app.rules.findings import Spot
+from app.rules.remember import remembered
+
+_SCHEMES = ("http", "https")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header's name (RFC 9110, 5.6.2)."""
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_TEMPLATED = re.compile(r"\$\(|\{\{")
+_SHORT = 512
+_LARGEST_BUNDLE = 64 * 1024
+
+
+def check_http_request(spot: Spot, http: HttpAction) -> None:
+    """Check that the request can be sent. `spot` is the block."""
+    problem, scheme = _url_problem(http.url) if http.url else ("", "")
+    if problem:
+        hint = spot.meant(scheme, _SCHEMES) if scheme else ""
+        spot.error("W39", f"HTTP.URL {problem}{hint}", "url", found=scheme, runnable=True)
+    for name, value in http.headers.items():
+        _check_name(spot, name, "headers")
+        if _CONTROL.search(value):
+            text = f"HTTP.Headers: the value of {short(name)} has a line end or control character, which HTTP forbids"
+            spot.error("W39", text, f"headers.{short(name)}", found=name, runnable=True)
+    for index, source in enumerate(http.headers_from):
+        _check_name(spot, source.name, f"headersFrom[{index}].name")
+    if http.ca_bundle and not _holds_certificates(http.ca_bundle):
+        text = "HTTP.CABundle must be PEM certificates (-----BEGIN CERTIFICATE-----)"
+        spot.error("W39", text, "caBundle", runnable=True)
+
+
+def _check_name(spot: Spot, name: str, member: str) -> None:
+    if not _TOKEN.fullmatch(name):
+        what = f"HTTP.{member[:1].upper()}{member[1:]}"
+        text = f"{what}: '{short(name)}' is no name of a header: letters, digits and - are accepted"
+        spot.error("W39", text, member, found=name, runnable=True)
+
+
+@remembered(_SHORT)
+def _url_problem(url: str) -> tuple[str, str]:
+    """What is wrong with an address, and the scheme if that is it; what placeholders stand for is not known."""
+    templated = _TEMPLATED.search(url)
+    literal = url[: templated.start()] if templated else url
+    if _CONTROL.search(literal):
+        return "has a line end or control character", ""
+    scheme, separator, _ = literal.partition("://")
+    if templated and not separator:
+        begins = any(f"{known}://".startswith(literal.lower()) for known in _SCHEMES)
+        return ("" if begins else "must begin with http:// or https://"), ""
+    if not separator:
+        return "must begin with http:// or https://, found no scheme", ""
+    if scheme.lower() not in _SCHEMES:
+        return f"must begin with http:// or https://, found '{short(scheme)}'", scheme
+    if templated:
+        return "", ""
+    try:
+        parts = urlsplit(literal)
+        good = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    return ("" if good else "must have a host, and a port from 1 to 65535 if it has one"), ""
+
+
+@remembered(_LARGEST_BUNDLE)
+def _holds_certificates(bundle: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=bundle)
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
