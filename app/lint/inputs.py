@@ -47,7 +47,7 @@ def _files(name: str) -> Iterator[str | Note]:
     found: list[str] = []
     for folder, folders, files in os.walk(name, onerror=problems.append):
         folders[:] = [below for below in folders if not below.startswith(".")]
-        found += [str(Path(folder, file)) for file in files if _is_manifest(file)]
+        found += [str(path) for path in (Path(folder, file) for file in files) if _is_manifest(path)]
     for problem in problems:
         yield Note(Position(str(problem.filename)), f"cannot be read: {problem.strerror}")
     if not found:
@@ -55,8 +55,10 @@ def _files(name: str) -> Iterator[str | Note]:
     yield from sorted(found)
 
 
-def _is_manifest(file: str) -> bool:
-    return file.lower().endswith(SUFFIXES) and not file.startswith(".")
+def _is_manifest(path: Path) -> bool:
+    """Pipes and sockets are none: reading them may never end. A link that leads nowhere is one that cannot be read."""
+    named = path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
+    return named and (path.is_file() or not path.exists())
 
 
 def _read(name: str, stdin: BinaryIO) -> Source | Note:

@@ -103,6 +103,14 @@ def test_unusable_input_is_named_and_the_rest_is_checked(tmp_path: Path, content
     assert (result.files, result.objects) == (1, 2)
 
 
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "b.yaml")
+    (tmp_path / "c.yaml").symlink_to("nowhere")
+    result = lint_files(tmp_path, {"a.yaml": PLAN})
+    assert (result.files, result.objects) == (1, 1)
+    assert [Path(note.position.file).name for note in result.unusable] == ["c.yaml"]
+
+
 def test_what_is_not_there_is_unusable(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
