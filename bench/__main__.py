@@ -37,12 +37,14 @@ def main() -> None:
         print(machine.line(), file=sys.stderr)
         for name in arguments.only:
             print(f"{name} (load {os.getloadavg()[0]:.1f})", file=sys.stderr)
-            if name == ADMISSION:
-                admission = measure_admission(lab.plane, rounds=arguments.rounds, seconds=arguments.seconds)
-            else:
-                CASES[name](lab)
-            whole = _json(machine, lab, admission)
-            _save(arguments, machine, lab, whole)
+            try:
+                if name == ADMISSION:
+                    admission = measure_admission(lab.plane, rounds=arguments.rounds, seconds=arguments.seconds)
+                else:
+                    CASES[name](lab)
+            finally:
+                whole = _json(machine, lab, admission)
+                _save(arguments, machine, lab, whole)
     if arguments.json:
         print(json.dumps(whole, indent=1))
     else:
@@ -91,7 +93,7 @@ def _json(machine: Machine, lab: Lab, admission: Admission | None) -> dict[str, 
 
 
 def _save(arguments: argparse.Namespace, machine: Machine, lab: Lab, whole: dict[str, Any]) -> None:
-    """Write the files that are asked for, after every case, so that a later one cannot lose them."""
+    """Write the files that are asked for: after every case, and what there is when one is interrupted."""
     if arguments.points is not None:
         points = {"machine_line": machine.line(), "points": [point.to_json() for point in lab.results.points]}
         arguments.points.write_text(json.dumps(points, indent=1) + "\n")
