@@ -119,7 +119,7 @@ FILTERS = [line for block in blocks(PAGE) for line in block.text.splitlines() if
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
 @pytest.mark.parametrize(
-    ("line", "expected"), zip(FILTERS, ("", "call\tSucceeded\t\tHTTP POST succeeded"), strict=True)
+    ("line", "expected"), list(zip(FILTERS, ("", "call\tSucceeded\t\tHTTP POST succeeded"), strict=True))
 )
 def test_filter_works(shown: Installation, line: str, expected: str) -> None:
     program = shlex.split(line.split(" | ", 1)[1])

@@ -65,6 +65,7 @@ class Story:
     after_refusals: Objects = field(default_factory=dict)
     after: Objects = field(default_factory=dict)
     journal: list[str] = field(default_factory=list)
+    holder: str = "not looked at"
     strict: list[str] = field(default_factory=list)
     forward: dict[str, Any] = field(default_factory=dict)
 
@@ -279,6 +280,8 @@ def _way_back(told: Story) -> None:
     cluster = told.drplan.cluster
     found = cluster.api.get("/api/v1/namespaces/drplan-system/configmaps")["items"]
     told.journal = [item["metadata"]["name"] for item in found if "journal" in item["metadata"]["name"]]
+    lease = "/apis/coordination.k8s.io/v1/namespaces/drplan-system/leases/65498215.bkbcs.tencent.com"
+    told.holder = cluster.api.get(lease)["spec"]["holderIdentity"]
     _use_crds(cluster, go_operator.crds())
     for kind, items in told.after.items():
         wait_for(lambda kind=kind: _is_strict(told, kind), 20.0, f"the old schema of {kind}")  # type: ignore[misc]
@@ -435,6 +438,10 @@ def test_what_a_run_made_stays_recorded(story: Story) -> None:
     status = _one(story.after, "DRPlanExecution", "ours-run")["status"]
     action = status["stageStatuses"][0]["workflowExecutions"][0]["actionStatuses"][1]
     assert action["outputs"]["resourceRef"]["name"] == "ours"
+
+
+def test_the_lease_is_free_for_the_go_operator(story: Story) -> None:
+    assert story.holder == ""
 
 
 def test_the_journal_is_gone(story: Story) -> None:
