@@ -3,8 +3,8 @@
 `emit` never waits and never fails: it puts the event into a bounded queue, and one task writes. A repeat of the
 same event (same object, reason and note) within six minutes becomes a series of the first one, by a patch, and
 repeats that pile up meanwhile travel in one patch. Between two writes there is a pause, so that the events of a busy
-run leave the API server to the run itself and follow some seconds later. What cannot be written is counted in
-`drplan_events_dropped_total{reason}`: events are for people, and a run never waits for them.
+run leave the API server to the run itself and follow some seconds later; a warning ends the pauses. What cannot be
+written is counted in `drplan_events_dropped_total{reason}`: events are for people, and a run never waits for them.
 """
 
 from __future__ import annotations
@@ -133,24 +133,24 @@ class EventRecorder:
                     self._queue.popleft()
                     await self._pause(clock() - began)
                 self._wake.clear()
+                self._hurry.clear()
                 self._idle.set()
         finally:
             metrics.events_dropped_total.labels("shutdown").inc(len(self._queue))
 
     async def drain(self, timeout: float) -> bool:
         """Write without pauses until everything is written or dropped; false when the time is up first."""
-        self._hurry.set()
+        if self._queue:
+            self._hurry.set()
         try:
             async with asyncio.timeout(timeout):
                 await self._idle.wait()
         except TimeoutError:
             return False
-        finally:
-            self._hurry.clear()
         return True
 
     async def _pause(self, took: float) -> None:
-        """Leave the API server to others after a write, unless many events wait or `drain` is called."""
+        """Leave the API server to others after a write, unless many events wait, or a warning, or `drain` does."""
         if 0 < len(self._queue) <= self._capacity // 4:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(PAUSE_FACTOR * took, MAX_PAUSE)):
@@ -164,6 +164,8 @@ class EventRecorder:
             return False
         series.queued = True
         self._queue.append(series)
+        if series.body["type"] == "Warning":
+            self._hurry.set()
         self._wake.set()
         self._idle.clear()
         return True

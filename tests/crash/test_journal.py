@@ -17,7 +17,7 @@ from tests.support.installation import (
     stage,
     workflow,
 )
-from tests.support.proxy import JOURNAL, Answer, Forward, Rule, hold, refuse
+from tests.support.proxy import Answer, Forward, Rule, hold, refuse
 
 
 def held_run(drplan: Crashing) -> None:
@@ -115,8 +115,6 @@ def test_run_whose_status_cannot_be_written_keeps_its_entries_and_disturbs_nobod
     first = len(drplan.segments())
     drplan.create(execution("f", "q"))
     drplan.ended("f", plan="q")
-    numbers = [int(s["metadata"]["name"].removeprefix(JOURNAL)) for s in drplan.segments()]
-    assert max(numbers) >= min(numbers) + 2, "the other run did not fill segments"
     drplan.wait(lambda: entries_of(drplan, uid).count("ActionFinished") == 3)
     assert drplan.status("e")["phase"] == "Running"
     assert len(drplan.segments()) <= first + 3  # the other run's are gone
@@ -125,7 +123,7 @@ def test_run_whose_status_cannot_be_written_keeps_its_entries_and_disturbs_nobod
     drplan.restart()
     drplan.ended("e")
     assert drplan.calls() == {"a": 1, "b": 1, "c": 1, **{f"x{n:02d}": 1 for n in range(60)}}
-    drplan.create(execution("g", "q"))  # fills further segments, so that the old ones can go
+    drplan.create(execution("g", "q"))  # its entries take the place of the old ones
     drplan.ended("g", plan="q")
     drplan.wait(lambda: len(drplan.segments()) <= 2, 20.0, "covered segments are left")
 
@@ -139,8 +137,12 @@ def test_refused_status_at_the_end_does_not_lock_the_plan(drplan: Crashing) -> N
     assert phases_of(status) == {"a": "Succeeded", "b": "Succeeded"}
     assert drplan.calls() == {"a": 1, "b": 1}
     assert not any(item.get("outputs", {}).get("httpResponse", {}).get("body") for item in actions_of(status))
-    events = drplan.kubectl("get", "events.events.k8s.io", "-o", "json").json()["items"]
-    assert [e["note"] for e in events if e["reason"] == "StatusRefused"]
+
+    def reasons() -> list[str]:
+        events = drplan.kubectl("get", "events.events.k8s.io", "-o", "json").json()["items"]
+        return [event["reason"] for event in events]
+
+    drplan.wait(lambda: "StatusRefused" in reasons())
 
 
 def test_crash_after_a_status_was_refused_in_mid_run(drplan: Crashing) -> None:

@@ -203,6 +203,17 @@ async def test_the_events_of_a_busy_run_leave_the_api_server_to_the_run() -> Non
     assert len(kube.created) == 20
 
 
+async def test_a_warning_and_what_came_before_it_do_not_wait() -> None:
+    kube = Written(seconds=0.01)
+    async with recording(kube) as recorder:
+        for number in range(20):
+            recorder.emit(RUN, "Normal", "A", str(number))
+        await asyncio.sleep(0.1)
+        recorder.emit(RUN, "Warning", "B", "bad")
+        await asyncio.sleep(0.25)
+        assert [event["reason"] for event in kube.created] == ["A"] * 20 + ["B"]
+
+
 async def test_many_waiting_events_are_written_without_a_pause() -> None:
     kube = Written(seconds=0.01)
     async with recording(kube, capacity=40) as recorder:
