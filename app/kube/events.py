@@ -151,7 +151,7 @@ class EventRecorder:
 
     async def _pause(self, took: float) -> None:
         """Leave the API server to others after a write, unless many events wait, or a warning, or `drain` does."""
-        if 0 < len(self._queue) <= self._capacity // 4:
+        if 0 < len(self._queue) <= self._capacity // 2:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(PAUSE_FACTOR * took, MAX_PAUSE)):
                     await self._hurry.wait()
