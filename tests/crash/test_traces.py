@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import urllib.request
 from collections.abc import Iterator
 
@@ -125,6 +126,13 @@ def test_a_run_that_survives_a_crash_is_one_trace_with_nothing_twice(drplan: Cra
     assert "drplan.attempt.resumed" in resumed.events
     calls = [told(call) for call in drplan.site.calls(drplan.path("d"))]
     assert calls == [["00", resumed.trace, resumed.id, "01"]] * 2
+    assert logged_traces(drplan, "e") == {resumed.trace}
+
+
+def logged_traces(drplan: Crashing, name: str) -> set[str | None]:
+    """What the log lines of an execution say of its trace."""
+    lines = [json.loads(line) for line in drplan.controller.log.read_text().splitlines() if line.startswith("{")]
+    return {line.get("trace_id") for line in lines if line.get("execution") == f"{drplan.namespace}/{name}"}
 
 
 def test_a_crash_loses_at_most_what_had_just_ended(drplan: Crashing, collector: Collector) -> None:
@@ -138,6 +146,20 @@ def test_a_crash_loses_at_most_what_had_just_ended(drplan: Crashing, collector: 
     tree_of(spans)
     lost = {line.strip() for line in EXECUTE_TREE.splitlines()} - {found.name for found in spans}
     assert lost <= {"action a"}
+
+
+def test_a_controller_that_is_told_to_end_sends_what_waits(drplan: Crashing, collector: Collector) -> None:
+    create(drplan)
+    drplan.site.hold(drplan.path("d"))
+    drplan.create(execution("e", "p"))
+    drplan.site.wait_for(drplan.path("d"))
+    drplan.site.let_go(drplan.path("d"))
+    assert drplan.controller.stop() == 0
+    told = {found.name for found in collector.trace(drplan.uid("drpe", "e").replace("-", ""))}
+    ended = {f"action {name}" for name, phase in phases_of(drplan.status("e")).items() if phase == "Succeeded"}
+    assert {"action a", "action b"} <= ended <= told
+    drplan.restart()
+    drplan.ended("e")
 
 
 def test_durations_lead_to_spans_by_exemplars(drplan: Crashing, collector: Collector) -> None:
