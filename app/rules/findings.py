@@ -120,6 +120,8 @@ class Findings:
     """Suggestions that were looked for."""
     effort: int = 0
     """Names that were looked up."""
+    manifest_values: int = 0
+    """Values that the manifests looked at have at most."""
 
     def at(self, path: str, prefix: str = "") -> Spot:
         """The spot at `path`, whose messages begin with `prefix`."""

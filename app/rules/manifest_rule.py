@@ -13,12 +13,26 @@ _SHORT = 4096
 """Characters of manifests whose problems are remembered."""
 
 
+MOST_VALUES = 60_000
+"""Lines and values that the manifests of a workflow may have together. Reading one takes some 10 µs, in which nothing
+else is done; a status has room for three thousand objects."""
+
+
+def _values_at_most(text: str) -> int:
+    return sum(map(text.count, "\n,[{"))
+
+
 def check_manifest(spot: Spot, text: str) -> None:
     """Rule W27: every document parses and has apiVersion, kind and metadata.name. `spot` is the manifest.
 
     Placeholders are replaced by a harmless word first. A manifest in which a placeholder stands alone on a line may get
     its structure only when it is rendered: there, problems are warnings (N2).
     """
+    spot.findings.manifest_values += _values_at_most(text)
+    if spot.findings.manifest_values > MOST_VALUES:
+        why = f"the manifests of the workflow have more than {MOST_VALUES} lines and values: use several workflows"
+        spot.error("W27", f"KubernetesResource.Manifest: {why}", runnable=True)
+        return
     problems, structural = _read(text)
     for problem in problems:
         if structural:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+import tracemalloc
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,11 +61,11 @@ class Admission:
         self.app = admission_app(context, self.limits, lambda: self.draining)
 
     async def post(self, path: str, body: bytes, **params: str) -> httpx.Response:
-        """Send a body. Whatever it is, judging it takes less than a second of this process."""
+        """Send a body. Whatever it is, judging it takes less than a second of this process, if memory is not traced."""
         started = time.process_time()
         response = await self._send(path, body, params)
         took = time.process_time() - started
-        assert took < CPU_SECONDS, f"the review took {took:.2f} s of processor time"
+        assert took < CPU_SECONDS or tracemalloc.is_tracing(), f"the review took {took:.2f} s of processor time"
         return response
 
     async def _send(self, path: str, body: bytes, params: dict[str, str]) -> httpx.Response:

@@ -12,8 +12,9 @@ import pytest
 from app.kube.registrations import validate_path
 from app.kube.resources import PLANS, WORKFLOWS
 from app.rules.findings import MOST_FINDINGS, MOST_TOLD, denial
+from app.rules.manifest_rule import MOST_VALUES
 from app.rules.workflow import check_workflow
-from tests.unit.rules.builders import http, job, plan_json, resource, stage, workflow, workflow_json
+from tests.unit.rules.builders import CONFIG_MAP, http, job, plan_json, resource, stage, workflow, workflow_json
 from tests.unit.webhook.client import Admission, review
 from tests.unit.webhook.fakes import FakeLookups
 from webhook.review import MOST_CAUSES, MOST_WARNINGS
@@ -36,6 +37,8 @@ HOSTILE: dict[str, Json] = {
     ),
     "long name, many unknown fields": workflow_json(http(LONG, rollback={f"k{n}": 1 for n in range(MANY)})),
     "long name, many documents": workflow_json(resource("---\na: b\n" * (MANY // 10), name=LONG)),
+    "many documents": workflow_json(resource("---\na: b\n" * MANY), resource("---\na: c\n" * MANY, name="s")),
+    "many values": workflow_json(resource(f"{CONFIG_MAP}data:\n" + "".join(f"  k{n}: $(mode)\n" for n in range(MANY)))),
     "long action, many wrong types": workflow_json({"name": LONG, "type": "SSH"}, *[{"name": "a", "type": "S"}] * MANY),
     "many wrong names": workflow_json(*[{"name": 5, "type": "HTTP"}] * MANY),
     "many parameters": workflow_json(parameters=[{"name": LONG}, *[{"name": "1"}] * MANY]),
@@ -100,3 +103,12 @@ async def test_a_plan_that_is_too_large_whatever_its_workflows_are_needs_no_look
     response = await Admission(lookups).validate("CREATE", plan_json(stage("s", *["w"] * 5_000)))
     assert "split the plan into several" in response["status"]["message"]
     assert lookups.asked == []
+
+
+def test_manifests_of_a_workflow_have_so_many_values() -> None:
+    values = "".join(f"  k{n}: v\n" for n in range(MOST_VALUES // 2))
+    half = resource(f"{CONFIG_MAP}data:\n{values}")
+    assert check_workflow(workflow(half)).ok
+    (found,) = check_workflow(workflow(half, {**half, "name": "s"})).errors
+    assert (found.rule, found.path) == ("W27", "spec.actions[1].resource.manifest")
+    assert found.message.endswith(f"more than {MOST_VALUES} lines and values: use several workflows")
