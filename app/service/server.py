@@ -21,6 +21,7 @@ from app.runtime.health import Health
 from app.runtime.logging import get_logger
 from app.runtime.settings import CommonSettings
 from app.runtime.tasks import TaskOwner
+from app.service.one_piece import OnePieceProtocol
 from app.service.probes import health_app, metrics_app
 
 log = get_logger(__name__)
@@ -70,10 +71,12 @@ class HttpServer:
         self._server = _GuestServer(
             uvicorn.Config(
                 app,
+                http=OnePieceProtocol,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 timeout_keep_alive=keep_alive,
                 timeout_graceful_shutdown=max(1, round(grace)),
                 limit_concurrency=max_concurrency,
