@@ -12,7 +12,10 @@ Json = dict[str, Any]
 NAMESPACE = "bench-admission"
 STAGES, WORKFLOWS_EACH = 12, 3
 VARIANTS = 48
-"""Different bodies a case, taken in turn."""
+"""Different bodies a case, taken in turn: so few that the service remembers the texts in them."""
+
+NEW_VARIANTS = 1200
+"""Different bodies of a case of new content: so many that the service has forgotten each when its turn comes again."""
 
 _RETRY = {"limit": 3, "interval": "5s", "backoffMultiplier": "2.0"}
 _MANIFEST = """apiVersion: v1
@@ -72,9 +75,9 @@ def plan(name: str, workflows: list[str], description: str = "") -> Json:
     return _object("DRPlan", name, spec)
 
 
-def workflow_reviews(actions: int) -> list[bytes]:
+def workflow_reviews(actions: int, variants: int = VARIANTS) -> list[bytes]:
     """Reviews of the creation of a workflow."""
-    return [_review("CREATE", workflow(f"w{n}", actions, f"web-{n}")) for n in range(VARIANTS)]
+    return [_review("CREATE", workflow(f"w{n}", actions, f"web-{n}")) for n in range(variants)]
 
 
 def workflow_updates(actions: int) -> list[bytes]:
@@ -90,10 +93,10 @@ def plan_reviews(workflows: list[str]) -> list[bytes]:
 
 def _http(name: str) -> Json:
     block = {
-        "url": "https://dns.$(params.site).example.com/v1/records",
+        "url": f"https://dns.$(params.site).example.com/v1/records/{name}",
         "method": "POST",
         "headers": {"Content-Type": "application/json", "X-Run": "$(executionName)"},
-        "body": '{"record": "www", "target": "$(params.site)"}',
+        "body": f'{{"record": "{name}", "target": "$(params.site)"}}',
         "successCodes": [200, 202],
     }
     return {"name": name, "type": "HTTP", "timeout": "30s", "retryPolicy": _RETRY, "http": block}
