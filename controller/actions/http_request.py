@@ -55,8 +55,8 @@ async def prepare(block: HttpAction, context: ActionContext) -> PreparedRequest:
     given = {name.lower() for name in headers}
     if IDEMPOTENCY_HEADER.lower() not in given:
         headers[IDEMPOTENCY_HEADER] = context.identity
-    if TRACEPARENT not in given:
-        headers[TRACEPARENT] = context.traces.traceparent(context.identity)
+    if TRACEPARENT not in given and (parent := context.traces.traceparent(context.identity)):
+        headers[TRACEPARENT] = parent
     return PreparedRequest(
         method=block.method or "GET",
         url=url,

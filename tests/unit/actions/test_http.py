@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import hashlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -151,12 +150,10 @@ async def test_own_idempotency_key_wins_in_any_letter_case(http: HttpSender) -> 
     assert site.requests[0].headers["idempotency-key"] == "mine"
 
 
-async def test_the_target_is_told_the_span_of_the_action_and_that_nobody_records_it(http: HttpSender) -> None:
-    run = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"
+async def test_the_target_is_told_no_trace_that_nobody_records(http: HttpSender) -> None:
     async with serving(answering()) as site:
-        await EXECUTOR.execute(call(site.url), at(http, run=run))
-    span = hashlib.sha256(f"{run}/first/0/step".encode()).hexdigest()[:16]
-    assert site.requests[0].headers["traceparent"] == f"00-{run.replace('-', '')}-{span}-00"
+        await EXECUTOR.execute(call(site.url), at(http))
+    assert "traceparent" not in site.requests[0].headers
 
 
 async def test_an_author_s_own_traceparent_wins_in_any_letter_case(http: HttpSender) -> None:
