@@ -59,7 +59,7 @@ docs: $(STAMP) ## generate the pages of docs/ that are made from the code: rules
 bench: $(STAMP) ## what runs and reviews cost, beside the floor measured in the same run; ONLY=calls,objects: just these
 	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-plot: $(BENCH_STAMP) ## measure time and memory against size (a quarter of an hour), and draw docs/scaling.svg
+plot: $(BENCH_STAMP) ## measure time and memory against size, and draw docs/scaling.svg
 	$(BIN)/python -m bench --only scale-actions,scale-runs,scale-history --points docs/scaling.json
 	$(BIN)/python -m bench.plot docs
 
