@@ -125,7 +125,7 @@ def test_upgrade_from_the_first_chart_rollback_and_uninstall(bare: Cluster, site
     assert "MODE" not in drplan.kubectl("get", "drpe", "-o", "wide").stdout
 
     release.helm("uninstall")
-    release.stop()
+    release.stop(orderly=False)
     assert _crds(bare) == CRDS
     assert _registrations(bare) == ""
     assert drplan.status("before")["phase"] == "Succeeded"
@@ -152,7 +152,7 @@ def test_uninstall_during_a_run_freezes_it_until_the_next_install(bare: Cluster,
     drplan.wait(lambda: bare.kubectl(*asked, namespace=release.namespace, check=False).stdout == "no\n")
     release.terminate()
     site.let_go(f"{root}/second")
-    release.stop()
+    release.stop(orderly=False)
     assert site.count(root) == {f"{root}/first": 1, f"{root}/second": 1}
     assert _registrations(bare) == ""
     frozen = drplan.get("drpe", "e")
@@ -175,4 +175,4 @@ def test_uninstall_during_a_run_freezes_it_until_the_next_install(bare: Cluster,
     assert release.authority() == trusted, "the Secret of the certificate was kept"
     assert release.refused(mark) == []
     release.helm("uninstall")
-    release.stop()
+    release.stop(orderly=False)
