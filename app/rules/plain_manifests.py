@@ -31,6 +31,7 @@ _ITEMS = rf" *(?:{_ITEM} *(?:, *{_ITEM} *)*+)?"
 _VALUE = rf"{_QUOTED}|\[{_ITEMS}\]|\{{{_ITEMS}\}}|{_PLAIN}|[|>][-+]?"
 _LINE = re.compile(rf"( {{0,{_DEEPEST}}})(- +)?(?:({_KEY}):(?: +({_VALUE}))?|({_VALUE})) *+")
 _NO_CONTENT = re.compile(r" *(?:#.*)?")
+_LONG_NUMBER = re.compile("[0-9]{200}")
 _OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029]")
 _TEXT = re.compile(r"""(?!(?i:true|false|yes|no|on|off|null) *$)[A-Za-z$][A-Za-z0-9_./$()-]*+ *|"[^"]+"|'[^']+'""")
 _NAME_WITHIN = re.compile(r"""\{(?:[^"']*,)? *name: +([^,}"']*)[,}][^"']*""")
@@ -50,7 +51,7 @@ def is_surely_complete(text: str) -> bool:
 
 def _is_complete_json(text: str) -> bool:
     """JSON is YAML, too."""
-    if text.count("{") + text.count("[") >= MAX_DEPTH:
+    if text.count("{") + text.count("[") >= MAX_DEPTH or _LONG_NUMBER.search(text):
         return False
     try:
         found = orjson.loads(text)

@@ -70,6 +70,7 @@ def manifests(draw: st.DrawFn) -> str:
 @example("apiVersion: v1\nkind: A\nmetadata:\n  a: foo\n   - |\n     name: b\n")
 @example('{"apiVersion": "v1", "kind": "A", "metadata": {"name": "a", "name": ""}}')
 @example('{"apiVersion": "v1", "kind": "A", "metadata": {"name": "\\ud800"}}')
+@example(f'{{"apiVersion": "v1", "kind": "A", "metadata": {{"name": "a"}}, "x": {"9" * 5000}}}')
 @settings(max_examples=1000)
 def test_what_is_surely_complete_is_complete(text: str) -> None:
     if is_surely_complete(text):
