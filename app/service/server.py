@@ -21,7 +21,6 @@ from app.runtime.health import Health
 from app.runtime.logging import get_logger
 from app.runtime.settings import CommonSettings
 from app.runtime.tasks import TaskOwner
-from app.service.one_piece import OnePieceProtocol
 from app.service.probes import health_app, metrics_app
 
 log = get_logger(__name__)
@@ -71,7 +70,6 @@ class HttpServer:
         self._server = _GuestServer(
             uvicorn.Config(
                 app,
-                http=OnePieceProtocol,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
