@@ -5,7 +5,6 @@ from __future__ import annotations
 from app.engine.templates import placeholders
 from app.rules.findings import Spot
 from app.rules.manifests import ManifestError, load_documents
-from app.rules.plain_manifests import is_surely_complete
 from app.rules.remember import remembered
 
 _STAND_IN = "placeholder"
@@ -44,8 +43,6 @@ def check_manifest(spot: Spot, text: str) -> None:
 @remembered(_SHORT)
 def _read(text: str) -> tuple[tuple[str, ...], bool]:
     """The problems of a manifest, and whether a placeholder stands alone on a line of it."""
-    if is_surely_complete(text):
-        return (), False
     stand_in, structural = _without_placeholders(text)
     return _problems(stand_in), structural
 
