@@ -175,6 +175,7 @@ class StatusWriter:
 
     async def _put(self, wire: dict[str, Any]) -> dict[str, Any]:
         stored = await put_status(self._kube, EXECUTIONS, self._metadata, wire)
+        metrics.status_bytes_total.inc(len(orjson.dumps(wire)))
         self._take_version(stored)
         return stored
 

@@ -184,6 +184,7 @@ status_writes_total = _counter(
 status_write_seconds = _histogram(
     "drplan_status_write_seconds", "Time one write of a run's status took.", _REQUEST_BUCKETS
 )
+status_bytes_total = _counter("drplan_status_bytes_total", "Bytes of the statuses of runs that were written.")
 
 leader = _gauge("drplan_leader", "1 while this process holds the leader lease.")
 watch_age_seconds = _gauge(

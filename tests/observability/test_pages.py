@@ -63,6 +63,7 @@ CONTROLLER = (
     "journal_segments",
     'status_writes_total{result="ok"}',
     "status_write_seconds_count",
+    "status_bytes_total",
     "leader",
     'watch_age_seconds{resource="drplanexecutions"}',
     "event_loop_lag_seconds_count",
