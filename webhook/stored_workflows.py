@@ -24,7 +24,8 @@ ONE_BY_ONE = 3
 PAGE_FOR_EACH = 4
 """Objects of a page for each one that is wanted: what a review may move beside what it needs."""
 
-MOST_IN_PAGE = 500
+MOST_IN_PAGE = 100
+"""Objects of a page at most: workflows may have more than 1 MiB each, and a page is in memory as a whole."""
 
 CROWDED_SECONDS = 60.0
 """How long a namespace whose page had an end too early is not listed again. It is not known to be so for ever."""
@@ -46,7 +47,8 @@ class StoredWorkflows:
 
     def __init__(self, kube: KubeClient) -> None:
         self._kube = kube
-        self._crowded: dict[str, float] = {}
+        self._crowded: dict[str, tuple[int, float]] = {}
+        """By namespace: the size of the page that was too small, and until when that is remembered."""
 
     async def read(self, keys: Iterable[Key]) -> Found:
         """The workflows by namespace and name, each asked for once; None for one that does not exist.
@@ -65,11 +67,12 @@ class StoredWorkflows:
         return {key: found[key] for key in wanted}
 
     def _is_listed(self, namespace: str, wanted: int) -> bool:
-        return wanted > ONE_BY_ONE and self._crowded.get(namespace, 0.0) < time.monotonic()
+        too_small, until = self._crowded.get(namespace, (0, 0.0))
+        return wanted > ONE_BY_ONE and (_page_of(wanted) > too_small or until < time.monotonic())
 
     async def _page(self, namespace: str, names: Sequence[str]) -> Found:
         """What the first page of the namespace tells of these: all, or those that are in it if there are more pages."""
-        limit = min(MOST_IN_PAGE, PAGE_FOR_EACH * len(names))
+        limit = _page_of(len(names))
         async with told(f"failed to list DRWorkflows of namespace {namespace}"):
             page = await self._kube.list(WORKFLOWS, namespace=namespace, limit=limit, timeout=READ_SECONDS)
         stored = {item["metadata"]["name"]: item for item in page["items"]}
@@ -77,7 +80,7 @@ class StoredWorkflows:
             return {(namespace, name): stored.get(name) for name in names}
         if len(self._crowded) >= MOST_CROWDED:
             self._crowded.clear()
-        self._crowded[namespace] = time.monotonic() + CROWDED_SECONDS
+        self._crowded[namespace] = (limit, time.monotonic() + CROWDED_SECONDS)
         return {(namespace, name): stored[name] for name in names if name in stored}
 
     async def _get(self, key: Key) -> JsonObject | None:
@@ -87,6 +90,10 @@ class StoredWorkflows:
                 return await self._kube.get(WORKFLOWS, name, namespace=namespace, timeout=READ_SECONDS)
             except NotFound:
                 return None
+
+
+def _page_of(wanted: int) -> int:
+    return min(MOST_IN_PAGE, PAGE_FOR_EACH * wanted)
 
 
 async def together(read: Callable[[K], Awaitable[R]], keys: Sequence[K]) -> dict[K, R]:

@@ -132,10 +132,18 @@ async def test_a_crowded_namespace_is_read_one_by_one_and_not_listed_again_for_a
     assert kube.limits == [24, 24, 24]
 
 
+async def test_a_namespace_too_crowded_for_a_small_page_is_listed_for_more_workflows() -> None:
+    kube = Kube(*keys(60))
+    reads = lookups(kube)
+    await reads.workflows(keys(4))
+    await reads.workflows(keys(20))
+    assert kube.limits == [16, 80]
+
+
 async def test_a_page_is_never_longer_than_the_limit() -> None:
     kube = Kube()
     await lookups(kube).workflows(keys(400))
-    assert kube.limits == [500]
+    assert kube.limits == [100]
 
 
 async def test_crowded_namespaces_are_forgotten_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
