@@ -127,6 +127,7 @@ async def _lead_until_stopped(process: _Process) -> int:
         work = owner.spawn("lead", _guarded_lead(process))
         stop = owner.spawn("stop", process.stop.wait())
         await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        process.recorder.hurry()
         if not work.done() and not process.leading:
             work.cancel()
         stop.cancel()

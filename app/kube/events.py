@@ -41,6 +41,8 @@ PAUSE_FACTOR = 20.0
 """The pause after a write, in times of what that write took, while few events wait: a share of about 5 %."""
 MAX_PAUSE = 0.25
 """Seconds that a pause lasts at most."""
+MOST_PAUSED = 100
+"""Events that wait without pauses; the more there are below that, the shorter the pauses."""
 
 _NOTE_LIMIT = 1024
 _NAME_LIMIT = 253
@@ -87,6 +89,7 @@ class EventRecorder:
         self._idle = asyncio.Event()
         self._idle.set()
         self._hurry = asyncio.Event()
+        self._ending = False
 
     def emit(
         self,
@@ -133,15 +136,20 @@ class EventRecorder:
                     self._queue.popleft()
                     await self._pause(clock() - began)
                 self._wake.clear()
-                self._hurry.clear()
+                if not self._ending:
+                    self._hurry.clear()
                 self._idle.set()
         finally:
             metrics.events_dropped_total.labels("shutdown").inc(len(self._queue))
 
+    def hurry(self) -> None:
+        """Make no more pauses: the process is about to end."""
+        self._ending = True
+        self._hurry.set()
+
     async def drain(self, timeout: float) -> bool:
         """Write without pauses until everything is written or dropped; false when the time is up first."""
-        if self._queue:
-            self._hurry.set()
+        self.hurry()
         try:
             async with asyncio.timeout(timeout):
                 await self._idle.wait()
@@ -151,9 +159,10 @@ class EventRecorder:
 
     async def _pause(self, took: float) -> None:
         """Leave the API server to others after a write, unless many events wait, or a warning, or `drain` does."""
-        if 0 < len(self._queue) <= self._capacity // 2:
+        seconds = min(PAUSE_FACTOR * took, MAX_PAUSE) * (1 - len(self._queue) / MOST_PAUSED)
+        if self._queue and seconds > 0:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(PAUSE_FACTOR * took, MAX_PAUSE)):
+                async with asyncio.timeout(seconds):
                     await self._hurry.wait()
 
     def _enqueue(self, series: _Series) -> bool:

@@ -198,7 +198,7 @@ async def test_the_events_of_a_busy_run_leave_the_api_server_to_the_run() -> Non
         for number in range(20):
             recorder.emit(RUN, "Normal", "A", str(number))
         await asyncio.sleep(1.0)
-        assert len(kube.created) == 5
+        assert len(kube.created) == 6
         assert await recorder.drain(0.2)
     assert len(kube.created) == 20
 
@@ -216,10 +216,20 @@ async def test_a_warning_and_what_came_before_it_do_not_wait() -> None:
 
 async def test_many_waiting_events_are_written_without_a_pause() -> None:
     kube = Written(seconds=0.01)
-    async with recording(kube, capacity=40) as recorder:
-        for number in range(40):
+    async with recording(kube) as recorder:
+        for number in range(200):
             recorder.emit(RUN, "Normal", "A", str(number))
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(1.1)
+        assert len(kube.created) >= 100
+
+
+async def test_the_end_of_the_process_ends_the_pauses() -> None:
+    kube = Written(seconds=0.01)
+    async with recording(kube) as recorder:
+        recorder.hurry()
+        for number in range(20):
+            recorder.emit(RUN, "Normal", "A", str(number))
+        await asyncio.sleep(0.25)
         assert len(kube.created) == 20
 
 
