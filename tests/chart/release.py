@@ -50,10 +50,13 @@ class Release:
         return answer.stdout
 
     def deploy(self, command: str, chart: str | Path, *values: str) -> str:
-        """`helm install` or `helm upgrade`, until the pods are ready; then the processes of the new pods run."""
-        sets = (f"--set=webhook.service.port={self.port}", *(f"--set={value}" for value in values))
-        more = ("--create-namespace",) if command == "install" else ()
-        printed = self.helm(command, str(chart), "--wait", "--timeout=2m", *sets, *more)
+        """`helm install`, or `helm upgrade` that keeps the values given before, until the pods are ready."""
+        own = {
+            "install": ("--create-namespace", f"--set=webhook.service.port={self.port}"),
+            "upgrade": ("--reset-then-reuse-values",),
+        }
+        sets = (f"--set={value}" for value in values)
+        printed = self.helm(command, str(chart), "--wait", "--timeout=2m", *own[command], *sets)
         self.route()
         return printed
 
