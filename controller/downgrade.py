@@ -39,6 +39,10 @@ WHY = "Ended by drplan downgrade; whether what was running took effect is not kn
 JsonObject = dict[str, Any]
 
 
+class RunsInFlightError(Exception):
+    """Executions have not ended, and nobody said that they may be ended here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """One stored object, and what there is to say about it."""
@@ -89,33 +93,47 @@ def _examine(resource: Resource, stored: JsonObject, findings: Findings) -> None
         findings.notes.append(Found(resource, namespace, name, notes))
 
 
+def demand_ended(findings: Findings) -> None:
+    """Raise `RunsInFlightError` when an execution has not ended."""
+    if findings.in_flight:
+        raise RunsInFlightError(
+            f"{len(findings.in_flight)} execution(s) have not ended, and the Go operator would start them from their "
+            "first stage; no status was written. Wait for them or cancel them while the controller runs, or end them "
+            "here with --end-runs"
+        )
+
+
 async def convert(
-    kube: KubeClient, namespace: str, identity: str, now: Callable[[], datetime], say: Callable[[str], None]
+    kube: KubeClient,
+    namespace: str,
+    identity: str,
+    now: Callable[[], datetime],
+    say: Callable[[str], None],
+    *,
+    end_runs: bool,
 ) -> None:
     """Make every object fit, as the holder of the lease; `say` is called with each thing done.
 
     The journal is claimed first, which stops a former leader that still believes in its lease, and deleted at the end.
-    Raises `KubeError` and `DamagedSegmentError`; what was done until then stays done.
+    Only then is it certain what is in flight. Raises `RunsInFlightError` when that is anything and `end_runs` is false;
+    no status has been written then. Raises `KubeError` and `DamagedSegmentError`; what was done until then stays done.
     """
     store = SegmentStore(kube, namespace)
     _, segments = await store.claim(identity)
     journal = entries_by_run(segments)
     findings = await examine(kube)
+    if not end_runs:
+        demand_ended(findings)
     ending = Ending(SnapshotStore(kube, namespace), journal, now)
     for found in findings.in_flight:
         if phase := await _rewrite(kube, found, ending.execution):
             say(f"{found}: ended as {phase}")
-    for found in await _plans_and_ended(kube):
-        release = _Release(kube, now) if found.resource is PLANS else None
+    for found in (await examine(kube)).changes:
+        release = Release(kube, now) if found.resource is PLANS else None
         if await _rewrite(kube, found, release.plan if release else None) is not None:
             say(f"{found}: converted")
     for segment in segments:
         await store.delete(segment)
-
-
-async def _plans_and_ended(kube: KubeClient) -> Sequence[Found]:
-    """What is to be changed once no run is in flight."""
-    return (await examine(kube)).changes
 
 
 class Ending:
@@ -164,7 +182,7 @@ class Ending:
         return status
 
 
-class _Release:
+class Release:
     """Releases the lock of a plan whose execution has ended or is gone."""
 
     def __init__(self, kube: KubeClient, now: Callable[[], datetime]) -> None:

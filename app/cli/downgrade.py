@@ -59,12 +59,20 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _run(arguments: argparse.Namespace) -> int:
     from app.runtime.logging import setup_logging
+    from controller.downgrade import RunsInFlightError
     from controller.journal import DamagedSegmentError, Deposed
 
     setup_logging("error", json=False)
     try:
         asyncio.run(_downgrade(arguments))
-    except (DowngradeError, ConnectionConfigError, KubeError, DamagedSegmentError, Deposed) as problem:
+    except (
+        DowngradeError,
+        RunsInFlightError,
+        ConnectionConfigError,
+        KubeError,
+        DamagedSegmentError,
+        Deposed,
+    ) as problem:
         print(f"drplan downgrade: {problem}", file=sys.stderr)
         return 1
     return 0
@@ -73,7 +81,7 @@ def _run(arguments: argparse.Namespace) -> int:
 async def _downgrade(arguments: argparse.Namespace) -> None:
     from app.kube.client import KubeClient
     from app.kube.config import load_connection
-    from controller.downgrade import examine
+    from controller.downgrade import demand_ended, examine
 
     async with KubeClient(load_connection(arguments.kubeconfig)) as kube:
         findings = await examine(kube)
@@ -83,17 +91,9 @@ async def _downgrade(arguments: argparse.Namespace) -> None:
         elif not findings.in_flight and not findings.changes:
             print("nothing to do")
         else:
-            _demand_ended(findings, end_runs=arguments.end_runs)
+            if not arguments.end_runs:
+                demand_ended(findings)
             await _apply(kube, arguments)
-
-
-def _demand_ended(findings: Findings, *, end_runs: bool) -> None:
-    if findings.in_flight and not end_runs:
-        raise DowngradeError(
-            f"{len(findings.in_flight)} execution(s) have not ended, and the Go operator would start them from their "
-            "first stage; nothing was written. Wait for them or cancel them while the controller runs, or end them "
-            "here with --end-runs"
-        )
 
 
 async def _apply(kube: KubeClient, arguments: argparse.Namespace) -> None:
@@ -109,7 +109,14 @@ async def _apply(kube: KubeClient, arguments: argparse.Namespace) -> None:
 
             async def work() -> None:
                 patience.reschedule(None)
-                await convert(kube, arguments.namespace, identity, lambda: datetime.now(UTC), print)
+                await convert(
+                    kube,
+                    arguments.namespace,
+                    identity,
+                    lambda: datetime.now(UTC),
+                    print,
+                    end_runs=arguments.end_runs,
+                )
 
             await lease.lead(work)
     except TimeoutError:

@@ -9,11 +9,13 @@ import pytest
 
 from app.engine.events import ActionFinished, ActionStarted, Event
 from app.engine.fold import fold, initial_status
+from app.kube.client import KubeClient
+from app.kube.resources import EXECUTIONS, Resource
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs, DRPlanExecutionStatus
 from app.models.phases import Phase
 from app.models.snapshot import Snapshot
-from controller.downgrade import WHY, Ending
+from controller.downgrade import WHY, Ending, RunsInFlightError, convert
 from controller.journal import Entry
 from controller.snapshots import SnapshotDamagedError, SnapshotStore
 from tests.support.installation import actions_of, phases_of
@@ -127,3 +129,45 @@ async def test_ended_in_the_meantime_stays_as_it_is() -> None:
         "phase": "Succeeded",
         "message": "m",
     }
+
+
+class Cluster:
+    """An API server with one execution, which started after somebody had looked whether there is any."""
+
+    def __init__(self) -> None:
+        self.execution = _stored(_begun())
+        self.changed: list[str] = []
+        """Phases that were written."""
+
+    async def list(self, resource: Resource, **_: object) -> dict[str, Any]:
+        return {"items": [self.execution] if resource is EXECUTIONS else []}
+
+    async def list_all(self, _resource: Resource, **_: object) -> list[dict[str, Any]]:
+        return []
+
+    async def get(self, _resource: Resource, _name: str, **_: object) -> dict[str, Any]:
+        return self.execution
+
+    async def create(self, _resource: Resource, body: dict[str, Any], **_: object) -> dict[str, Any]:
+        return {**body, "metadata": {**body["metadata"], "resourceVersion": "1"}}
+
+    async def replace(self, _resource: Resource, body: dict[str, Any], **_: object) -> dict[str, Any]:
+        self.changed.append(body["status"]["phase"])
+        self.execution = body
+        return body
+
+    async def delete(self, _resource: Resource, _name: str, **_: object) -> None:
+        """Takes the journal's segment."""
+
+
+async def test_run_that_started_before_the_lease_was_taken_is_not_ended_unasked() -> None:
+    cluster = Cluster()
+    with pytest.raises(RunsInFlightError, match=r"^1 execution\(s\) have not ended, .* --end-runs$"):
+        await convert(cast(KubeClient, cluster), "system", "me", _now, print, end_runs=False)
+    assert cluster.changed == []
+
+
+async def test_run_that_started_before_the_lease_was_taken_is_ended_when_asked() -> None:
+    cluster = Cluster()
+    await convert(cast(KubeClient, cluster), "system", "me", _now, print, end_runs=True)
+    assert cluster.changed == ["Failed"]
