@@ -94,6 +94,17 @@ def test_without_admission_nothing_is_registered() -> None:
     assert one(documents, "Deployment", "drplan-controller")["spec"]["replicas"] == 1
 
 
+@pytest.mark.parametrize(("in_network", "strategy"), [("false", (0, 1)), ("true", (1, 0))])
+def test_in_the_network_of_the_node_a_pod_ends_before_the_next_one_wants_its_ports(
+    in_network: str, strategy: tuple[int, int]
+) -> None:
+    documents = render(f"webhook.hostNetwork={in_network}")
+    found = one(documents, "Deployment", "drplan-webhook")["spec"]["strategy"]["rollingUpdate"]
+    assert (found["maxUnavailable"], found["maxSurge"]) == strategy
+    other = one(documents, "Deployment", "drplan-controller")["spec"]["strategy"]["rollingUpdate"]
+    assert (other["maxUnavailable"], other["maxSurge"]) == (0, 1)
+
+
 @pytest.fixture(scope="module")
 def knowing(cluster: Cluster) -> Cluster:
     """A cluster with the kinds of cert-manager and of the Prometheus operator."""

@@ -19,8 +19,9 @@ spec:
   strategy:
     type: RollingUpdate
     rollingUpdate:
-      maxUnavailable: 0
-      maxSurge: 1
+      {{- /* in the node's network a new pod waits for the ports of an old one */}}
+      maxUnavailable: {{ ternary 1 0 (default false $own.hostNetwork) }}
+      maxSurge: {{ ternary 0 1 (default false $own.hostNetwork) }}
   selector:
     matchLabels: {{- include "drplan.selector" $selector | nindent 6 }}
   template:
