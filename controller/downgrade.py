@@ -25,6 +25,7 @@ from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS, Resource
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.phases import Phase
 from app.models.plan import CurrentExecution, DRPlan, DRPlanStatus
+from app.models.stored import members
 from controller.journal.format import Entry, entries_by_run
 from controller.journal.store import SegmentStore
 from controller.reconcilers.execution_state import definition_of
@@ -89,7 +90,7 @@ def _examine(resource: Resource, stored: JsonObject, findings: Findings) -> None
         changes.append(f"currentExecution {lock.get('name')} released")
     if changes:
         findings.changes.append(Found(resource, namespace, name, tuple(changes)))
-    if notes := tuple(earlier_notes(resource.kind, stored.get("spec") or {})):
+    if notes := tuple(earlier_notes(resource.kind, members(stored.get("spec")))):
         findings.notes.append(Found(resource, namespace, name, notes))
 
 

@@ -10,6 +10,7 @@ from app.kube.errors import KubeError, NotFound
 from app.kube.resources import EXECUTIONS
 from app.kube.stream import EventType
 from app.models.phases import Phase
+from app.models.stored import items, members
 from app.runtime.logging import get_logger
 from app.runtime.tasks import TaskOwner
 from controller.journal import Entry
@@ -103,7 +104,7 @@ class _Feed:
         del event
         if new is None:
             if old is not None:
-                self._plans.add((key_of(old)[0], str(_members(old.get("spec")).get("planRef", ""))))
+                self._plans.add((key_of(old)[0], str(members(old.get("spec")).get("planRef", ""))))
                 run = self._runs.get(old["metadata"]["uid"])
                 if run is not None:
                     run.cancel("Execution removed while running")
@@ -173,39 +174,30 @@ def _verdict(workflow: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _metadata_changed(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    members = ("annotations", "labels", "finalizers", "deletionTimestamp", "generation", "uid")
-    return any(old["metadata"].get(member) != new["metadata"].get(member) for member in members)
-
-
-def _members(value: object) -> dict[str, Any]:
-    """A mapping. What a laxer CRD let pass in its place has no members: one object must not stop the others."""
-    return value if isinstance(value, dict) else {}
-
-
-def _items(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+    watched = ("annotations", "labels", "finalizers", "deletionTimestamp", "generation", "uid")
+    return any(old["metadata"].get(member) != new["metadata"].get(member) for member in watched)
 
 
 def _workflows_of_plan(plan: dict[str, Any]) -> Iterable[str]:
     namespace = plan["metadata"].get("namespace", "")
-    for stage in _items(_members(plan.get("spec")).get("stages")):
-        for used in _items(_members(stage).get("workflows")):
-            ref = _members(_members(used).get("workflowRef"))
+    for stage in items(members(plan.get("spec")).get("stages")):
+        for used in items(members(stage).get("workflows")):
+            ref = members(members(used).get("workflowRef"))
             yield f"{ref.get('namespace') or namespace}/{ref.get('name', '')}"
 
 
 def _target_of_unfinished(execution: dict[str, Any]) -> Iterable[str]:
-    target = _members(execution.get("spec")).get("revertExecutionRef")
-    if target and _members(execution.get("status")).get("phase") not in _ENDED:
+    target = members(execution.get("spec")).get("revertExecutionRef")
+    if target and members(execution.get("status")).get("phase") not in _ENDED:
         yield f"{execution['metadata'].get('namespace', '')}/{target}"
 
 
 def _plan_of_unstarted(execution: dict[str, Any]) -> Iterable[str]:
-    if _members(execution.get("status")).get("phase", Phase.PENDING) in ("", Phase.PENDING):
-        yield f"{execution['metadata'].get('namespace', '')}/{_members(execution.get('spec')).get('planRef', '')}"
+    if members(execution.get("status")).get("phase", Phase.PENDING) in ("", Phase.PENDING):
+        yield f"{execution['metadata'].get('namespace', '')}/{members(execution.get('spec')).get('planRef', '')}"
 
 
 def _plan_of_ended(execution: dict[str, Any]) -> Iterable[str]:
-    status = _members(execution.get("status"))
+    status = members(execution.get("status"))
     if status.get("phase") in _ENDED and status.get("progress"):
-        yield f"{execution['metadata'].get('namespace', '')}/{_members(execution.get('spec')).get('planRef', '')}"
+        yield f"{execution['metadata'].get('namespace', '')}/{members(execution.get('spec')).get('planRef', '')}"

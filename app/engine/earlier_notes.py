@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from app.engine.when import WhenError, parse_when
+from app.models.stored import items, members
 
 _HTTP: Final = {
     "caBundle": "ignored; the system's certificates count",
@@ -21,37 +22,38 @@ _DOCUMENTS: Final = re.compile(r"(?m)^---\s*$")
 def earlier_notes(kind: str, spec: Mapping[str, Any]) -> Iterator[str]:
     """Yield `<field path>: <what becomes of it there>` for the spec of a stored DRPlan or DRWorkflow."""
     if kind == "DRPlan":
-        if (spec.get("maxParallelStages") or 1) > 1:
+        most = spec.get("maxParallelStages")
+        if isinstance(most, int) and most > 1:
             yield "spec.maxParallelStages: ignored; stages run one at a time"
     elif kind == "DRWorkflow":
-        for index, action in enumerate(spec.get("actions") or ()):
+        for index, action in enumerate(map(members, items(spec.get("actions")))):
             path = f"spec.actions[{index}]"
             yield from _body(action, path)
             yield from _action(action, path)
 
 
 def _action(action: Mapping[str, Any], path: str) -> Iterator[str]:
-    rollback = action.get("rollback") or {}
+    rollback = members(action.get("rollback"))
     if rollback:
         yield from _body(rollback, f"{path}.rollback")
     own = rollback.get("type") or action.get("type")
     if own != action.get("type"):
         yield f"{path}.rollback.type: ignored; it is run as a rollback of type {action.get('type')}"
     try:
-        parse_when(action.get("when") or "")
+        parse_when(str(action.get("when") or ""))
     except WhenError:
         yield f"{path}.when: refused when the action is reached; only modes can be compared"
 
 
 def _body(body: Mapping[str, Any], path: str) -> Iterator[str]:
     for member, text in _HTTP.items():
-        if member in (body.get("http") or {}):
+        if member in members(body.get("http")):
             yield f"{path}.http.{member}: {text}"
-    if (body.get("retryPolicy") or {}).get("limit") == 0:
+    if members(body.get("retryPolicy")).get("limit") == 0:
         yield f"{path}.retryPolicy.limit: 0 counts as 3 for HTTP; other types are never repeated"
     if body.get("waitReady") and body.get("type") == "KubernetesResource":
         yield f"{path}.waitReady: ignored; the action ends when the object is stored"
-    resource = body.get("resource") or {}
+    resource = members(body.get("resource"))
     if len([part for part in _DOCUMENTS.split(str(resource.get("manifest") or "")) if part.strip()]) > 1:
         yield f"{path}.resource.manifest: has several documents; one is expected"
     for found in sorted({match.group(0) for text in _texts(body) for match in _PLACEHOLDER.finditer(text)}):

@@ -108,6 +108,34 @@ def test_what_runs_otherwise_is_named_by_its_path(action: dict[str, Any], path: 
     assert note.partition(": ")[0] == path
 
 
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"rollback": {"retryPolicy": "3"}},
+        {"rollback": {"http": 5}},
+        {"rollback": {"resource": ["a: 1"]}},
+        {"rollback": "undo"},
+        {"type": {"a": 1}, "http": "http://site.invalid", "retryPolicy": 3, "resource": 1},
+    ],
+)
+def test_malformed_actions_stop_no_look_at_the_rest(action: dict[str, Any]) -> None:
+    fine = {"name": "b", "type": "HTTP", "retryPolicy": {"limit": 0}}
+    [note] = earlier_notes("DRWorkflow", {"actions": [{"name": "a", "type": "HTTP", **action}, "c", fine]})
+    assert note.startswith("spec.actions[2].retryPolicy.limit: ")
+
+
+def test_malformed_condition_is_refused_there() -> None:
+    [note] = _notes_of_action(type="HTTP", when=5)
+    assert note.startswith("spec.actions[0].when: refused")
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"), [("DRWorkflow", {"actions": 5}), ("DRWorkflow", {}), ("DRPlan", {"maxParallelStages": "2"})]
+)
+def test_malformed_definitions_have_no_notes(kind: str, spec: dict[str, Any]) -> None:
+    assert list(earlier_notes(kind, spec)) == []
+
+
 def test_what_the_go_operator_does_as_we_do_is_not_named() -> None:
     http = {"url": "http://$(params.host)/", "body": "$(date +%s)"}
     assert _notes_of_action(type="HTTP", http=http, when='mode == "install" || mode == "upgrade"') == []
