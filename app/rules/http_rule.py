@@ -9,6 +9,7 @@ import re
 import ssl
 from urllib.parse import urlsplit
 
+from app.engine.pem import certificates
 from app.engine.text import short
 from app.models.actions import HttpAction
 from app.rules.findings import Spot
@@ -76,7 +77,7 @@ def _url_problem(url: str) -> tuple[str, str]:
 @remembered(_LARGEST_BUNDLE)
 def _holds_certificates(bundle: str) -> bool:
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=bundle)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificates(bundle))
     except (ssl.SSLError, ValueError):
         return False
     return True

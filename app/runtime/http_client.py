@@ -23,6 +23,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from app.engine.pem import certificates
 from app.runtime.tls import load_pem_pair
 
 MAX_REDIRECTS = 10
@@ -200,7 +201,7 @@ async def _exchange(client: httpx.AsyncClient, call: HttpCall) -> HttpReply:
 
 
 def _tls_context(call: HttpCall) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=call.ca_bundle)
+    context = ssl.create_default_context(cadata=certificates(call.ca_bundle) if call.ca_bundle is not None else None)
     if not call.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -236,6 +236,8 @@ async def test_certificates_are_verified_against_the_given_authority() -> None:
             await http.send(HttpCall("GET", site.url))
         assert not caught.value.retryable
         assert (await http.send(HttpCall("GET", site.url, ca_bundle=authority.pem))).status == 200
+        commented = f"# Főtanúsítvány\n{authority.pem}"
+        assert (await http.send(HttpCall("GET", site.url, ca_bundle=commented))).status == 200
         assert (await http.send(HttpCall("GET", site.url, verify=False))).status == 200
 
 
@@ -277,6 +279,7 @@ async def test_a_bad_ca_bundle_or_pair_is_final() -> None:
     mixed = (authority.issue("a")[0], authority.issue("b")[1])
     for call in (
         HttpCall("GET", "https://127.0.0.1:1", ca_bundle="no pem"),
+        HttpCall("GET", "https://127.0.0.1:1", ca_bundle="ő"),
         HttpCall("GET", "https://127.0.0.1:1", client_cert=mixed),
     ):
         error = await failure(call)
