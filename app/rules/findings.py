@@ -122,6 +122,8 @@ class Findings:
     """Names that were looked up."""
     manifest_values: int = 0
     """Values that the manifests looked at have at most."""
+    certificates: int = 0
+    """Certificates in the bundles of authorities looked at."""
 
     def at(self, path: str, prefix: str = "") -> Spot:
         """The spot at `path`, whose messages begin with `prefix`."""
