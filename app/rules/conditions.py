@@ -39,7 +39,7 @@ def check_when(spot: Spot, order: Order, index: int) -> None:
         return
     if order.conditions_length > MOST_TOGETHER and not names_modes_only(when):
         why = f"the conditions of the workflow have {order.conditions_length} characters, more than {MOST_TOGETHER}"
-        spot.error("W24", str(WhenError(shown(when), why)), "when", found=when)
+        spot.error("W24", str(WhenError(shown(when), why)), "when", found=when, runnable=True)
         return
     condition = _parsed(when)
     if isinstance(condition, str):

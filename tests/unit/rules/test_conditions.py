@@ -97,6 +97,7 @@ def test_many_long_conditions_are_refused_before_they_are_compiled() -> None:
     report = check_workflow(workflow(*several))
     assert {found.rule for found in report.errors} == {"W24"}
     assert "the conditions of the workflow have" in report.errors[0].message
+    assert report.stoppers == (), "what is stored still runs"
     same = [http(f"a{n}", when=f"planName != '{'x' * 900}'") for n in range(MOST_TOGETHER // 900)]
     assert check_workflow(workflow(*same)).ok
     of_modes = [http(f"m{n}", when="mode == install" + " " * n) for n in range(500)]
