@@ -64,6 +64,8 @@ LONGEST_TOLD = 4096
 """Characters of one finding's text and path."""
 MOST_FINDINGS = 1000
 """Errors, and warnings, that are collected of one object; those of it that are left out would say the same again."""
+MOST_STOPPERS = 2 * MOST_FINDINGS
+"""Errors, and warnings, among which there is still room for one that keeps a stored object from running."""
 MOST_EFFORT = 300_000
 """Names that are looked up for one object: a thousand uses of a workflow that takes three hundred parameters."""
 _LONGEST_PREFIX = 1024
@@ -159,9 +161,10 @@ class Spot(NamedTuple):
 
     def error(self, rule: str, text: str, member: str = "", *, found: str = "", runnable: bool = False) -> None:
         """Add an error about `member` (the spot itself when empty)."""
-        if len(self.findings.errors) < MOST_FINDINGS:
+        runnable = self.runnable or runnable
+        if _has_room(self.findings.errors, runnable):
             path, message = _cut(join(self.path, member)), _cut(self.prefix + text)
-            self.findings.errors.append(Finding(rule, path, message, found, self.runnable or runnable))
+            self.findings.errors.append(Finding(rule, path, message, found, runnable))
 
     def meant(self, name: str, known: Iterable[str], form: str = "{}") -> str:
         """The end of a message that suggests the known name that was probably meant; empty when there is none.
@@ -178,9 +181,13 @@ class Spot(NamedTuple):
 
     def warn(self, rule: str, text: str, member: str = "", *, runnable: bool = True) -> None:
         """Add a warning about `member` (the spot itself when empty)."""
-        if len(self.findings.notices) < MOST_FINDINGS or not runnable:
+        if _has_room(self.findings.notices, runnable):
             path, message = _cut(join(self.path, member)), _cut(self.prefix + text)
             self.findings.notices.append(Finding(rule, path, message, runnable=runnable))
+
+
+def _has_room(found: list[Finding], runnable: bool) -> bool:
+    return len(found) < (MOST_FINDINGS if runnable else MOST_STOPPERS)
 
 
 def _cut(text: str, limit: int = LONGEST_TOLD) -> str:

@@ -8,7 +8,7 @@ from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
 from app.rules.decode import UndecodableError, decode
-from app.rules.findings import Finding, Report, denial, only_new
+from app.rules.findings import MOST_FINDINGS, MOST_STOPPERS, Finding, Findings, Report, denial, only_new
 from app.rules.plan import check_plan
 from app.rules.workflow import check_workflow
 from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow, workflow_json
@@ -109,3 +109,18 @@ def test_what_the_go_operator_stored_still_runs() -> None:
     report = check_plan(plan, {})
     assert [found.rule for found in report.errors] == ["P13", "P12"]
     assert report.stoppers == ()
+
+
+def test_what_stops_a_stored_object_is_found_behind_many_errors_that_do_not() -> None:
+    tolerated = {f"X {n}": "v" for n in range(MOST_FINDINGS + 1)}
+    report = check_workflow(workflow(http(http={"url": "http://x", "headers": tolerated}), http("b", when="x")))
+    assert len(report.errors) == MOST_FINDINGS + 1
+    assert [found.rule for found in report.stoppers] == ["W24"]
+
+
+def test_what_stops_a_stored_object_is_bounded_too() -> None:
+    findings = Findings()
+    for _ in range(MOST_STOPPERS + 1):
+        findings.at("spec").error("W1", "an error")
+        findings.at("spec").warn("N1", "a warning", runnable=False)
+    assert (len(findings.errors), len(findings.notices)) == (MOST_STOPPERS, MOST_STOPPERS)

@@ -10,7 +10,7 @@ import pytest
 
 from app.kube.registrations import validate_path
 from app.kube.resources import PLANS, WORKFLOWS
-from app.rules.findings import MOST_FINDINGS, MOST_TOLD, denial
+from app.rules.findings import MOST_STOPPERS, MOST_TOLD, denial
 from app.rules.manifest_rule import MOST_VALUES
 from app.rules.workflow import check_workflow
 from tests.unit.rules.builders import CONFIG_MAP, http, job, plan_json, resource, stage, workflow, workflow_json
@@ -81,8 +81,8 @@ async def test_it_takes_little_memory(name: str) -> None:
 
 def test_so_many_findings_are_collected_and_so_many_are_told() -> None:
     report = check_workflow(workflow(http(http={"url": BAD})))
-    assert len(report.errors) == MOST_FINDINGS
-    assert denial(report).endswith(f"; and {MOST_FINDINGS - MOST_TOLD} more]")
+    assert len(report.errors) == MOST_STOPPERS
+    assert denial(report).endswith(f"; and {MOST_STOPPERS - MOST_TOLD} more]")
 
 
 async def test_so_many_causes_and_warnings_are_told() -> None:
