@@ -16,6 +16,7 @@ from app.kube.events import EventRecorder
 from app.kube.lease import LeaderLease, LeaseLost
 from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS
 from app.runtime import metrics
+from app.runtime.collector import chosen_collector
 from app.runtime.health import Health
 from app.runtime.http_client import HttpSender
 from app.runtime.logging import get_logger, setup_logging
@@ -102,11 +103,12 @@ async def _run(settings: ControllerSettings) -> int:
 
 def _export(settings: ControllerSettings) -> TraceExport | None:
     """Return where spans go to; None without a collector, when nothing of the SDK is loaded."""
-    if settings.otlp_endpoint is None:
+    collector = chosen_collector(settings.otlp_endpoint)
+    if collector is None:
         return None
     from app.runtime.trace_export import export_to
 
-    return export_to(settings.otlp_endpoint, service="drplan-controller", instance=settings.identity)
+    return export_to(collector, service="drplan-controller", instance=settings.identity)
 
 
 def _lease(kube: KubeClient, settings: ControllerSettings) -> LeaderLease:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic.fields import FieldInfo
 
-from app.runtime.settings import ALIASES, ENV_PREFIX, CommonSettings, ControllerSettings, WebhookSettings
+from app.runtime.settings import ENV_PREFIX, CommonSettings, ControllerSettings, WebhookSettings
 from app.schema.generated import page_command
 
 _INTRODUCTION: Final = f"""\
@@ -35,6 +35,8 @@ _ELSEWHERE: Final = """\
 | `KUBECONFIG` | all commands that talk to a cluster | Kubeconfig file, where `--kubeconfig` gives none. |
 | `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY` | controller | Proxy of HTTP actions. The chart sets them from `proxy.*`. |
 | `SSL_CERT_FILE` | controller | CA certificates that HTTP actions trust. The chart sets it from `trust.*`. |
+| `OTEL_EXPORTER_OTLP_ENDPOINT` | controller | [Collector of traces](tracing.md), where `--otlp-endpoint` gives none. \
+When it cannot be used: one warning in the log, and no traces. |
 """
 
 
@@ -85,7 +87,7 @@ def _table(fields: Mapping[str, FieldInfo]) -> str:
 def _cells(name: str, field: FieldInfo) -> Iterator[str]:
     flag = f"--{name.replace('_', '-')}"
     yield f"`{flag}`"
-    yield "<br>".join(f"`{variable}`" for variable in (f"{ENV_PREFIX}{name.upper()}", ALIASES.get(name)) if variable)
+    yield f"`{ENV_PREFIX}{name.upper()}`"
     yield f"`{CHART_VALUES[flag]}`" if flag in CHART_VALUES else ""
     yield _default(field)
     yield _accepted(name, field)

@@ -12,19 +12,16 @@ import socket
 import sys
 import uuid
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.runtime.collector import SHARED_VARIABLE, collector_problem
 from app.runtime.metrics import Component
 
 ENV_PREFIX = "DRPLAN_"
-ALIASES = {"otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT"}
-"""Further variables, known from elsewhere, by setting; the setting's own variable wins."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
@@ -153,24 +150,16 @@ class ControllerSettings(CommonSettings):
         120.0, description="seconds a write may be in doubt before its run is shown as Unknown"
     )
     otlp_endpoint: str | None = Field(
-        default_factory=lambda: os.environ.get(ALIASES["otlp_endpoint"]),
-        validate_default=True,
+        None,
         description="OpenTelemetry collector that gets the traces of runs (OTLP by HTTP, at /v1/traces below it), such "
-        f"as http://collector:4318; also read from {ALIASES['otlp_endpoint']}. Without one, or empty: no traces",
+        f"as http://collector:4318; without one {SHARED_VARIABLE} counts. An empty flag: no traces",
     )
 
     @field_validator("otlp_endpoint")
     @classmethod
     def _is_a_collector(cls, endpoint: str | None) -> str | None:
-        if not endpoint:
-            return None
-        if not _is_web_address(endpoint):
-            raise ValueError("an http:// or https:// address is needed, such as http://collector:4318")
-        if not _is_installed("opentelemetry.exporter.otlp.proto.http.trace_exporter"):
-            raise ValueError(
-                "traces need OpenTelemetry's SDK and OTLP exporter, which are not installed: install drplan[otel], or "
-                "leave the setting out"
-            )
+        if endpoint and (problem := collector_problem(endpoint)):
+            raise ValueError(problem)
         return endpoint
 
     @model_validator(mode="after")
@@ -187,21 +176,6 @@ class ControllerSettings(CommonSettings):
                 f"({self.retry_period:g} s)"
             )
         return self
-
-
-def _is_web_address(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:
-        return False
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def parse_settings(cls: type[S], argv: Sequence[str], *, prog: str | None = None) -> S:
@@ -275,8 +249,6 @@ def _problem(error: Any, flags: dict[str, str]) -> str:  # noqa: ANN401  (pydant
         return text
     name = str(error["loc"][0])
     variable = f"{ENV_PREFIX}{name.upper()}"
-    if not os.environ.get(variable):
-        variable = ALIASES.get(name, variable)
     source = _flag(name) if name in flags else variable
     given = flags.get(name, os.environ.get(variable, error["input"]))
     return f"{source}: found {given!r}: {text[:1].lower()}{text[1:]}"

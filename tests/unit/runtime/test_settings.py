@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from app.kube.registrations import MUTATING_NAME, VALIDATING_NAME
 from app.runtime.settings import (
-    ALIASES,
     CommonSettings,
     ControllerSettings,
     WebhookSettings,
@@ -25,8 +24,6 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for cls in (ControllerSettings, WebhookSettings):
         for name in cls.model_fields:
             monkeypatch.delenv(f"DRPLAN_{name.upper()}", raising=False)
-    for name in ALIASES.values():
-        monkeypatch.delenv(name, raising=False)
 
 
 def test_defaults_are_those_of_the_documentation() -> None:
@@ -57,13 +54,15 @@ def test_booleans(argv: list[str], value: bool) -> None:
     assert parse_settings(ControllerSettings, argv).leader_elect is value
 
 
-def test_the_collector_comes_from_opentelemetry_s_own_variable_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opentelemetry_s_own_variable_for_the_collector_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector")
     assert parse_settings(ControllerSettings, []).otlp_endpoint is None
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://one:4318")
-    assert parse_settings(ControllerSettings, []).otlp_endpoint == "http://one:4318"
-    monkeypatch.setenv("DRPLAN_OTLP_ENDPOINT", "http://two:4318")
-    assert parse_settings(ControllerSettings, []).otlp_endpoint == "http://two:4318"
-    assert parse_settings(ControllerSettings, ["--otlp-endpoint="]).otlp_endpoint is None
+
+
+def test_an_empty_flag_differs_from_no_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse_settings(ControllerSettings, ["--otlp-endpoint="]).otlp_endpoint == ""
+    monkeypatch.setenv("DRPLAN_OTLP_ENDPOINT", "")
+    assert parse_settings(ControllerSettings, []).otlp_endpoint is None
 
 
 @pytest.mark.parametrize("address", ["collector:4318", "ftp://collector", "http://", "http://[::1", "http://c:99999"])
@@ -78,16 +77,16 @@ def test_a_collector_is_a_web_address(address: str, capsys: pytest.CaptureFixtur
 def test_a_wrong_collector_is_blamed_on_the_variable_that_has_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector")
+    monkeypatch.setenv("DRPLAN_OTLP_ENDPOINT", "collector")
     with pytest.raises(SystemExit):
         parse_settings(ControllerSettings, [], prog="drplan")
-    assert capsys.readouterr().err.startswith("drplan: OTEL_EXPORTER_OTLP_ENDPOINT: found 'collector': ")
+    assert capsys.readouterr().err.startswith("drplan: DRPLAN_OTLP_ENDPOINT: found 'collector': ")
 
 
 def test_a_collector_without_the_extra_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("app.runtime.settings.find_spec", lambda module: None)
+    monkeypatch.setattr("app.runtime.collector.find_spec", lambda module: None)
     with pytest.raises(SystemExit):
         parse_settings(ControllerSettings, ["--otlp-endpoint=http://collector:4318"], prog="drplan")
     assert "install drplan[otel], or leave the setting out" in capsys.readouterr().err
