@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from devcluster.audit import AuditLog
 from tests.support.cluster import REPOSITORY
 from tests.support.rights import OURS, Grant, Ledger, granted, product_grants
@@ -75,11 +77,63 @@ def test_meant_refusals_are_not_told(tmp_path: Path) -> None:
     assert _ledger(tmp_path, _entry("create", "secrets", "team", code=403, decision="forbid")).refused == set()
 
 
+@pytest.mark.parametrize(
+    ("verb", "namespace"), [("get", "team"), ("delete", "team"), ("list", ""), ("create", "drplan-system")]
+)
+def test_a_meant_refusal_excuses_no_other_verb_or_place(tmp_path: Path, verb: str, namespace: str) -> None:
+    [line] = _ledger(tmp_path, _entry(verb, "secrets", namespace, code=403, decision="forbid")).refused
+    assert line == f"controller: {verb} secrets {namespace}/ (drplan/x)"
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "namespace", "name"),
+    [
+        ("patch", "configmaps", "drplan-system", "drplan-journal-0"),
+        ("create", "configmaps", "drplan-system", ""),
+        ("watch", "configmaps", "", ""),
+        ("watch", "configmaps", "team", ""),
+        ("list", "namespaces", "", ""),
+        ("get", "namespaces", "drplan-system", "drplan-system"),
+        ("list", "nodes", "", ""),
+        ("deletecollection", "configmaps", "team", "x"),
+        ("get", "pods", "team", "x"),
+    ],
+)
+def test_what_only_development_rights_allow_is_told(
+    tmp_path: Path, verb: str, resource: str, namespace: str, name: str
+) -> None:
+    ledger = _ledger(tmp_path, _entry(verb, resource, namespace, name))
+    assert ledger.ungranted == {f"controller: {verb} {resource} {namespace}/{name} (drplan/x)"}
+
+
+def test_the_webhook_has_no_targets(tmp_path: Path) -> None:
+    ledger = _ledger(tmp_path, _entry("patch", "configmaps", "team", "x", user=f"{OURS}webhook"))
+    assert ledger.ungranted == {"webhook: patch configmaps team/x (drplan/x)"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "namespace", "name"),
+    [
+        ("get", "configmaps", "drplan-system", "mine"),
+        ("list", "configmaps", "drplan-system", ""),
+        ("list", "configmaps", "", ""),
+        ("patch", "configmaps", "team", "x"),
+        ("create", "services", "team", ""),
+        ("watch", "configmaps", "team", "x"),
+        ("get", "namespaces", "team", "team"),
+    ],
+)
+def test_what_the_product_may_and_targets_of_actions_are_not_told(
+    tmp_path: Path, verb: str, resource: str, namespace: str, name: str
+) -> None:
+    assert _ledger(tmp_path, _entry(verb, resource, namespace, name)).ungranted == set()
+
+
 def test_ledgers_of_several_control_planes_add_up(tmp_path: Path) -> None:
     Ledger({str(GET)}, {"a"}).write(tmp_path / "one.yaml")
-    Ledger({str(LIST)}, set()).write(tmp_path / "two.yaml")
+    Ledger({str(LIST)}, set(), {"b"}).write(tmp_path / "two.yaml")
     both = Ledger.read(tmp_path)
-    assert (both.unused([GET, LIST]), both.refused) == ([], {"a"})
+    assert (both.unused([GET, LIST]), both.refused, both.ungranted) == ([], {"a"}, {"b"})
 
 
 def _run(tmp_path: Path, ledger: Ledger, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -99,6 +153,12 @@ def test_a_run_with_a_refusal_fails(tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert "refused, and not meant: webhook: list pods" in answer.stdout
     assert "used by no test" not in answer.stdout, "it was not the whole suite"
+
+
+def test_a_run_with_a_right_of_development_only_fails(tmp_path: Path) -> None:
+    answer = _run(tmp_path, Ledger(set(), set(), {"controller: patch configmaps"}), "test_it.py")
+    assert answer.returncode == 1
+    assert "allowed by development rights only: controller: patch configmaps" in answer.stdout
 
 
 def test_a_whole_run_with_an_unused_right_fails(tmp_path: Path) -> None:

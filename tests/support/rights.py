@@ -1,6 +1,8 @@
 """What the rights of the two processes were used for, and what was refused to them, by the API server's audit log.
 
-A right that no test uses is one too many, or lacks a test. A refusal that nobody meant is a right too few.
+A right that no test uses is one too many, or lacks a test. A refusal that nobody meant is a right too few; so is a
+request that only the development rights allowed (`drplan-dev-targets`, which no installation has), unless it is what an
+action does to its target.
 """
 
 from __future__ import annotations
@@ -39,14 +41,18 @@ class Grant:
     names: tuple[str, ...] = ()
     """Empty: any name."""
 
-    def covers(self, request: AuditedRequest) -> bool:
-        """Whether this is a right that the request uses; in its own namespace, a process uses the Role there."""
+    def permits(self, request: AuditedRequest) -> bool:
+        """Whether the API server lets the request through for this right."""
         return (
             (self.process, self.verb, self.group, self.resource)
             == (request.user.removeprefix(OURS), request.verb, request.group, resource_of(request))
-            and (self.namespace == request.namespace or (not self.namespace and request.namespace != NAMESPACE))
+            and self.namespace in ("", request.namespace)
             and (not self.names or request.name in self.names)
         )
+
+    def covers(self, request: AuditedRequest) -> bool:
+        """Whether this is a right that the request uses; in its own namespace, a process uses the Role there."""
+        return self.permits(request) and (bool(self.namespace) or request.namespace != NAMESPACE)
 
     def __str__(self) -> str:
         where = f" in {self.namespace}" if self.namespace else ""
@@ -61,23 +67,52 @@ def resource_of(request: AuditedRequest) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """Refusals that a test causes on purpose."""
+    """Requests outside the product's rights that a test causes on purpose, never in the processes' own namespace."""
 
     process: str
+    verbs: tuple[str, ...]
     group: str
     resource: str
     reason: str
 
     def explains(self, request: AuditedRequest) -> bool:
-        """Whether the refusal of this request was meant."""
+        """Whether this request was meant."""
         found = (request.user.removeprefix(OURS), request.group, resource_of(request))
-        return found == (self.process, self.group, self.resource)
+        return (
+            found == (self.process, self.group, self.resource)
+            and request.verb in self.verbs
+            and request.namespace != NAMESPACE
+        )
 
 
 MEANT: tuple[Meant, ...] = (
-    Meant("controller", "", "secrets", "actions that make Secrets without rbac.extraRules fail (tests/e2e)"),
+    Meant(
+        "controller", ("create",), "", "secrets", "actions that make Secrets without rbac.extraRules fail (tests/e2e)"
+    ),
 )
 """Every refusal that is meant, and why."""
+
+_ACTIONS = ("get", "create", "update", "patch", "delete")
+"""What KubernetesResource actions and their rollback do to one object."""
+_WAITING = (*_ACTIONS, "list", "watch")
+"""The same with `waitReady`, which lists and watches one object by its name."""
+_CHOICE = "targets of actions and parameters in tests; an admin grants them by rbac.extraRules"
+
+TARGETS: tuple[Meant, ...] = (
+    Meant("controller", _WAITING, "", "configmaps", _CHOICE),
+    Meant("controller", _WAITING, "", "services", _CHOICE),
+    Meant("controller", _WAITING, "", "persistentvolumeclaims", _CHOICE),
+    Meant("controller", _ACTIONS, "", "namespaces", _CHOICE),
+    Meant("controller", _WAITING, "apps", "deployments", _CHOICE),
+    Meant("controller", _WAITING, "apps", "statefulsets", _CHOICE),
+    Meant("controller", _WAITING, "apps", "daemonsets", _CHOICE),
+)
+"""Every use of the development rights that is meant, and why."""
+
+
+def is_target(request: AuditedRequest) -> bool:
+    """Whether a request is about one object that an action or a parameter of a test names."""
+    return bool(request.name or request.verb == "create") and any(meant.explains(request) for meant in TARGETS)
 
 
 def granted(documents: Iterable[dict[str, Any]]) -> list[Grant]:
@@ -109,6 +144,8 @@ class Ledger:
     used: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
     """Refusals that were not meant, one line each."""
+    ungranted: set[str] = field(default_factory=set)
+    """Requests that no right of the product allows, but those of development did, one line each."""
 
     @classmethod
     def of(cls, audit: AuditLog, grants: Iterable[Grant]) -> Self:
@@ -123,6 +160,8 @@ class Ledger:
         for request in seen.values():
             if request.allowed:
                 ledger.used.update(str(grant) for grant in grants if grant.covers(request))
+                if not (any(grant.permits(request) for grant in grants) or is_target(request)):
+                    ledger.ungranted.add(_line(request))
             elif not any(meant.explains(request) for meant in MEANT):
                 ledger.refused.add(_line(request))
         return ledger
@@ -135,11 +174,13 @@ class Ledger:
             found = yaml.safe_load(file.read_text())
             ledger.used.update(found["used"])
             ledger.refused.update(found["refused"])
+            ledger.ungranted.update(found["ungranted"])
         return ledger
 
     def write(self, file: Path) -> None:
         """Write it down for `read`."""
-        file.write_text(yaml.safe_dump({"used": sorted(self.used), "refused": sorted(self.refused)}))
+        found = {"used": self.used, "refused": self.refused, "ungranted": self.ungranted}
+        file.write_text(yaml.safe_dump({name: sorted(lines) for name, lines in found.items()}))
 
     def unused(self, grants: Iterable[Grant]) -> list[str]:
         """The rights that nothing used."""

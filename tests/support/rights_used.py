@@ -1,7 +1,8 @@
 """Pytest plugin: at the end of a run, no right of the two processes is unused and none was missing.
 
 Each control plane writes down what its audit log shows when it ends; the process that began the run adds it up.
-Refusals count in every run, unused rights only when the whole suite ran and passed.
+Refusals, and what only the rights of development allowed, count in every run; unused rights only when the whole suite
+ran and passed.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     ledger = Ledger.read(Path(os.environ[_FOLDER]))
     problems = [f"refused, and not meant: {line}" for line in sorted(ledger.refused)]
+    problems += [f"allowed by development rights only: {line}" for line in sorted(ledger.ungranted)]
     if exitstatus == pytest.ExitCode.OK and _whole_suite(session.config):
         problems += [f"granted, but used by no test: {line}" for line in ledger.unused(product_grants())]
     session.config.stash[_PROBLEMS] = problems
