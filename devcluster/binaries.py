@@ -1,14 +1,17 @@
 """Finds the binaries of the control plane: ``KUBEBUILDER_ASSETS``, then the user cache folder, then a build."""
 
 import os
+import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from devcluster.build import BinaryError, build, cached_path, find_go, go_environment, locked
 from devcluster.tools import (
     ETCD,
+    HELM,
     KUBE_APISERVER,
     KUBE_CONTROLLER_MANAGER,
     KUBE_SCHEDULER,
@@ -29,14 +32,19 @@ PROFILES: dict[Profile, tuple[Tool, ...]] = {
 }
 """The tools each profile needs."""
 
+INSTALLED = {KUBECTL.name: ("version", "--client"), HELM.name: ("version", "--short")}
+"""Tools that people have, and how each is asked for its version."""
+VERSION_SECONDS = 30.0
+"""How long an installed tool may take to say its version."""
+
 __all__ = ["PROFILES", "BinaryError", "Profile", "ensure", "ensure_files", "ensure_profile"]
 
 
 def ensure(name: str) -> Path:
     """The binary of a tool, built when it is nowhere.
 
-    ``KUBEBUILDER_ASSETS`` wins where it holds the binary. kubectl, helm and promtool are taken from PATH where they
-    are installed, since any recent one will do.
+    ``KUBEBUILDER_ASSETS`` wins where it holds the binary. kubectl and helm are taken from PATH instead of being built
+    where the installed one is of the pinned minor version: flags and messages differ between minors.
 
     Raises:
         BinaryError: unknown tool, Go missing, or a failed build.
@@ -49,11 +57,36 @@ def ensure(name: str) -> Path:
         candidate = Path(assets) / name
         if os.access(candidate, os.X_OK):
             return candidate
-    if name in ("kubectl", "helm", "promtool"):
-        installed = shutil.which(name)
-        if installed is not None:
-            return Path(installed)
+    built = cached_path(tool)
+    if built.is_file():
+        return built
+    installed = shutil.which(name) if name in INSTALLED else None
+    if installed is not None and _minor_of(installed, INSTALLED[name]) == _minor_in(tool.version):
+        return Path(installed)
     return build(tool)
+
+
+@cache
+def _minor_of(program: str, question: tuple[str, ...]) -> str | None:
+    """Major and minor version that a program prints; None when it prints none."""
+    try:
+        answer = subprocess.run(
+            [program, *question],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=VERSION_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return _minor_in(answer.stdout)
+
+
+def _minor_in(text: str) -> str | None:
+    """``1.36`` of the first version like ``v1.36.3`` in a text."""
+    found = re.search(r"\bv(\d+\.\d+)\b", text)
+    return found and found[1]
 
 
 def ensure_profile(profile: Profile) -> dict[str, Path]:

@@ -11,7 +11,19 @@ import pytest
 
 from devcluster.binaries import BinaryError, ensure, ensure_files
 from devcluster.build import build, cached_path, spell_seconds
-from devcluster.tools import CERT_MANAGER_CRDS, ETCD, HELM, KUBE_APISERVER, KWOK, KWOK_STAGES, PROMETHEUS_CRDS, TOOLS
+from devcluster.tools import (
+    CERT_MANAGER_CRDS,
+    ETCD,
+    HELM,
+    KUBE_APISERVER,
+    KUBECTL,
+    KWOK,
+    KWOK_STAGES,
+    PROMETHEUS_CRDS,
+    PROMTOOL,
+    TOOLS,
+    Tool,
+)
 
 FAKE_GO = """#!/bin/sh
 echo "go $*" >> "$FAKE_GO_CALLS"
@@ -120,14 +132,43 @@ def test_assets_folder_wins_where_it_holds_the_binary(machine: Path, monkeypatch
     assert ensure("kube-apiserver") == cached_path(KUBE_APISERVER)
 
 
-def test_installed_helm_is_used(machine: Path) -> None:
-    helm = machine / "bin" / "helm"
-    helm.write_text("#!/bin/sh\n")
-    helm.chmod(0o755)
-    assert ensure("helm") == helm
-    helm.unlink()
+def install(machine: Path, name: str, said: str) -> Path:
+    """Put a tool on PATH that says this when it is asked for its version."""
+    program = machine / "bin" / name
+    program.write_text(f'#!/bin/sh\necho "{said}"\n')
+    program.chmod(0o755)
+    return program
+
+
+def minor(tool: Tool) -> str:
+    """The pinned version without its patch, ``v1.36``."""
+    return tool.version.rpartition(".")[0]
+
+
+@pytest.mark.parametrize(("tool", "said"), [(HELM, "{}.99+g0123456"), (KUBECTL, "Client Version: {}.99\nKustomize v5")])
+def test_an_installed_tool_of_the_pinned_minor_is_used(machine: Path, tool: Tool, said: str) -> None:
+    program = install(machine, tool.name, said.format(minor(tool)))
+    assert ensure(tool.name) == program
+
+
+@pytest.mark.parametrize("said", ["v3.1.0", f"{minor(HELM)}1.0", "no version"])
+def test_an_installed_helm_of_another_minor_is_not(machine: Path, said: str) -> None:
+    install(machine, "helm", said)
     fake_go(machine, WRITE_OUTPUT)
     assert ensure("helm") == cached_path(HELM)
+
+
+def test_what_was_built_comes_before_what_is_installed(machine: Path) -> None:
+    fake_go(machine, WRITE_OUTPUT)
+    built = ensure("helm")
+    install(machine, "helm", HELM.version)
+    assert ensure("helm") == built
+
+
+def test_an_installed_promtool_is_not_used(machine: Path) -> None:
+    install(machine, "promtool", PROMTOOL.version)
+    fake_go(machine, WRITE_OUTPUT)
+    assert ensure("promtool") == cached_path(PROMTOOL)
 
 
 def test_unknown_tool_names_the_known_ones(machine: Path) -> None:
