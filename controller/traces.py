@@ -1,8 +1,9 @@
 """The spans of runs: execution, stages, workflows, actions, each recorded when it has ended (docs/tracing.md).
 
 Whoever commits an end records its span; what an earlier leader ended is not recorded again. A part in which nothing was
-attempted has no time of its own and is recorded with the part that it belongs to. What is within a skipped part is not
-recorded at all.
+attempted has no time of its own and is recorded with the part that it belongs to; what is within a skipped stage is not
+recorded at all. Skipped actions that never began are only counted: thousands may be skipped in one step, for which all
+runs would wait.
 """
 
 from __future__ import annotations
@@ -118,12 +119,16 @@ class RunTrace:
         self._record(span, {**self._names(s), "drplan.stage.parallel": stage.parallel})
 
     def _record_workflow(self, s: int, w: int, workflow: WorkflowExecutionStatus) -> None:
-        if workflow.phase is not Phase.SKIPPED:
-            for a, action in enumerate(workflow.action_statuses):
-                if not _action_began(action):
-                    self._record_action(Address(s, w, a), action)
+        attributes, skipped = self._names(s, w), 0
+        for a, action in enumerate(workflow.action_statuses):
+            if action.phase is Phase.FAILED and not _action_began(action):
+                self._record_action(Address(s, w, a), action)
+            elif not _action_began(action):
+                skipped += 1
+        if skipped:
+            attributes["drplan.workflow.actions_not_started"] = skipped
         name = f"workflow {workflow.workflow_ref.name}"
-        self._record(self._span(workflow, name, self._identity(s, w), self._identity(s)), self._names(s, w))
+        self._record(self._span(workflow, name, self._identity(s, w), self._identity(s)), attributes)
 
     def _record_action(self, address: Address, action: ActionStatus) -> None:
         node = self._definition.action(address)

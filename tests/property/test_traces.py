@@ -79,7 +79,10 @@ class TracedWorld(World):
         return status
 
     def parts(self, status: DRPlanExecutionStatus) -> Iterator[tuple[str, Phase]]:
-        """Identity and phase of every part that is to have a span when it has ended: none within a skipped one."""
+        """Identity and phase of every part that is to have a span when it has ended.
+
+        None within a skipped one, and no action that was skipped before it began.
+        """
         for stage in status.stage_statuses:
             yield self._identity(stage.name), stage.phase
             if stage.phase is Phase.SKIPPED:
@@ -89,7 +92,8 @@ class TracedWorld(World):
                 if workflow.phase is Phase.SKIPPED:
                     continue
                 for action in workflow.action_statuses:
-                    yield self._identity(stage.name, w, action.name), action.phase
+                    if action.attempt or action.phase is Phase.FAILED:
+                        yield self._identity(stage.name, w, action.name), action.phase
 
     def _identity(self, *path: str | int) -> str:
         return identity_of(self.snapshot.execution_uid, *path)

@@ -145,9 +145,33 @@ def test_a_failure_is_an_error_at_every_level_and_what_it_kept_back_is_visible(s
     assert set(errors) == {"action a", "workflow one-0", "stage one", "Execute plan"}
     assert errors["action a"] == "a broke"
     skipped = {name for name, span in named.items() if (span.attributes or {})["drplan.phase"] == "Skipped"}
-    assert skipped == {"action b", "stage two"}
+    assert skipped == {"stage two"}
+    assert (named["workflow one-0"].attributes or {})["drplan.workflow.actions_not_started"] == 1
     assert (named["stage two"].attributes or {})["drplan.message"]
     assert "workflow two-0" not in named
+
+
+def test_an_action_that_failed_before_it_began_has_a_span(spans: Spans) -> None:
+    stages = (stage("one", flow("a", http("b", "a", when="params.x == 'y'"), http("c", "b"))),)
+    play(spans, with_uid(snapshot_of(*stages)), definition_of(*stages))
+    named = spans.named()
+    assert named["action b"].status.status_code is StatusCode.ERROR
+    assert "action c" not in named
+    assert (named["workflow one-0"].attributes or {})["drplan.workflow.actions_not_started"] == 1
+
+
+def test_actions_that_were_skipped_before_they_began_are_counted_and_not_recorded(spans: Spans) -> None:
+    stages = (stage("one", flow("a", *(http(f"b{number}", "a") for number in range(300)))),)
+    play(spans, with_uid(snapshot_of(*stages)), definition_of(*stages), failing=["a"])
+    named = spans.named()
+    assert set(named) == {"Execute plan", "stage one", "workflow one-0", "action a"}
+    assert (named["workflow one-0"].attributes or {})["drplan.workflow.actions_not_started"] == 300
+
+
+def test_workflow_whose_actions_all_began_counts_none(spans: Spans) -> None:
+    stages = (stage("one", flow("a", "b")),)
+    play(spans, with_uid(snapshot_of(*stages)), definition_of(*stages))
+    assert "drplan.workflow.actions_not_started" not in (spans.named()["workflow one-0"].attributes or {})
 
 
 def test_attempts_are_events_of_the_span(spans: Spans) -> None:
@@ -260,7 +284,8 @@ def test_what_a_run_skipped_from_its_start_is_visible_down_to_the_skipped_part(s
     play(spans, with_uid(snapshot_of(*stages)), definition_of(*stages))
     named = spans.named()
     assert set(named) == {"stage one", "workflow one-0", "stage two", "workflow two-0", "action b", "Execute plan"}
-    assert (named["workflow one-0"].attributes or {})["drplan.phase"] == "Skipped"
+    told = named["workflow one-0"].attributes or {}
+    assert (told["drplan.phase"], told["drplan.workflow.actions_not_started"]) == ("Skipped", 1)
     assert seconds(named["workflow one-0"]) == (0, 0)
 
 
