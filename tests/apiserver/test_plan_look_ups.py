@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
 
 Json = dict[str, Any]
 NAMES = [f"w{number}" for number in range(6)]
+SECONDS = 60.0
+"""How long rights may take to be in force."""
 
 
 def store(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:
@@ -87,14 +90,13 @@ async def test_a_right_to_some_names_is_no_right_to_the_others(cluster: Cluster,
 
     async def allowed(rights: set[str]) -> None:
         """Wait until the roles are in force; the authorizer follows them by a watch."""
-        async with connected(cluster, "webhook") as kube:
-            for _ in range(200):
+        found: set[str] = set()
+        async with connected(cluster, "webhook") as kube, asyncio.timeout(SECONDS):
+            while found != rights:
                 answers = await KubeLookups(kube).may_read_workflows(UserInfo(username=user), keys)
                 found = {key[1] for key, access in answers.items() if access.allowed}
                 assert found <= rights
-                if found == rights:
-                    return
-        raise AssertionError(found)
+                await asyncio.sleep(0.05)
 
     await allowed({"w0", "w2"})
     cluster.apply([{**role, "rules": [some]}])
