@@ -14,7 +14,7 @@ from devcluster.binaries import ensure_files
 from devcluster.tools import CERT_MANAGER_CRDS, PROMETHEUS_CRDS
 from tests.support.cluster import Cluster
 
-from .support import CERT_MANAGER, GIVEN_PEM, GIVEN_SECRET, container, one, render
+from .support import CERT_MANAGER, GIVEN_PEM, GIVEN_SECRET, container, one, render, render_hooks
 
 MONITORING = (
     "metrics.serviceMonitor.enabled=true",
@@ -107,16 +107,19 @@ def test_in_the_network_of_the_node_a_pod_ends_before_the_next_one_wants_its_por
 
 @pytest.fixture(scope="module")
 def knowing(cluster: Cluster) -> Cluster:
-    """A cluster with the kinds of cert-manager and of the Prometheus operator."""
+    """A cluster with the kinds of cert-manager and the Prometheus operator, and the ServiceAccount of `helm test`."""
     for published in (CERT_MANAGER_CRDS, PROMETHEUS_CRDS):
         cluster.plane.api.install_crds(ensure_files(published)[0].parent)
+    cluster.apply([item for item in render_hooks() if item["kind"] == "ServiceAccount"])
     return cluster
 
 
 @pytest.mark.apiserver
 @pytest.mark.parametrize("choice", CHOICES)
 def test_api_server_takes_every_object(knowing: Cluster, tmp_path: Path, choice: str) -> None:
-    documents = [item for item in render(*CHOICES[choice]) if item["kind"] != "CustomResourceDefinition"]
+    objects = [item for item in render(*CHOICES[choice]) if item["kind"] != "CustomResourceDefinition"]
+    documents = [*objects, *render_hooks(*CHOICES[choice])]
+    assert any(item["kind"] == "Pod" for item in documents)
     file = tmp_path / "rendered.yaml"
     file.write_text(yaml.safe_dump_all(documents))
     command = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict")
