@@ -23,7 +23,7 @@ _EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 def collector_problem(address: str) -> str | None:
     """Return why no spans can be sent to `address`, and what is needed; None when they can."""
     if not _is_web_address(address):
-        return "an http:// or https:// address is needed, such as http://collector:4318"
+        return "an http:// or https:// address is needed, such as http://collector.monitoring.svc:4318"
     if not _is_installed(_EXPORTER):
         return (
             "traces need OpenTelemetry's SDK and OTLP exporter, which are not installed: install drplan[otel], or "

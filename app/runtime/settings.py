@@ -152,7 +152,7 @@ class ControllerSettings(CommonSettings):
     otlp_endpoint: str | None = Field(
         None,
         description="OpenTelemetry collector that gets the traces of runs (OTLP by HTTP, at /v1/traces below it), such "
-        f"as http://collector:4318; without one {SHARED_VARIABLE} counts. An empty flag: no traces",
+        f"as http://collector.monitoring.svc:4318; without one {SHARED_VARIABLE} counts. An empty flag: no traces",
     )
 
     @field_validator("otlp_endpoint")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from requests.utils import should_bypass_proxies
 
 from app.runtime.settings import ControllerSettings, parse_settings
+from tests.support.cluster import REPOSITORY
 
 from .support import container, render, template
 
@@ -45,6 +48,14 @@ def test_a_limited_egress_has_the_port_of_the_collector_for_the_controller(addre
     values = (*LIMITED, f"tracing.otlpEndpoint={address}")
     assert egress("controller", *values) == [{"ports": [{"port": 443}]}, {"ports": [{"port": port}]}]
     assert egress("webhook", *values) == [{"ports": [{"port": 443}]}]
+
+
+def test_the_collector_of_the_documentation_is_called_without_the_proxy() -> None:
+    [address] = re.findall(r"tracing\.otlpEndpoint=(\S+)", (REPOSITORY / "docs" / "tracing.md").read_text())
+    env = container(render("proxy.httpProxy=http://proxy:3128", f"tracing.otlpEndpoint={address}"), "controller")["env"]
+    [no_proxy] = [item["value"] for item in env if item["name"] == "NO_PROXY"]
+    assert should_bypass_proxies(address, no_proxy=no_proxy)
+    assert not should_bypass_proxies(address.replace(".svc", ""), no_proxy=no_proxy)
 
 
 def test_an_egress_without_limit_gets_none() -> None:

@@ -69,7 +69,7 @@ def test_an_empty_flag_differs_from_no_collector(monkeypatch: pytest.MonkeyPatch
 def test_a_collector_is_a_web_address(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         parse_settings(ControllerSettings, ["--otlp-endpoint", address], prog="drplan")
-    wanted = "an http:// or https:// address is needed, such as http://collector:4318"
+    wanted = "an http:// or https:// address is needed, such as http://collector.monitoring.svc:4318"
     assert capsys.readouterr().err == f"drplan: --otlp-endpoint: found '{address}': {wanted}\n"
     assert stopped.value.code == 2
 
