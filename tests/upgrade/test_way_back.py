@@ -35,7 +35,7 @@ from tests.support.installation import (
 from tests.support.site import Site
 from tests.upgrade import go_operator
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("way-back")]
+pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("way-back"), pytest.mark.timeout(600)]
 
 START, END = "2025-03-01T10:00:00Z", "2025-03-01T10:00:09Z"
 CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
