@@ -123,7 +123,7 @@ class Findings:
     effort: int = 0
     """Names that were looked up."""
     manifest_values: int = 0
-    """Values that the manifests looked at have at most."""
+    """Values in the manifests looked at."""
     certificates: int = 0
     """Certificates in the bundles of authorities looked at."""
 

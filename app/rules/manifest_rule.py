@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from app.engine.templates import placeholders
-from app.rules.findings import Spot
-from app.rules.manifests import ManifestError, load_documents
+from app.rules.findings import Findings, Spot
+from app.rules.manifests import Budget, ManifestError, load_documents
 from app.rules.remember import remembered
 
+MOST_VALUES = 60_000
+"""Values that the manifests of a workflow may have together. Reading one takes some 10 µs, in which nothing else is
+done; a status has room for three thousand objects."""
 _STAND_IN = "placeholder"
 _SHORT = 4096
 """Characters of manifests whose problems are remembered."""
 
 
-MOST_VALUES = 60_000
-"""Lines and values that the manifests of a workflow may have together. Reading one takes some 10 µs, in which nothing
-else is done; a status has room for three thousand objects."""
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """What reading a manifest tells."""
 
-
-def _values_at_most(text: str) -> int:
-    return sum(map(text.count, "\n,[{"))
+    problems: tuple[str, ...]
+    structural: bool
+    """A placeholder stands alone on a line of it."""
+    values: int
+    """Values that were read; more than were allowed when there are more."""
 
 
 def check_manifest(spot: Spot, text: str) -> None:
@@ -27,29 +34,44 @@ def check_manifest(spot: Spot, text: str) -> None:
     Placeholders are replaced by a harmless word first. A manifest in which a placeholder stands alone on a line may get
     its structure only when it is rendered: there, problems are warnings (N2).
     """
-    spot.findings.manifest_values += _values_at_most(text)
-    if spot.findings.manifest_values > MOST_VALUES:
-        why = f"the manifests of the workflow have more than {MOST_VALUES} lines and values: use several workflows"
+    manifest = _within(spot.findings, text)
+    if manifest is None:
+        why = f"the manifests of the workflow have more than {MOST_VALUES} values: use several workflows"
         spot.error("W27", f"KubernetesResource.Manifest: {why}", runnable=True)
         return
-    problems, structural = _read(text)
-    for problem in problems:
-        if structural:
+    for problem in manifest.problems:
+        if manifest.structural:
             spot.warn("N2", problem)
         else:
             spot.error("W27", problem)
 
 
+def _within(findings: Findings, text: str) -> _Manifest | None:
+    """What a manifest tells; None when those of the workflow have too many values, or had before this one."""
+    left = MOST_VALUES - findings.manifest_values
+    if left < 0:
+        return None
+    manifest = _known(text) if len(text) <= _SHORT else _read(text, left)
+    findings.manifest_values += manifest.values
+    return manifest if manifest.values <= left else None
+
+
 @remembered(_SHORT)
-def _read(text: str) -> tuple[tuple[str, ...], bool]:
-    """The problems of a manifest, and whether a placeholder stands alone on a line of it."""
+def _known(text: str) -> _Manifest:
+    return _read(text, MOST_VALUES)
+
+
+def _read(text: str, most: int) -> _Manifest:
+    """What a manifest tells that may have so many values."""
     stand_in, structural = _without_placeholders(text)
-    return _problems(stand_in), structural
+    budget = Budget(most)
+    problems = _problems(stand_in, budget)
+    return _Manifest(problems, structural, most - budget.left)
 
 
-def _problems(text: str) -> tuple[str, ...]:
+def _problems(text: str, budget: Budget) -> tuple[str, ...]:
     try:
-        documents = load_documents(text)
+        documents = load_documents(text, budget)
     except ManifestError as error:
         return (f"KubernetesResource.Manifest is not valid YAML: {error}",)
     if not documents:

@@ -58,10 +58,18 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load_documents(text: str) -> list[Any]:
-    """Every document of a YAML text, empty ones left out. Raises ManifestError."""
+@dataclass(slots=True)
+class Budget:
+    """How many values may be read; several texts can share one."""
+
+    left: int = MAX_NODES
+    """Values that may still be read, aliases expanded and each scalar one however long; negative: there were more."""
+
+
+def load_documents(text: str, budget: Budget | None = None) -> list[Any]:
+    """Every document of a YAML text, empty ones left out. Raises ManifestError, also when the budget is used up."""
     try:
-        _bound(text)
+        _bound(text, budget or Budget())
         return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
     except _UNREADABLE as error:
         raise _told(error) from error
@@ -81,7 +89,7 @@ class Document:
 def load_with_positions(text: str) -> list[Document]:
     """Every document of a YAML text, empty ones left out, with positions. Raises ManifestError."""
     try:
-        _bound(text)
+        _bound(text, Budget())
         return [document for document in _compose(text) if document.value is not None]
     except _UNREADABLE as error:
         raise _told(error) from error
@@ -116,33 +124,37 @@ def _repeated(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
                     keys.add((key.tag, key.value))
 
 
-def _bound(text: str) -> None:
-    """Refuse a text that is nested too deeply, contains itself, or grows too large when its aliases are expanded."""
+def _bound(text: str, budget: Budget) -> None:
+    """Refuse a text that is nested too deeply, contains itself, or has more values than the budget.
+
+    It stops at the first of these, so that what it takes is bounded as well.
+    """
+    most = budget.left
     sizes: dict[str, int] = {}
-    open_nodes: list[tuple[str | None, int]] = [(None, 0)]
+    open_nodes: list[tuple[str | None, int]] = []
     for event in yaml.parse(text, Loader=_Loader):
-        size = 0
-        anchor = getattr(event, "anchor", None)
+        anchor, size = getattr(event, "anchor", None), 1
         if isinstance(event, yaml.CollectionStartEvent):
-            open_nodes.append((anchor, 0))
-            if len(open_nodes) > MAX_DEPTH:
+            open_nodes.append((anchor, budget.left))
+            if len(open_nodes) >= MAX_DEPTH:
                 raise ManifestError(f"nested deeper than {MAX_DEPTH} levels")
-            continue
-        if isinstance(event, yaml.AliasEvent):
-            if any(event.anchor == opened for opened, _ in open_nodes):
-                raise ManifestError(f"anchor '{event.anchor}' contains itself")
-            size = sizes.get(str(event.anchor), 1)
         elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, size = open_nodes.pop()
-            size += 1
+            anchor, before = open_nodes.pop()
+            size = 0
+            if anchor is not None:
+                sizes[anchor] = before - budget.left
+        elif isinstance(event, yaml.AliasEvent):
+            if any(anchor == opened for opened, _ in open_nodes):
+                raise ManifestError(f"anchor '{anchor}' contains itself")
+            size = sizes.get(anchor, 1)
         elif isinstance(event, yaml.ScalarEvent):
-            size = 1
-        if anchor is not None:
-            sizes[anchor] = size
-        around, total = open_nodes[-1]
-        open_nodes[-1] = (around, total + size)
-        if total + size > MAX_NODES:
-            raise ManifestError(f"more than {MAX_NODES} values when its aliases are expanded")
+            if anchor is not None:
+                sizes[anchor] = 1
+        else:
+            continue
+        budget.left -= size
+        if budget.left < 0:
+            raise ManifestError(f"more than {most} values when its aliases are expanded")
 
 
 def _told(error: Exception) -> ManifestError:

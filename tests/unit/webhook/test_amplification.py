@@ -101,9 +101,37 @@ async def test_a_plan_that_is_too_large_whatever_its_workflows_are_needs_no_look
 
 
 def test_manifests_of_a_workflow_have_so_many_values() -> None:
-    values = "".join(f"  k{n}: v\n" for n in range(MOST_VALUES // 2))
+    values = "".join(f"  k{n}: v\n" for n in range(MOST_VALUES // 5))
     half = resource(f"{CONFIG_MAP}data:\n{values}")
-    assert check_workflow(workflow(half)).ok
-    (found,) = check_workflow(workflow(half, {**half, "name": "s"})).errors
-    assert (found.rule, found.path) == ("W27", "spec.actions[1].resource.manifest")
-    assert found.message.endswith(f"more than {MOST_VALUES} lines and values: use several workflows")
+    assert check_workflow(workflow(half, {**half, "name": "s"})).ok
+    (found,) = check_workflow(workflow(half, {**half, "name": "s"}, {**half, "name": "t"})).errors
+    assert (found.rule, found.path) == ("W27", "spec.actions[2].resource.manifest")
+    assert found.message.endswith(f"more than {MOST_VALUES} values: use several workflows")
+    assert found.runnable
+
+
+def test_a_long_text_in_a_manifest_is_one_value() -> None:
+    table = "".join(f"    {n},[{n}],{{{n}\n" for n in range(MOST_VALUES))
+    assert check_workflow(workflow(resource(f"{CONFIG_MAP}data:\n  table.csv: |\n{table}"))).ok
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: b\r" * MOST_VALUES,
+        "- - - x\n" * MOST_VALUES,
+        "---\n" * (MOST_VALUES + 2),
+        "a: &a [1]\nb: [" + "*a," * MOST_VALUES + "]",
+        "- a\n" * MOST_VALUES + "- ]",
+    ],
+    ids=["carriage returns", "lists in a line", "empty documents", "aliases", "an error at the end"],
+)
+def test_however_values_are_written_they_count(text: str) -> None:
+    first, *_ = check_workflow(workflow(resource(text))).errors
+    assert first.message.endswith("use several workflows")
+
+
+def test_values_in_front_of_an_error_count() -> None:
+    broken = [resource("- a\n" * (MOST_VALUES // 2 - 1) + "- ]", name=f"r{n}") for n in range(3)]
+    messages = [found.message for found in check_workflow(workflow(*broken)).errors]
+    assert ["use several workflows" in message for message in messages] == [False, False, True]
