@@ -48,7 +48,11 @@ def test_dry_runs_change_nothing(drplan: Installation) -> None:
     drplan.wait(lambda: drplan.status("e").get("stageStatuses", [{}])[0].get("phase") == "Running")
     drplan.wait(lambda: drplan.plan_status("q").get("phase") == "Ready")
     drplan.wait(lambda: all("status" in item for item in _everything(drplan)["drworkflows"]))
-    drplan.wait(lambda: len(_everything(drplan)["events"]) >= 2, message="the Events of the start")
+    started = {"ExecutionStarted", "StageStarted", "WorkflowStarted", "ActionStarted"}
+    drplan.wait(
+        lambda: {event["reason"] for event in _everything(drplan)["events"]} >= started,
+        message="the Events of the start",
+    )
     before, counted = _everything(drplan), _runs_counted(drplan)
 
     accepted = [
