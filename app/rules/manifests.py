@@ -146,7 +146,7 @@ def _bound(text: str, budget: Budget) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if any(anchor == opened for opened, _ in open_nodes):
                 raise ManifestError(f"anchor '{anchor}' contains itself")
-            size = sizes.get(anchor, 1)
+            size = sizes.get(str(event.anchor), 1)
         elif isinstance(event, yaml.ScalarEvent):
             if anchor is not None:
                 sizes[anchor] = 1
