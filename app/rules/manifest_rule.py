@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from app.engine.templates import placeholders
@@ -13,6 +14,8 @@ MOST_VALUES = 60_000
 """Values that the manifests of a workflow may have together. Reading one takes some 10 µs, in which nothing else is
 done; a status has room for three thousand objects."""
 _STAND_IN = "placeholder"
+_ENCLOSED = re.compile(r"\$\([^$()]*\)|\{\{[^{}]*\}\}")
+"""What may be a placeholder; replacing each by itself would take the square of the time."""
 _SHORT = 4096
 """Characters of manifests whose problems are remembered."""
 
@@ -86,11 +89,11 @@ def _problems(text: str, budget: Budget) -> tuple[str, ...]:
 
 def _without_placeholders(text: str) -> tuple[str, bool]:
     """The text with words in place of placeholders, and whether one of them stood alone on its line."""
-    written = sorted({found.text for found in placeholders(text)}, key=len, reverse=True)
-    structural = bool(written) and any(line.strip() in written for line in text.splitlines())
-    for placeholder in written:
-        text = text.replace(placeholder, _STAND_IN)
-    return text, structural
+    written = {found.text for found in placeholders(text)}
+    if not written:
+        return text, False
+    structural = any(line.strip() in written for line in text.splitlines())
+    return _ENCLOSED.sub(lambda found: _STAND_IN if found[0] in written else found[0], text), structural
 
 
 def _missing(document: object) -> str:

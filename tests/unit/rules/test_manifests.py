@@ -50,6 +50,7 @@ def test_what_cannot_be_read_is_one_kind_of_error(text: str) -> None:
         CONFIG_MAP.replace("name: c", "name: {{ .params.n }}"),
         CONFIG_MAP + "data:\n  k: $(params.a)\n  l: '$$(params.a)'\n",
         "apiVersion: $(params.v)\nkind: $(params.k)\nmetadata: {name: $(params.n)}\n",
+        CONFIG_MAP + "data: {k: $(date $(params.a)), l: {{ .params.a }}$(params.ab), m: $$(params.ab)}\n",
     ],
 )
 def test_placeholders_do_not_disturb(manifest: str) -> None:

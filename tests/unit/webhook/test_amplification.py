@@ -36,6 +36,7 @@ HOSTILE: dict[str, Json] = {
     "long name, many documents": workflow_json(resource("---\na: b\n" * (MANY // 10), name=LONG)),
     "many documents": workflow_json(resource("---\na: b\n" * MANY), resource("---\na: c\n" * MANY, name="s")),
     "many values": workflow_json(resource(f"{CONFIG_MAP}data:\n" + "".join(f"  k{n}: $(mode)\n" for n in range(MANY)))),
+    "many different placeholders": workflow_json(resource("".join(f"- $(params.x{n})\n" for n in range(MANY)))),
     "long action, many wrong types": workflow_json({"name": LONG, "type": "SSH"}, *[{"name": "a", "type": "S"}] * MANY),
     "many wrong names": workflow_json(*[{"name": 5, "type": "HTTP"}] * MANY),
     "many parameters": workflow_json(parameters=[{"name": LONG}, *[{"name": "1"}] * MANY]),
