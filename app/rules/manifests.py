@@ -7,7 +7,7 @@ leaves timestamps and sexagesimal numbers as the text that kubectl sees too.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ MAX_DEPTH = 100
 
 MAX_NODES = 200_000
 """Values that a manifest may have, aliases expanded."""
+
+MAX_TAG_DIRECTIVES = 100
+"""Times that `%TAG` may occur in a text. libyaml compares each directive with all before it."""
 
 
 class ManifestError(ValueError):
@@ -56,6 +59,23 @@ _Loader.add_implicit_resolver(
     ),
     list("-+0123456789."),
 )
+
+
+def _without_base_60(
+    construct: Callable[[_Loader, yaml.ScalarNode], float],
+) -> Callable[[_Loader, yaml.ScalarNode], float]:
+    """A constructor of numbers that refuses `!!int 12:30:45`, as kubectl does: a long one would take minutes."""
+
+    def number(loader: _Loader, node: yaml.ScalarNode) -> float:
+        if ":" in str(node.value):
+            raise yaml.constructor.ConstructorError(None, None, "a number has no colon", node.start_mark)
+        return construct(loader, node)
+
+    return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _without_base_60(_Loader.construct_yaml_int))
+_Loader.add_constructor("tag:yaml.org,2002:float", _without_base_60(_Loader.construct_yaml_float))
 
 
 @dataclass(slots=True)
@@ -129,6 +149,8 @@ def _bound(text: str, budget: Budget) -> None:
 
     It stops at the first of these, so that what it takes is bounded as well.
     """
+    if text.count("%TAG") > MAX_TAG_DIRECTIVES:
+        raise ManifestError(f"more than {MAX_TAG_DIRECTIVES} %TAG directives")
     most = budget.left
     sizes: dict[str, int] = {}
     open_nodes: list[tuple[str | None, int]] = []

@@ -37,7 +37,10 @@ def test_empty_documents_do_not_count() -> None:
     assert load_documents("---\n---\na: 1\n---\n# nothing\n") == [{"a": 1}]
 
 
-@pytest.mark.parametrize("text", ["!!python/object/apply:os.system [x]", "a: !!binary ü", "\x00", "a: *nowhere"])
+@pytest.mark.parametrize(
+    "text",
+    ["!!python/object/apply:os.system [x]", "a: !!binary ü", "\x00", "a: *nowhere", "!!int 12:30", "!!float 1:2.5"],
+)
 def test_what_cannot_be_read_is_one_kind_of_error(text: str) -> None:
     with pytest.raises(ManifestError):
         load_documents(text)
@@ -61,6 +64,17 @@ def test_a_manifest_that_gets_its_structure_by_a_placeholder_only_warns() -> Non
     report = check_workflow(workflow(resource("$(params.head)\nmetadata:\n  name: x\n")))
     assert report.ok
     assert any("KubernetesResource.Manifest" in warning for warning in report.warnings)
+
+
+def test_many_directives_are_refused_before_they_are_read() -> None:
+    with pytest.raises(ManifestError, match="%TAG directives"):
+        load_documents("".join(f"%TAG !a{n}! b\n" for n in range(100_000)) + "--- a")
+
+
+@pytest.mark.parametrize("number", ["!!int ", "!!float "])
+def test_long_numbers_of_base_60_are_refused_before_they_are_computed(number: str) -> None:
+    with pytest.raises(ManifestError, match="a number has no colon"):
+        load_documents(number + "1:" * 400_000 + "1")
 
 
 @pytest.mark.parametrize("text", ["&a [*a]", "a: &x {b: {c: *x}}"])
