@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
-import subprocess
-import tarfile
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,12 +76,14 @@ def stages() -> list[Stage]:
 
 
 def context(folder: Path) -> None:
-    """Lay out what the builder is sent: the committed tree without what .dockerignore leaves out.
+    """Lay out what the builder is sent: the files of the working tree without what .dockerignore leaves out.
 
     The patterns of .dockerignore begin with `/` or `**/`, so that they mean the same there and in a .gitignore.
     """
-    archive = subprocess.run(["git", "archive", "HEAD"], cwd=REPOSITORY, capture_output=True, timeout=60, check=True)
     ignored = GitIgnoreSpec.from_lines(IGNORED.read_text().splitlines())
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
-        kept = [member for member in tar if member.isfile() and not ignored.match_file(member.name)]
-        tar.extractall(folder, kept, filter="data")
+    top = [path for path in REPOSITORY.iterdir() if not ignored.match_file(path.name)]
+    for path in [*top, *(below for entry in top for below in entry.rglob("*"))]:
+        name = path.relative_to(REPOSITORY)
+        if path.is_file() and not ignored.match_file(str(name)):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / name)

@@ -17,7 +17,7 @@ MADE = re.compile(r"(?<![\w./-])/(?=(?:opt|src|dist)\b)")
 """The slash of absolute paths that the Dockerfile makes; all others are the base image's."""
 STEP_SECONDS = 240
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
-CHOSEN_BY_THE_MACHINE = ("PIP_", "SSL_CERT_FILE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+CHOSEN_BY_THE_MACHINE = ("PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 """Beginnings of variables that say how packages are fetched here."""
 
 

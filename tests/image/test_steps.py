@@ -75,7 +75,10 @@ def built() -> Iterator[Builder]:
     """The first stage, carried out. Its folder can be entered by all, which those of pytest cannot."""
     python = base_python(UID)
     if python is None:
-        pytest.skip("there is no python3 of 3.11 or newer, with venv, that the image's user may run")
+        pytest.skip(
+            f"user {UID} may run no python3 of 3.11 or newer with venv: neither the one on {SYSTEM_PATH} nor the "
+            "tests' own; one in root's home does not do, since nobody else may enter that"
+        )
     with tempfile.TemporaryDirectory(prefix="drplan-image-") as name:
         folder = Path(name)
         folder.chmod(0o755)
