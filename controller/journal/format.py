@@ -73,9 +73,10 @@ class Segment:
         """Name of the ConfigMap."""
         return segment_name(self.number)
 
-    def size(self) -> int:
-        """Bytes of its entries."""
-        return sum(len(line.text) + 1 for line in self.lines)
+
+def size_of(lines: Iterable[Line]) -> int:
+    """Return the bytes that entries take in a segment."""
+    return sum(len(line.text) + 1 for line in lines)
 
 
 def segment_name(number: int) -> str:

@@ -17,6 +17,7 @@ from controller.journal.format import (
     Header,
     Segment,
     read_segment,
+    size_of,
     to_config_map,
 )
 
@@ -179,7 +180,7 @@ class SegmentStore:
     @staticmethod
     def _take_version(segment: Segment, stored: dict[str, Any]) -> None:
         segment.resource_version = stored["metadata"]["resourceVersion"]
-        metrics.journal_bytes_total.inc(segment.size())
+        metrics.journal_bytes_total.inc(size_of(segment.lines))
 
 
 def _result(error: KubeError) -> str:

@@ -15,7 +15,7 @@ from app.kube.resources import CONFIG_MAPS
 from app.kube.stream import EventType
 from app.runtime import metrics
 from app.runtime.logging import get_logger
-from controller.journal.format import SELECTOR, Entry, Header, Line, Segment, entries_by_run
+from controller.journal.format import SELECTOR, Entry, Header, Line, Segment, entries_by_run, size_of
 from controller.journal.store import Deposed, SegmentStore
 
 log = get_logger(__name__)
@@ -145,7 +145,7 @@ class Journal:
         """Store lines in the last segment, in the place of those that are no longer needed, or in a new one."""
         last = self._segments[-1]
         kept = [line for line in last.lines if self._is_needed(line)]
-        if kept and _size(kept) >= min(max(SEGMENT_BYTES, 4 * _size(lines)), LARGE_SEGMENT_BYTES):
+        if kept and size_of(kept) >= min(max(SEGMENT_BYTES, 4 * size_of(lines)), LARGE_SEGMENT_BYTES):
             last = Segment(last.number + 1, "", self._header, lines)
             await self._store.write(last, is_new=True)
             self._segments.append(last)
@@ -176,7 +176,7 @@ class Journal:
         """Write again at the end what keeps an old segment alive that is mostly covered; full ones stay as they are."""
         for segment in old:
             needed = [line for line in segment.lines if self._is_needed(line)]
-            if _size(needed) <= SEGMENT_BYTES // 2:
+            if size_of(needed) <= SEGMENT_BYTES // 2:
                 await self._write(needed)
                 segment.lines = []
                 self._wake.set()
@@ -220,10 +220,6 @@ class Journal:
             if not committed.done():
                 committed.set_exception(JournalClosed("the journal is closed"))
         self._pending = []
-
-
-def _size(lines: list[Line]) -> int:
-    return sum(len(line.text) + 1 for line in lines)
 
 
 def _parts(lines: list[Line]) -> Iterator[list[Line]]:
