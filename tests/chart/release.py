@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -49,14 +50,14 @@ class Release:
         assert answer.returncode == 0, answer.stdout + answer.stderr
         return answer.stdout
 
-    def deploy(self, command: str, chart: str | Path, *values: str) -> str:
+    def deploy(self, command: str, chart: str | Path, *values: str, flags: Sequence[str] = ()) -> str:
         """`helm install`, or `helm upgrade` that keeps the values given before, until the pods are ready."""
         own = {
             "install": ("--create-namespace", f"--set=webhook.service.port={self.port}"),
             "upgrade": ("--reset-then-reuse-values",),
         }
         sets = (f"--set={value}" for value in values)
-        printed = self.helm(command, str(chart), "--wait", "--timeout=2m", *own[command], *sets)
+        printed = self.helm(command, str(chart), "--wait", "--timeout=2m", *own[command], *flags, *sets)
         self.route()
         return printed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ from tests.support.installation import (
     workflow,
 )
 from tests.support.site import Site
+from tests.upgrade import go_operator
 
 from .release import Release
 from .support import CHART
 
-pytestmark = [pytest.mark.full, pytest.mark.xdist_group("chart-life")]
+pytestmark = [pytest.mark.full, pytest.mark.xdist_group("chart-life"), pytest.mark.timeout(600)]
 EARLIER = Path(__file__).parent / "data" / "drplan-0.0.1.tgz"
 """The first complete chart of this repository, under a version of its own."""
 TARGETS = (
@@ -48,6 +49,14 @@ def bare() -> Iterator[Cluster]:
 def _crds(cluster: Cluster) -> list[str]:
     names = cluster.kubectl("get", "crd", "-o", "name").stdout.split()
     return sorted(name.rpartition("/")[2].partition(".")[0] for name in names)
+
+
+def _like(stored: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
+    """Whether the stored spec of a CRD has our schema, columns and short names."""
+    [found], [wanted] = stored["versions"], ours["versions"]
+    columns = [[item["name"] for item in version.get("additionalPrinterColumns", ())] for version in (found, wanted)]
+    same_names = stored["names"].get("shortNames") == ours["names"]["shortNames"]
+    return same_names and columns[0] == columns[1] and found["schema"] == wanted["schema"]
 
 
 def _registrations(cluster: Cluster) -> str:
@@ -73,6 +82,25 @@ def _failover(drplan: Installation) -> list[dict[str, Any]]:
         {"name": "job", "type": "Job", "job": job},
         config_map_action("made", "made", ns),
     ]
+
+
+def test_install_takes_over_the_crds_of_the_go_operator(bare: Cluster, site: Site) -> None:
+    bare.apply(go_operator.crds())
+    drplan = Installation(bare, site, bare.namespace())
+    kept = workflow("kept", [http_action("x", site.url)])
+    drplan.wait(lambda: drplan.kubectl("apply", "-f", "-", stdin=kept, check=False).rc == 0)
+    before = drplan.get("drw", "kept")
+    ours = {item["metadata"]["name"]: item["spec"] for item in go_operator.our_crds()}
+    assert not any(_like(bare.get("crd", name)["spec"], spec) for name, spec in ours.items())
+
+    release = Release(bare, "dr", "operations")
+    release.deploy("install", CHART, flags=["--take-ownership"])
+    assert all(_like(bare.get("crd", name)["spec"], spec) for name, spec in ours.items())
+    assert drplan.get("drw", "kept")["metadata"]["uid"] == before["metadata"]["uid"], "objects stay"
+
+    release.helm("uninstall")
+    assert _crds(bare) == CRDS
+    bare.kubectl("delete", "crd", *ours)
 
 
 def test_upgrade_from_the_first_chart_rollback_and_uninstall(bare: Cluster, site: Site) -> None:
