@@ -106,6 +106,11 @@ def test_what_only_development_rights_allow_is_told(
     assert ledger.ungranted == {f"controller: {verb} {resource} {namespace}/{name} (drplan/x)"}
 
 
+def test_the_account_of_helm_test_is_not_audited(tmp_path: Path) -> None:
+    ledger = _ledger(tmp_path, _entry("create", "drworkflows", "drplan-system", "x", user=f"{OURS}selftest"))
+    assert (ledger.ungranted, ledger.refused) == (set(), set())
+
+
 def test_the_webhook_has_no_targets(tmp_path: Path) -> None:
     ledger = _ledger(tmp_path, _entry("patch", "configmaps", "team", "x", user=f"{OURS}webhook"))
     assert ledger.ungranted == {"webhook: patch configmaps team/x (drplan/x)"}
