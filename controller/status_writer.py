@@ -153,7 +153,7 @@ class StatusWriter:
         backoff = Backoff(initial=0.05, maximum=10.0)
         while (status := self._offered) is not None and not self._gone:
             try:
-                stored = await self._put(wire_of(status))
+                stored = await self._put(*_sized(status))
             except Conflict:
                 metrics.status_writes_total.labels(result="conflict").inc()
                 await self._take_live_version(status, backoff)
@@ -173,9 +173,9 @@ class StatusWriter:
                 break
         return status
 
-    async def _put(self, wire: dict[str, Any]) -> dict[str, Any]:
+    async def _put(self, wire: dict[str, Any], size: int) -> dict[str, Any]:
         stored = await put_status(self._kube, EXECUTIONS, self._metadata, wire)
-        metrics.status_bytes_total.inc(len(orjson.dumps(wire)))
+        metrics.status_bytes_total.inc(size)
         self._take_version(stored)
         return stored
 
@@ -219,7 +219,8 @@ class StatusWriter:
         self._on_refused(why)
         self._urgent = False
         try:
-            await self._put(minimal(summarize(status)).to_wire())
+            wire = minimal(summarize(status)).to_wire()
+            await self._put(wire, len(orjson.dumps(wire)))
         except KubeError as error:
             log.error("minimal status not written either", execution=self._key, error=str(error))
         else:
@@ -239,9 +240,17 @@ def wire_of(status: DRPlanExecutionStatus) -> dict[str, Any]:
 
     An execution that never began has nothing to count.
     """
+    return _sized(status)[0]
+
+
+def _sized(status: DRPlanExecutionStatus) -> tuple[dict[str, Any], int]:
+    """What `wire_of` returns, and the bytes of its JSON."""
     whole = summarize(status) if status.stage_statuses else status
     wire = whole.to_wire()
-    return wire if len(orjson.dumps(wire)) <= STATUS_LIMIT else shrink(whole, size_of).to_wire()
+    if (size := len(orjson.dumps(wire))) <= STATUS_LIMIT:
+        return wire, size
+    shrunk = shrink(whole, size_of).to_wire()
+    return shrunk, len(orjson.dumps(shrunk))
 
 
 def size_of(status: DRPlanExecutionStatus) -> int:
