@@ -74,9 +74,9 @@ async def test_go_clients_can_read_the_record(cluster: Cluster, namespace: str) 
 
 
 async def test_events_are_shown_by_kubectl_and_repeats_are_one_series(cluster: Cluster, namespace: str) -> None:
-    async with connected(cluster) as kube:
+    async with connected(cluster) as kube, connected(cluster, "controller") as product:
         about = await kube.create(CONFIG_MAPS, config_map("run", namespace))
-        recorder = EventRecorder(kube)
+        recorder = EventRecorder(product)
         task = asyncio.create_task(recorder.run())
         recorder.emit(about, "Normal", "StageStarted", "Started executing stage web (mode=parallel)")
         assert await recorder.drain(10)
