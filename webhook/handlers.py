@@ -17,6 +17,7 @@ from app.rules.decode import UndecodableError, decode
 from app.rules.deletion import check_execution_deletion, check_plan_deletion, check_workflow_deletion
 from app.rules.execution import IMMUTABLE, Surroundings, check_execution
 from app.rules.findings import Finding, Report, denial, only_new, refusal
+from app.rules.known import decode_workflow, known_actions
 from app.rules.plan import check_plan, workflow_keys
 from app.rules.run import Workflows, is_too_large
 from app.rules.unfinished import unfinished_runs
@@ -50,10 +51,11 @@ async def review_workflow(request: Request, context: Context) -> Verdict:
         return await _unprotected_when_terminating(request, context, _workflow_deletion)
     if _settled(request):
         return ALLOWED
-    workflow = _decoded(DRWorkflow, request, request.new)
+    known = known_actions(request.new)
+    workflow = decode_workflow(_named(request, request.new), known)
     if isinstance(workflow, Report):
         return verdict_of(workflow)
-    report = check_workflow(workflow)
+    report = check_workflow(workflow, known)
     if request.operation == "UPDATE" and not report.ok:
         stored = _stored(DRWorkflow, request)
         report = only_new(check_workflow(stored), report) if stored is not None else report
@@ -183,8 +185,12 @@ def _settled(request: Request) -> bool:
 
 def _decoded(model: type[M], request: Request, data: JsonObject) -> M | Report:
     """The object, with name and namespace of the request where it has none. Raises UndecodableError."""
+    return decode(model, _named(request, data))
+
+
+def _named(request: Request, data: JsonObject) -> JsonObject:
     metadata = {"name": request.name, "namespace": request.namespace, **_member(data, "metadata")}
-    return decode(model, {**data, "metadata": metadata})
+    return {**data, "metadata": metadata}
 
 
 def _stored(model: type[M], request: Request) -> M | None:

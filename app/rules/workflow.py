@@ -8,33 +8,39 @@ this one, W38 outputs that `when` names. U1-U5 are in `app.rules.unsupported`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.engine.graph import Problem, check_graph
 from app.models.workflow import DRWorkflow
 from app.rules.actions import check_action
 from app.rules.findings import Findings, Report, Spot
+from app.rules.known import Before, Place, remember, repeat
 from app.rules.order import Order
 from app.rules.parameters import WORKFLOW_RULES, check_parameters
 from app.rules.unsupported import check_engine
 
 
-def check_workflow(workflow: DRWorkflow) -> Report:
-    """Everything wrong with a workflow, in the order of the contract: actions, their graph, parameters."""
+def check_workflow(workflow: DRWorkflow, known: Sequence[Place] = ()) -> Report:
+    """Everything wrong with a workflow, in the order of the contract: actions, their graph, parameters.
+
+    `known` are the places of its actions (`known_actions`): those that were found good are not looked at again.
+    """
     findings = Findings()
     spec = findings.at("spec")
     if not workflow.spec.actions:
         spec.error("W1", "at least one action is required", "actions")
         return findings.report()
     order = Order(workflow.spec.actions)
-    _check_actions(spec, order)
+    _check_actions(spec, order, known or [None] * len(order.actions))
     _check_dependencies(spec, order)
     check_parameters(spec.below("parameters"), workflow.spec.parameters, WORKFLOW_RULES)
     check_engine(spec, workflow)
     return findings.report()
 
 
-def _check_actions(spec: Spot, order: Order) -> None:
+def _check_actions(spec: Spot, order: Order, known: Sequence[Place]) -> None:
     seen: set[str] = set()
-    for index, action in enumerate(order.actions):
+    for index, (action, place) in enumerate(zip(order.actions, known, strict=True)):
         where = f"actions[{index}]"
         if action.name in seen:
             text = f"action[{index}]: duplicate action name '{action.name}'"
@@ -42,7 +48,12 @@ def _check_actions(spec: Spot, order: Order) -> None:
         seen.add(action.name)
         if not action.name:
             spec.error("W3", f"action[{index}]: name is required", f"{where}.name")
-        check_action(spec.below(where, f"action[{index}] '{action.name}': "), order, index)
+        spot = spec.below(where, f"action[{index}] '{action.name}': ")
+        if repeat(spot, place):
+            continue
+        before = Before.of(spot)
+        check_action(spot, order, index)
+        remember(place, action, spot, before)
 
 
 def _check_dependencies(spec: Spot, order: Order) -> None:
