@@ -22,7 +22,7 @@ from app.models.common import Parameter
 from app.models.phases import Mode
 from app.rules.findings import Spot
 from app.rules.order import Order
-from app.rules.parameters import RESERVED, literal
+from app.rules.parameters import RESERVED, literal, reads_secret
 from app.rules.remember import remembered
 
 MOST_TOGETHER = 16 * 1024
@@ -94,7 +94,7 @@ def missing_for_condition(action: Action, given: Mapping[str, Parameter]) -> lis
     if reads is None:
         return []
     missing = reads.params - reads.asked_params - given.keys() - {RESERVED}
-    secret = {name for name in (reads.params | reads.asked_params) & given.keys() if _is_secret(given[name])}
+    secret = {name for name in (reads.params | reads.asked_params) & given.keys() if reads_secret(given[name])}
     return [(name, f"params.{name} in its when, which has no value") for name in sorted(missing)] + [
         ("", f"params.{name} in its when, which has no value but one in a Secret, and conditions cannot read those")
         for name in sorted(secret)
@@ -105,11 +105,6 @@ def reads_of(action: Action) -> Reads | None:
     """What an action's condition looks at; None when it has none, only names modes, or cannot be read."""
     condition = _condition(action)
     return None if condition is None or isinstance(condition, WhenExpression) else condition.reads
-
-
-def _is_secret(parameter: Parameter) -> bool:
-    reference = parameter.value_from.manifest_ref if parameter.value_from and literal(parameter) is None else None
-    return reference is not None and reference.api_version == "v1" and reference.kind == "Secret"
 
 
 def _condition(action: Action) -> Condition | None:

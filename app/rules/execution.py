@@ -1,7 +1,8 @@
 """Rules of DRPlanExecutions at their creation (contract: admission, section 8; decisions P2, P8, D6, R1).
 
 Beyond the contract's E1-E21: E22 and E23 values against types, E24 required parameters and placeholders without a
-value, E25 size of the status, R1 a target that was already reverted, U6 deletes that would have to be derived.
+value, E25 size of the status, E26 and E27 manifestRefs that can never be read, R1 a target that was already
+reverted, U6 deletes that would have to be derived.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from app.models.plan import DRPlan
 from app.rules.findings import Findings, Report, Spot
 from app.rules.needs import needs_of
 from app.rules.parameters import EXECUTION_RULES, Level, check_parameters
-from app.rules.run import Workflows, check_declared_types, check_size, given_to, missing_values, uses
+from app.rules.run import Workflows, check_declared_types, check_size, given_to, missing_values, stage_parameters, uses
+from app.rules.sources import unknown_to_execution, unknown_to_plan, unknown_to_stage, unknown_to_workflow
 from app.rules.strays import check_strays
 from app.rules.unfinished import Run, holder
 from app.rules.unsupported import check_delete_mode
 
 IMMUTABLE = "cannot modify spec after creation"
+
+_GIVE_ONE = "; give one in spec.params"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ def check_execution(execution: DRPlanExecution, around: Surroundings) -> Report:
     running = holder(plan.status.current_execution, around.unfinished)
     if running is not None:
         spec.error("E20", already_running(name, running.namespace, running.name), "planRef", found=name)
+    _check_references(spec, execution, plan, around.target)
     if execution.spec.operation_type is Operation.EXECUTE:
         _check_run(spec, execution, plan, around.workflows)
     _notice_restored(findings, execution)
@@ -104,6 +109,24 @@ def _check_target(spec: Spot, execution: DRPlanExecution, target: DRPlanExecutio
         spec.error("R1", text, member, found=name)
 
 
+def _check_references(spec: Spot, execution: DRPlanExecution, plan: DRPlan, target: DRPlanExecution | None) -> None:
+    """Rule E24 for references of the plan and the execution; a Revert does not read the plan's again.
+
+    A plan that is not known, when lint looks at an execution alone, has no stages.
+    """
+    if not plan.spec.stages:
+        return
+    level, own = Level(plan.spec.global_params), Level(execution.spec.params)
+    if execution.spec.operation_type is Operation.EXECUTE:
+        for unknown in unknown_to_plan(spec, level, own):
+            spec.error("E24", f"{unknown.text}{_GIVE_ONE}{unknown.hint}", "params", runnable=True)
+    elif target is None:
+        return
+    for unknown in unknown_to_execution(spec, own, level, *([Level(target.spec.params)] if target else [])):
+        text = f"{unknown.text}{_GIVE_ONE}{unknown.hint}"
+        spec.error("E24", text, f"params{unknown.path}", runnable=True)
+
+
 def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: Workflows) -> None:
     needs, level, own = needs_of(workflows), Level(plan.spec.global_params), Level(execution.spec.params)
     between = len(level.params) + len(own.params)
@@ -113,11 +136,12 @@ def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: 
         given = given_to(use, needs[use.key], level, Level(use.reference.params), own)
         check_declared_types(spec.below("params"), "E23", given)
         for missing in missing_values(spec, given, execution.spec.mode or Mode.INSTALL):
-            spec.error("E24", f"{missing.text}; give one in spec.params{missing.hint}", "params")
+            spec.error("E24", f"{missing.text}{_GIVE_ONE}{missing.hint}", "params")
+        for unknown in (*unknown_to_workflow(spec, given), *unknown_to_stage(spec, given)):
+            spec.error("E24", f"{unknown.text}{_GIVE_ONE}{unknown.hint}", "params", runnable=True)
     keys = dict.fromkeys(use.key for use in uses(plan))
     if len(needs) == len(keys):
-        stages = Level([parameter for use in uses(plan) for parameter in use.reference.params])
-        check_strays(spec.below("params"), "params", own, needs.values(), [level, stages])
+        check_strays(spec.below("params"), "params", own, needs.values(), [level, stage_parameters(plan)])
     for key in keys:
         workflow = workflows.get(key)
         if workflow is not None:

@@ -83,14 +83,16 @@ def _needs(workflow: DRWorkflow, conditions: _Conditions) -> Needs:
         ActionNeeds(action, _params(action, action.type), _rollback_params(action)) for action in workflow.spec.actions
     ]
     needs = [need for need in each if need.params or need.rollback or need.action.when]
-    names = {parameter.name for parameter in workflow.spec.parameters}
+    level = Level(workflow.spec.parameters)
+    names = {*level.names, *level.taken_names}
     names.update(*(need.params.values() for need in needs), *(need.rollback.values() for need in needs))
     known = [need for need in needs if conditions.admit(need.action.when)]
     looks = [reads for need in known if (reads := reads_of(need.action)) is not None]
     names.update(*(reads.params | reads.asked_params for reads in looks))
     any_name = len(known) < len(needs) or any(reads.any_param for reads in looks)
-    size = sum(2 + len(need.params) + len(need.rollback) for need in known) + len(workflow.spec.parameters)
-    return Needs(workflow, Level(workflow.spec.parameters), tuple(known), names, size, any_name)
+    size = sum(2 + len(need.params) + len(need.rollback) for need in known) + len(level.params)
+    size += sum(map(len, level.takes.values()))
+    return Needs(workflow, level, tuple(known), names, size, any_name)
 
 
 def _params(body: ActionBody, type_: ActionType) -> Names:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.engine.gotext import quote
-from app.engine.jsonpath import JsonPathError, check_syntax
 from app.engine.templates import PARAM_NAME
 from app.engine.text import short
-from app.models.common import ManifestRef, Parameter, ParameterType
+from app.models.common import Parameter, ParameterType
 from app.rules.findings import Spot
+from app.rules.references import ReferenceRules, Taken, check_reference, taken_by
 
 RESERVED = "mode"
 """The run's mode: carried beside the parameters, so no parameter may have its name."""
@@ -30,13 +30,18 @@ class ParameterRules:
     pattern: str
     reserved: tuple[str, str]
     type: str
-    source: str
+    reference: ReferenceRules
     skip_empty: bool = False
     """True: an item without name gets no other finding."""
     exclusive: str = ""
     """Rule that forbids `value` together with `valueFrom`; empty: `value` wins (decision P8)."""
     tolerated: bool = False
     """True: the Go operator did not look at these parameters at all, so stored ones stay runnable."""
+
+
+def _reference_rules(one: str, placeholders: str) -> ReferenceRules:
+    """Rules of a level that tells all but the placeholders by one id."""
+    return ReferenceRules(one, one, one, exclusive=one, syntax=one, names=one, placeholders=placeholders)
 
 
 _ELSEWHERE = 'parameter name "mode" is reserved; use spec.mode of the execution instead'
@@ -48,7 +53,7 @@ WORKFLOW_RULES = ParameterRules(
     pattern="W30",
     reserved=("W31", _ELSEWHERE),
     type="W32",
-    source="W33",
+    reference=_reference_rules("W33", "W40"),
 )
 GLOBAL_RULES = ParameterRules(
     label="globalParams",
@@ -57,7 +62,7 @@ GLOBAL_RULES = ParameterRules(
     pattern="P14",
     reserved=("P15", _ELSEWHERE),
     type="P16",
-    source="P17",
+    reference=_reference_rules("P17", "P21"),
 )
 STAGE_RULES = ParameterRules(
     label="params",
@@ -66,7 +71,7 @@ STAGE_RULES = ParameterRules(
     pattern="P14",
     reserved=("P15", _ELSEWHERE),
     type="P16",
-    source="P17",
+    reference=_reference_rules("P17", "P21"),
     tolerated=True,
 )
 EXECUTION_RULES = ParameterRules(
@@ -76,7 +81,7 @@ EXECUTION_RULES = ParameterRules(
     pattern="E10",
     reserved=("E11", 'parameter name "mode" is reserved; use spec.mode field instead'),
     type="E22",
-    source="E14",
+    reference=ReferenceRules("E14", "E15", "E16", exclusive="E17", syntax="E19", names="E27", placeholders="E26"),
     skip_empty=True,
     exclusive="E13",
 )
@@ -119,29 +124,11 @@ def _check_source(item: Spot, parameter: Parameter, rules: ParameterRules) -> No
     if parameter.value and source.manifest_ref is not None and rules.exclusive:
         item.error(rules.exclusive, ": value and valueFrom are mutually exclusive")
     if source.manifest_ref is not None:
-        _check_reference(item.below("valueFrom.manifestRef", ".valueFrom.manifestRef: "), source.manifest_ref, rules)
+        spot = item.below("valueFrom.manifestRef", ".valueFrom.manifestRef: ")
+        check_reference(spot, parameter.name, source.manifest_ref, rules.reference)
     elif not gives_value(parameter):
         text = ".valueFrom: only valueFrom.manifestRef is supported yet; this parameter gets no value here"
         item.warn("N3", text, "valueFrom")
-
-
-def _check_reference(spot: Spot, reference: ManifestRef, rules: ParameterRules) -> None:
-    own = rules.source != "E14"
-    required = (
-        ("E14", "apiVersion", reference.api_version),
-        ("E15", "kind", reference.kind),
-        ("E16", "jsonPath", reference.json_path),
-    )
-    for rule, member, value in required:
-        if not value:
-            spot.error(rules.source if own else rule, f"{member} is required", member)
-    if reference.name and reference.label_selector:
-        spot.error(rules.source if own else "E17", "name and labelSelector are mutually exclusive", "labelSelector")
-    if reference.json_path:
-        try:
-            check_syntax(reference.json_path)
-        except JsonPathError as error:
-            spot.error(rules.source if own else "E19", str(error), "jsonPath", found=reference.json_path)
 
 
 def _check_literals(item: Spot, parameter: Parameter, rules: ParameterRules) -> None:
@@ -173,6 +160,12 @@ def gives_value(parameter: Parameter) -> bool:
     return parameter.value is not None or from_cluster or parameter.default is not None
 
 
+def reads_secret(parameter: Parameter) -> bool:
+    """True when the value is read from a Secret, so that it may not be stored (decision P9)."""
+    reference = parameter.value_from.manifest_ref if parameter.value_from and literal(parameter) is None else None
+    return reference is not None and reference.api_version == "v1" and reference.kind == "Secret"
+
+
 def literal(parameter: Parameter) -> str | None:
     """The value as far as it is known without reading the cluster; None when it is not."""
     if parameter.value is not None:
@@ -196,3 +189,12 @@ class Level:
         """Those that give a value, by name."""
         self.names = frozenset(parameter.name for parameter in params)
         self.required = tuple(dict.fromkeys(parameter.name for parameter in params if parameter.required))
+        self.takes = {name: taken for name, parameter in self.values.items() if (taken := _taken(parameter))}
+        """What the references of those that are read from the cluster take, by name of the parameter."""
+        self.taken_names = frozenset(each.name for taken in self.takes.values() for each in taken)
+
+
+def _taken(parameter: Parameter) -> tuple[Taken, ...]:
+    """What the reference takes of other parameters; nothing when the value is known without it."""
+    reference = parameter.value_from.manifest_ref if parameter.value_from and literal(parameter) is None else None
+    return tuple(each for each in taken_by(reference) if each.name != parameter.name) if reference else ()

@@ -5,8 +5,7 @@ Which parameters have values is known only with the plan (`app.rules.plan`) and 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence, Set
+from collections.abc import Set
 
 from app.engine.outputs import fields_of
 from app.engine.templates import Placeholder
@@ -14,13 +13,9 @@ from app.models.actions import Action, ActionBody, ActionType
 from app.models.phases import Mode
 from app.rules.conditions import takes_part
 from app.rules.findings import Spot
+from app.rules.lookalikes import check_lookalikes
 from app.rules.order import Order
-from app.rules.remember import remembered
-from app.rules.texts import SHORT, Text, placeholders_of, templated_texts
-
-_LOOKALIKE = re.compile(r"\$\$?\((?:params?|outputs?|plan_?[nN]ame|execution_?[nN]ame|mode)(?:\.[^()\s]*)?\)")
-_ROOTS = ("params", "outputs", "planName", "executionName", "mode")
-_MISSPELT = re.compile(r"(?<!\$)\$\((?P<root>[a-zA-Z_]{5,15})(?P<dot>\.)?[^()\s]*\)")
+from app.rules.texts import Text, placeholders_of, templated_texts
 
 
 def check_action_placeholders(spot: Spot, order: Order, index: int) -> None:
@@ -34,7 +29,7 @@ def check_action_placeholders(spot: Spot, order: Order, index: int) -> None:
                     _check_modes(spot, text, placeholder, order, action)
             else:
                 _check_parameter(spot, text, placeholder)
-        _check_lookalikes(spot, text, found)
+        check_lookalikes(spot, text, found)
 
 
 def check_rollback_placeholders(spot: Spot, rollback: ActionBody, type_: ActionType, order: Order) -> None:
@@ -46,7 +41,7 @@ def check_rollback_placeholders(spot: Spot, rollback: ActionBody, type_: ActionT
                 _check_output(spot, text, placeholder, order, order.named.keys())
             else:
                 _check_parameter(spot, text, placeholder)
-        _check_lookalikes(spot, text, found)
+        check_lookalikes(spot, text, found)
 
 
 def _check_parameter(spot: Spot, text: Text, placeholder: Placeholder) -> None:
@@ -99,42 +94,3 @@ def _check_modes(spot: Spot, text: Text, placeholder: Placeholder, order: Order,
     if modes and not any(takes_part(used, mode) for mode in modes):
         why = f"action '{used.name}' never runs when this one does, because of their conditions (when)"
         spot.error("W37", f"{placeholder.text} cannot be resolved: {why}", text.path, found=placeholder.text)
-
-
-def _check_lookalikes(spot: Spot, text: Text, found: Sequence[Placeholder]) -> None:
-    """Rule N10: what was probably meant to be a placeholder but is none. `found` are those in the text."""
-    if text.text.count("$(") == sum(placeholder.text[0] == "$" for placeholder in found):
-        return
-    for word in _lookalikes(text.text):
-        root, dot, rest = word[2:-1].partition(".")
-        meant = spot.meant(root, _ROOTS, f"$({{}}{dot}{rest})") if root not in _ROOTS else ""
-        if not meant and not _LOOKALIKE.fullmatch(word):
-            continue
-        told = f"{word} in {text.path} is no placeholder and stays as it is{meant or _PLACEHOLDERS}"
-        spot.warn("N10", told, text.path)
-
-
-@remembered(SHORT)
-def _lookalikes(text: str) -> tuple[str, ...]:
-    """What looks like a placeholder and is none, each once."""
-    known = {each.text for each in placeholders_of(text)}
-    odd = [match[0] for match in _LOOKALIKE.finditer(text) if not match[0].startswith("$$")]
-    odd += [match[0] for match in _MISSPELT.finditer(text) if _resembles(match["root"], dotted=bool(match["dot"]))]
-    return tuple(word for word in dict.fromkeys(odd) if word not in known)
-
-
-def _resembles(root: str, *, dotted: bool) -> bool:
-    """A first look at whether a word may be a misspelt root: what begins like one and is about as long.
-
-    Others are the business of whoever reads the text, like `$(HOSTNAME)`.
-    """
-    return any(
-        known[0] == root[0].lower() and abs(len(known) - len(root)) <= _MOST_OFF
-        for known in (("params", "outputs") if dotted else ("planName", "executionName"))
-    )
-
-
-_MOST_OFF = 2
-"""Letters that a misspelt root may have too many or too few."""
-
-_PLACEHOLDERS = "; placeholders are $(params.NAME), $(outputs.ACTION.FIELD), $(planName), $(executionName), $(mode)"

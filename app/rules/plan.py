@@ -2,7 +2,7 @@
 
 Beyond the contract's P1-P11: P12 and P13 names of stage parameters, P14 name pattern, P15 the reserved name, P16
 values against types, P17 manifestRef, P18 references that the user may not read (found by the webhook service), P19
-size of the status, P20 values against the types that workflows declare.
+size of the status, P20 values against the types that workflows declare, P21 placeholders of manifestRefs.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ from app.rules.run import (
     given_to,
     missing_in_rollbacks,
     missing_values,
+    stage_parameters,
     uses,
     uses_of_stage,
 )
+from app.rules.sources import unknown_to_plan, unknown_to_stage, unknown_to_workflow
 from app.rules.strays import check_strays
+
+_EVERY_EXECUTION = "; every execution must give one"
 
 
 def workflow_keys(plan: DRPlan) -> list[WorkflowKey]:
@@ -56,8 +60,11 @@ def check_plan(plan: DRPlan, workflows: Workflows) -> Report:
             _check_use(spec, use, level, workflows, needs)
     _check_dependencies(spec, plan)
     check_parameters(spec.below("globalParams"), plan.spec.global_params, GLOBAL_RULES)
-    if len(needs) == len(workflow_keys(plan)):
-        check_strays(spec.below("globalParams"), "globalParams", level, needs.values(), [])
+    for unknown in unknown_to_plan(spec, level):
+        spec.warn("N8", f"{unknown.text}{_EVERY_EXECUTION}{unknown.hint}", f"globalParams{unknown.path}")
+    if level.params and len(needs) == len(workflow_keys(plan)):
+        stages = stage_parameters(plan)
+        check_strays(spec.below("globalParams"), "globalParams", level, needs.values(), [], others=[stages])
     check_size(spec.below("stages"), "P19", plan, workflows)
     return findings.report()
 
@@ -109,7 +116,11 @@ def _check_phase(spot: Spot, use: Use, workflow: DRWorkflow) -> None:
 def _check_workflow_use(spot: Spot, given: Given) -> None:
     check_declared_types(spot, "P20", given)
     for missing in missing_values(spot, given, None):
-        spot.warn("N8", f"{missing.text}; every execution must give one{missing.hint}")
+        spot.warn("N8", f"{missing.text}{_EVERY_EXECUTION}{missing.hint}")
+    for unknown in unknown_to_workflow(spot, given):
+        spot.warn("N8", f"{unknown.text}{_EVERY_EXECUTION}{unknown.hint}")
+    for unknown in unknown_to_stage(spot, given):
+        spot.warn("N8", f"{unknown.text}{_EVERY_EXECUTION}{unknown.hint}", f"params{unknown.path}")
     for missing in missing_in_rollbacks(spot, given):
         spot.warn("N9", f"{missing.text}; a Revert must give one{missing.hint}")
 

@@ -65,6 +65,11 @@ def uses_of_stage(plan: DRPlan, stage_index: int) -> Iterator[Use]:
         yield Use(stage_index, index, name, key, reference)
 
 
+def stage_parameters(plan: DRPlan) -> Level:
+    """The parameters of all uses together."""
+    return Level([parameter for use in uses(plan) for parameter in use.reference.params])
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """What one use of a workflow needs, and what it is given."""

@@ -6,21 +6,26 @@ that it was to replace.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from app.rules.findings import Spot
 from app.rules.needs import Needs
 from app.rules.parameters import RESERVED, Level
 
 
-def check_strays(spot: Spot, label: str, level: Level, takers: Iterable[Needs], lower: Iterable[Level]) -> None:
+def check_strays(
+    spot: Spot, label: str, level: Level, takers: Iterable[Needs], lower: Sequence[Level], others: Iterable[Level] = ()
+) -> None:
     """Warn about parameters with a name near to one that has its value from a lower level. `spot` is the list.
 
-    `takers` are all the workflows that the parameters are for, `lower` the levels between. Names of parameters that
-    have no value at all are told where these are missing.
+    `takers` are all the workflows that the parameters are for, `lower` the levels between, `others` the levels above
+    whose references may take them. Names of parameters that have no value at all are told where these are missing.
     """
     needs = list(takers)
-    taken = {"", RESERVED}.union(*(each.names for each in needs)) if level.params else set()
+    if not level.params:
+        return
+    taken = {"", RESERVED}.union(*(each.names for each in needs))
+    taken.update(*(each.taken_names for each in (level, *lower, *others)))
     if level.names <= taken or any(each.any_name for each in needs):
         return
     below = [*lower, *(each.level for each in needs)]

@@ -3,7 +3,7 @@
 Beyond the contract's W1-W22: W23 dependsOn of actions, W24 when, W25 timeout, W26 retryPolicy, W27 manifest, W28
 rollback block, W29 placeholders, W30 parameter names, W31 the reserved name, W32 values against types, W33 manifestRef,
 W34 spec of Subscriptions, W35 numbers out of range, W36 fields of outputs, W37 outputs of actions that never run with
-this one, W38 outputs that `when` names. U1-U5 are in `app.rules.unsupported`.
+this one, W38 outputs that `when` names, W40 placeholders of manifestRefs. U1-U5 are in `app.rules.unsupported`.
 """
 
 from __future__ import annotations

@@ -93,7 +93,8 @@ EXECUTIONS: Final[tuple[Rule, ...]] = (
     ),
     _execution(
         "E24",
-        "Required parameters, and what placeholders and `when` of the actions that take part name, have a value.",
+        "Required parameters, and what manifestRefs and the actions that take part name in placeholders and `when`, "
+        "have a value.",
         f"{_USE}parameter 'site' of workflow default/w is required and has no value; give one in spec.params",
     ),
     _execution(
@@ -101,6 +102,17 @@ EXECUTIONS: Final[tuple[Rule, ...]] = (
         "The status of the run fits into an object.",
         "the status of a run of plan p is estimated at 1419 KiB even with all texts shortened, more than the 1024 KiB "
         "that fit: split the plan into several",
+    ),
+    _execution(
+        "E26",
+        "Placeholders of a manifestRef can be resolved before the first action.",
+        "params[0](x).valueFrom.manifestRef: $(params.k) in kind is not replaced: only namespace, name and "
+        "labelSelector take placeholders",
+    ),
+    _execution(
+        "E27",
+        "A manifestRef has names that objects can have, and a label selector that can be parsed.",
+        "params[0](x).valueFrom.manifestRef: namespace is required, because a ConfigMap is namespaced",
     ),
     _execution("E30", "The spec of an execution never changes.", "cannot modify spec after creation", checked=_CLUSTER),
     _execution(

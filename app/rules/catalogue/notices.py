@@ -57,7 +57,7 @@ NOTICES: Final[tuple[Rule, ...]] = (
     _notice(
         "N8",
         PLAN,
-        "Something has no value in the plan, so every execution must give one.",
+        "Something that a workflow or a manifestRef takes has no value in the plan, so every execution must give one.",
         f"{_USE}parameter 'site' of workflow default/w is required and has no value; every execution must give one",
     ),
     _notice(
@@ -69,7 +69,7 @@ NOTICES: Final[tuple[Rule, ...]] = (
     ),
     _notice(
         "N10",
-        WORKFLOW,
+        ANY,
         "Something looks like a placeholder but is none.",
         f"{_A}$(param.host) in http.url is no placeholder and stays as it is; did you mean '$(params.host)'?",
     ),
@@ -116,5 +116,12 @@ NOTICES: Final[tuple[Rule, ...]] = (
         ANY,
         "A parameter that nothing takes has nearly the name of one whose value it does not replace.",
         "globalParams[0]: no workflow takes parameter 'sitte'; did you mean 'site'?",
+    ),
+    _notice(
+        "N18",
+        ANY,
+        "A JSONPath gives a fixed text: it has no braces, or a placeholder, which nothing replaces there.",
+        "params[0](x).valueFrom.manifestRef: jsonPath has no braces, so the value is this very text; did you mean "
+        "'{.data.site}'?",
     ),
 )

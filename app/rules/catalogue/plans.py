@@ -45,7 +45,7 @@ PLANS: Final[tuple[Rule, ...]] = (
     ),
     _plan(
         "P17",
-        "`valueFrom.manifestRef` is complete, with a JSONPath that can be parsed.",
+        "`valueFrom.manifestRef` is complete, with possible names; its JSONPath and label selector can be parsed.",
         "globalParams[0](n).valueFrom.manifestRef: apiVersion is required",
     ),
     _plan(
@@ -64,6 +64,12 @@ PLANS: Final[tuple[Rule, ...]] = (
         "P20",
         "Values are of the type that the workflow declares.",
         f"{_USE}the value of parameter 'count' of workflow default/w {_NUMBER}",
+    ),
+    _plan(
+        "P21",
+        "Placeholders of a manifestRef can be resolved before the first action.",
+        "globalParams[0](n).valueFrom.manifestRef: $(params.n) in name cannot be resolved: it stands for the very "
+        "value that is to be read",
     ),
     _plan(
         "DP1",

@@ -106,7 +106,7 @@ WORKFLOWS: Final[tuple[Rule, ...]] = (
     _workflow("W32", "Values and defaults are of the parameter's type.", f"parameter[0](x).default: {_NUMBER}"),
     _workflow(
         "W33",
-        "`valueFrom.manifestRef` is complete, with a JSONPath that can be parsed.",
+        "`valueFrom.manifestRef` is complete, with possible names; its JSONPath and label selector can be parsed.",
         "parameter[0](x).valueFrom.manifestRef: kind is required",
     ),
     _workflow(
@@ -141,6 +141,12 @@ WORKFLOWS: Final[tuple[Rule, ...]] = (
         "W39",
         "An HTTP request can be sent: address, names and values of headers, certificates.",
         f"{_A}HTTP.URL must begin with http:// or https://, found 'htpp'; did you mean 'http'?",
+    ),
+    _workflow(
+        "W40",
+        "Placeholders of a manifestRef can be resolved before the first action.",
+        "parameter[0](x).valueFrom.manifestRef: $(outputs.a.body) in name cannot be resolved: references are read "
+        "before the first action, when there are no outputs",
     ),
     _workflow(
         "U1",

@@ -36,6 +36,10 @@ def source(**members: Any) -> Review:
     return param(valueFrom={"manifestRef": {**SOURCE["manifestRef"], **members}})
 
 
+def reads(**members: str) -> Json:
+    return {"manifestRef": {**SOURCE["manifestRef"], **members}}
+
+
 def restored(**annotations: str) -> Json:
     meta = {"name": "e", "namespace": "default", "finalizers": [FINALIZER], "annotations": annotations}
     return {**execution_json(), "metadata": meta}
@@ -49,6 +53,10 @@ SITTE = with_url("$(params.sitte)")
 NUMBER = workflow_json(parameters=[{"name": "site", "type": "number"}])
 LONG = plan_json(*[stage(f"s{number:02}") for number in range(12)])
 OTHER_SPEC = execution_json(mode="Upgrade")
+
+READS_Y = plan_json(globalParams=[{"name": "y", "valueFrom": SOURCE}])
+READS_Z = plan_json(globalParams=[{"name": "y", "valueFrom": reads(name="$(params.z)")}])
+SELECTS_Z = workflow_json(parameters=[{"name": "x", "valueFrom": reads(labelSelector="$(params.z)")}])
 
 CASES = [
     Case("E1", 'planRef is required', ex(planRef=""), PERFECT),
@@ -77,6 +85,17 @@ CASES = [
     Case("E24", "stage[0] 's' workflow[0]: action 'a' of workflow default/w uses $(params.sitte), which has no value; give one in spec.params; did you mean 'site'?", ex(known=SITTE, params=[{"name": "site", "value": "b"}]), ex(known=SITTE, params=[{"name": "sitte", "value": "b"}])),
     Case("N17", "params[0]: no workflow takes parameter 'sitte'; did you mean 'site'?", ex(known=SITE_B, params=[{"name": "sitte", "value": "c"}]), ex(known=SITE_B, params=[{"name": "site", "value": "c"}])),
     Case("E25", "the status of a run of plan p is estimated at 1419 KiB even with all texts shortened, more than the 1024 KiB that fit: split the plan into several", ex(plan=LONG, known=LARGE), ex(known=LARGE)),
+    Case("E24", "params[0](x) uses $(params.y) in valueFrom.manifestRef.name, which has no value; give one in spec.params", source(name="$(params.y)"), ex(params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}, {"name": "y", "value": "b"}])),
+    Case("E24", "params[0](x) uses $(params.y) in valueFrom.manifestRef.name, which has no value but one that is read no sooner than this one; give one in spec.params", ex(params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}, {"name": "y", "valueFrom": SOURCE}]), ex(plan=READS_Y, params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}])),
+    Case("E24", "globalParams[0](y) uses $(params.z) in valueFrom.manifestRef.name, which has no value; give one in spec.params", ex(plan=READS_Z), ex(plan=READS_Z, params=[{"name": "y", "value": "b"}])),
+    Case("E24", "stage[0] 's' workflow[0]: parameter 'x' of workflow default/w uses $(params.z) in valueFrom.manifestRef.labelSelector, which has no value; give one in spec.params", ex(known=SELECTS_Z), ex(known=SELECTS_Z, params=[{"name": "z", "value": "a=b"}])),
+    Case("E24", "params[0](x) uses $(params.y) in valueFrom.manifestRef.name, which has no value; give one in spec.params", revert(DONE, params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}]), revert({**DONE, "spec": {**DONE["spec"], "params": [{"name": "y", "value": "b"}]}}, params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}])),
+    Case("E26", "params[0](x).valueFrom.manifestRef: $(params.k) in kind is not replaced: only namespace, name and labelSelector take placeholders", source(kind="$(params.k)"), source(kind="Node")),
+    Case("E27", "params[0](x).valueFrom.manifestRef: namespace is required, because a ConfigMap is namespaced", source(kind="ConfigMap", name="c"), source(kind="ConfigMap", name="c", namespace="n")),
+    Case("E27", "params[0](x).valueFrom.manifestRef: namespace must consist of lower case letters, digits and '-', and have at most 63 characters", source(namespace="site.a"), source(namespace="site-a")),
+    Case("E27", "params[0](x).valueFrom.manifestRef: name must not be '.' or '..', or have '/' or '%' in it", source(name="a/b"), source(name="system:node")),
+    Case("N18", "params[0](x).valueFrom.manifestRef: jsonPath has no braces, so the value is this very text; did you mean '{.data.site}'?", source(jsonPath=".data.site"), source(jsonPath="{.data.site}")),
+    Case("N18", "params[0](x).valueFrom.manifestRef: $(params.y) in jsonPath is not replaced: only namespace, name and labelSelector take placeholders", source(jsonPath="{.a}$(params.y)"), source(jsonPath="{.a}$")),
     Case("E30", 'cannot modify spec after creation', update(OTHER_SPEC, execution_json()), update({**execution_json(), "metadata": {**execution_json()["metadata"], "labels": {"a": "b"}}}, execution_json())),
     Case("R1", 'execution default/t was already reverted by r0', revert(execution_json("t", status={"phase": "Succeeded", "revertedBy": "r0"})), GOOD_REVERT),
     Case("U6", 'mode Delete is not supported yet for workflow default/w, because it has no explicit Delete action: add actions with operation Delete (and when: mode == "delete"), or run it without mode Delete', ex(mode="Delete"), ex(mode="Delete", known=workflow_json(http(when='mode == "delete"')))),

@@ -1,4 +1,4 @@
-"""The rule table, plans: P1 to P20, DP1, DP2 and the notices about plans."""
+"""The rule table, plans: P1 to P21, DP1, DP2 and the notices about plans."""
 
 # ruff: noqa: E501 - one case is one line
 
@@ -30,7 +30,14 @@ def with_url(url: str, **spec: Any) -> Json:
 
 
 SOURCE: Json = {"manifestRef": {"apiVersion": "v1", "kind": "A", "jsonPath": "{.a}"}}
+
+
+def read(parameter: str, /, **members: str) -> Json:
+    return {"name": parameter, "valueFrom": {"manifestRef": {**SOURCE["manifestRef"], **members}}}
+
+
 PERFECT = pl()
+READS_M = workflow_json(parameters=[read("n", name="$(params.m)")])
 FAR = use(namespace="other")
 FAR_W = workflow_json(namespace="other")
 COUNT = workflow_json(parameters=[{"name": "count", "type": "number"}])
@@ -66,12 +73,18 @@ CASES = [
     Case("P18", "stage[0] 's' workflow[0]: user \"jane\" may not get workflow other/w (no rule allows it); a plan may only reference workflows that its author may read", pl(stage("s", FAR), known=(FAR_W,), forbidden=[("other", "w")]), pl(stage("s", FAR), known=(FAR_W,))),
     Case("P19", "the status of a run of plan p is estimated at 1419 KiB even with all texts shortened, more than the 1024 KiB that fit: split the plan into several", pl(*[stage(f"s{number:02}") for number in range(12)], known=(LARGE,)), pl(known=(LARGE,))),
     Case("P20", 'stage[0] \'s\' workflow[0]: the value of parameter \'count\' of workflow default/w must be a decimal number, because the type is number; found "many"', pl(stage("s", use("w", {"name": "count", "value": "many"})), known=(COUNT,)), pl(stage("s", use("w", {"name": "count", "value": "3"})), known=(COUNT,))),
+    Case("P21", "globalParams[0](n).valueFrom.manifestRef: $(params.n) in name cannot be resolved: it stands for the very value that is to be read", given(read("n", name="$(params.n)")), given(read("n", name="$(params.x)"), VALUE)),
+    Case("P21", "stage[0] 's' workflow[0]: params[0](n).valueFrom.manifestRef: $(params.v) in apiVersion is not replaced: only namespace, name and labelSelector take placeholders", pl(stage("s", use("w", read("n", apiVersion="apps/$(params.v)")))), pl(stage("s", use("w", read("n", apiVersion="apps/v1"))))),
     Case("DP1", 'cannot delete plan with running execution: default/run-1', delete(LOCKED, executions=[RUNNING]), delete(LOCKED, executions=[ENDED])),
     Case("DP2", 'cannot delete DRPlan default/p: has running executions: [default/a (phase=Running)]', delete(plan_json(), executions=[execution_json("a", status={"phase": "Running"})]), delete(plan_json(), executions=[execution_json("a", status={"phase": "Succeeded"})])),
     Case("N6", "stage[0] 's': parallel=true with only one workflow, consider setting parallel=false", pl(stage(parallel=True)), pl(stage("s", "w", "w", parallel=True))),
     Case("N7", "stage[0] 's' workflow[0]: workflow default/w is not ready (phase=Invalid)", pl(known=(INVALID,)), PERFECT),
     Case("N8", "stage[0] 's' workflow[0]: parameter 'site' of workflow default/w is required and has no value; every execution must give one", pl(known=(SITE,)), pl(known=(SITE,), globalParams=[{"name": "site", "value": "b"}])),
     Case("N8", "stage[0] 's' workflow[0]: parameter 'site' of workflow default/w is required and has no value; every execution must give one; 'sitte' is given and not declared, did you mean 'site'?", pl(known=(SITE,), globalParams=[{"name": "sitte", "value": "b"}]), pl(known=(SITE,), globalParams=[{"name": "site", "value": "b"}])),
+    Case("N8", "globalParams[0](n) uses $(params.sitte) in valueFrom.manifestRef.name, which has no value; every execution must give one; did you mean 'site'?", given(read("n", name="$(params.sitte)"), {"name": "site", "value": "b"}), given(read("n", name="$(params.site)"), {"name": "site", "value": "b"})),
+    Case("N8", "globalParams[0](n) uses $(params.m) in valueFrom.manifestRef.namespace, which has no value but one that is read no sooner than this one; every execution must give one", given(read("n", namespace="$(params.m)"), read("m")), given(read("n", namespace="$(params.m)"), {"name": "m", "default": "b"})),
+    Case("N8", "stage[0] 's' workflow[0]: params[0](n) uses $(params.m) in valueFrom.manifestRef.name, which has no value but one in a Secret, and references cannot take those; every execution must give one", pl(stage("s", use("w", read("n", name="$(params.m)"))), globalParams=[read("m", kind="Secret")]), pl(stage("s", use("w", read("n", name="$(params.m)"))), globalParams=[read("m")])),
+    Case("N8", "stage[0] 's' workflow[0]: parameter 'n' of workflow default/w uses $(params.m) in valueFrom.manifestRef.name, which has no value but one that is read no sooner than this one; every execution must give one", pl(stage("s", use("w", read("m"))), known=(READS_M,)), pl(known=(READS_M,), globalParams=[read("m")])),
     Case("N17", "globalParams[0]: no workflow takes parameter 'sitte'; did you mean 'site'?", pl(known=(SITE_B,), globalParams=[{"name": "sitte", "value": "c"}]), pl(known=(SITE_B,), globalParams=[{"name": "site", "value": "c"}])),
     Case("N17", "stage[0] 's' workflow[0]: params[0]: no workflow takes parameter 'sitte'; did you mean 'site'?", pl(stage("s", use("w", {"name": "sitte", "value": "c"})), known=(SITE_B,)), pl(stage("s", use("w", {"name": "site", "value": "c"})), known=(SITE_B,))),
     Case("N9", "stage[0] 's' workflow[0]: the rollback of action 'b' of workflow default/w uses $(params.undo), which has no value; a Revert must give one", pl(known=(UNDO,)), pl(known=(UNDO,), globalParams=[{"name": "undo", "value": "b"}])),

@@ -38,6 +38,12 @@ def url(text: str, name: str = "a", **members: Any) -> Json:
 
 SOURCE: Json = {"manifestRef": {"apiVersion": "v1", "kind": "A", "jsonPath": "{.a}"}}
 PERFECT = wf(http())
+
+
+def read(**members: str) -> Review:
+    return params({"name": "x", "valueFrom": {"manifestRef": {**SOURCE["manifestRef"], **members}}})
+
+
 PATCH = resource(CONFIG_MAP, "Patch", name="a")
 HEADLESS = resource("metadata: {name: c}\ndata:\n  $(params.data)\n", name="a")
 
@@ -99,6 +105,12 @@ CASES = [
     Case("W39", "action[0] 'a': HTTP.Headers: 'X Site' is no name of a header: letters, digits and - are accepted", wf(http(http={"url": "http://x", "headers": {"X Site": "a"}})), wf(http(http={"url": "http://x", "headers": {"X-Site": "a\tü"}}))),
     Case("W39", "action[0] 'a': HTTP.Headers: the value of X-Site has a line end or control character, which HTTP forbids", wf(http(http={"url": "http://x", "headers": {"X-Site": "a\n"}})), wf(http(http={"url": "http://x"}))),
     Case("W39", "action[0] 'a': HTTP.CABundle must be PEM certificates (-----BEGIN CERTIFICATE-----)", wf(http(http={"url": "http://x", "caBundle": "MIIB"})), wf(http(http={"url": "http://x"}))),
+    Case("W33", 'parameter[0](x).valueFrom.manifestRef: labelSelector cannot be parsed: "a in (b" is no requirement such as a=b, a!=b, a, !a or a in (b,c)', read(labelSelector="a in (b"), read(labelSelector="a in (b, c),!d, e!=f")),
+    Case("W33", "parameter[0](x).valueFrom.manifestRef: namespace is required, because a ConfigMap is namespaced", read(kind="ConfigMap", name="c"), read(kind="Node", name="n")),
+    Case("W33", "parameter[0](x).valueFrom.manifestRef: name must consist of lower case letters, digits, '-' and '.', and have at most 253 characters", read(kind="ConfigMap", name="Site", namespace="n"), read(kind="ConfigMap", name="$(params.y)", namespace="$(params.z)")),
+    Case("W40", "parameter[0](x).valueFrom.manifestRef: $(outputs.a.body) in name cannot be resolved: references are read before the first action, when there are no outputs", read(name="$(outputs.a.body)"), read(name="$(params.a)-$(mode)-$(planName)-$(executionName)")),
+    Case("W40", "parameter[0](x).valueFrom.manifestRef: $(params.a.b) in labelSelector cannot be resolved: parameters are texts, write $(params.a)", read(labelSelector="$(params.a.b)"), read(labelSelector="$(params.a)")),
+    Case("N10", "parameter[0](x).valueFrom.manifestRef: $(param.a) in name is no placeholder and stays as it is; did you mean '$(params.a)'?", read(name="$(param.a)"), read(name="$(params.a)")),
     Case("U1", "action[0] 'a': waitReady of Subscription actions is not supported yet: remove it, the action then succeeds once the Subscription is stored", wf(sub({"waitReady": True})), wf(sub())),
     Case("U2", "action[0] 'a': clusterExecutionMode PerCluster is not supported yet: use Global, or leave it out", wf(sub({"clusterExecutionMode": "PerCluster"})), wf(sub({"clusterExecutionMode": "Global"}))),
     Case("U3", "action[0] 'a': hookType pre-rollback is not supported yet: put what it does into the rollback of an action", wf(http(hookType="pre-rollback")), PERFECT),

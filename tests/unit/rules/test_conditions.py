@@ -15,8 +15,9 @@ from app.rules.plan import check_plan
 from app.rules.workflow import check_workflow
 from tests.unit.rules.builders import execution, http, plan, workflow
 
-FROM_SECRET = {"manifestRef": {"apiVersion": "v1", "kind": "Secret", "name": "s", "jsonPath": "{.data.x}"}}
-FROM_MAP = {"manifestRef": {"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "jsonPath": "{.data.x}"}}
+READ = {"apiVersion": "v1", "namespace": "n", "name": "x", "jsonPath": "{.data.x}"}
+FROM_SECRET = {"manifestRef": {**READ, "kind": "Secret"}}
+FROM_MAP = {"manifestRef": {**READ, "kind": "ConfigMap"}}
 WHERE = "stage[0] 's' workflow[0]: action 'a' of workflow default/w uses "
 
 

@@ -1,0 +1,165 @@
+"""References of parameters to objects of the cluster (`valueFrom.manifestRef`), as they are written.
+
+`namespace`, `name` and `labelSelector` are templated when a run starts, before its first action (contract: actions,
+section 8). What can never be read, whatever the cluster holds, is found here. Which parameters have a value by then is
+`app.rules.sources`' business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from app.engine.jsonpath import JsonPathError, check_syntax
+from app.engine.templates import Placeholder
+from app.engine.text import short
+from app.models.common import ManifestRef
+from app.rules.findings import Spot
+from app.rules.label_selector import selector_problem
+from app.rules.lookalikes import check_lookalikes
+from app.rules.texts import Text, placeholders_of
+
+NAMESPACED: Final = {
+    "v1": ("ConfigMap", "Secret", "Service", "Pod", "PersistentVolumeClaim", "ServiceAccount", "Endpoints"),
+    "apps/v1": ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"),
+    "batch/v1": ("Job", "CronJob"),
+    "networking.k8s.io/v1": ("Ingress", "NetworkPolicy"),
+}
+"""Kinds by apiVersion of which it is known that they are namespaced, and that their names are domain names."""
+
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRules:
+    """The rule ids of one level."""
+
+    api_version: str
+    kind: str
+    json_path: str
+    exclusive: str
+    syntax: str
+    """JSONPath that cannot be parsed."""
+    names: str
+    """Names, namespaces and selectors that no object can have."""
+    placeholders: str
+    """Placeholders that can never be resolved."""
+
+
+def check_reference(spot: Spot, parameter: str, reference: ManifestRef, rules: ReferenceRules) -> None:
+    """Check the reference of a parameter, given by its name. `spot` is the reference."""
+    required = (
+        (rules.api_version, "apiVersion", reference.api_version),
+        (rules.kind, "kind", reference.kind),
+        (rules.json_path, "jsonPath", reference.json_path),
+    )
+    for rule, member, value in required:
+        if not value:
+            spot.error(rule, f"{member} is required", member)
+    if reference.name and reference.label_selector:
+        spot.error(rules.exclusive, "name and labelSelector are mutually exclusive", "labelSelector")
+    for text in templated(reference):
+        found = placeholders_of(text.text)
+        for placeholder in found:
+            _check_placeholder(spot, text, placeholder, parameter, rules.placeholders)
+        check_lookalikes(spot, text, found)
+    _check_fixed(spot, reference, rules.placeholders)
+    _check_json_path(spot, reference.json_path, rules.syntax)
+    for member, problem in _names(reference):
+        spot.error(rules.names, f"{member} {problem}", member)
+
+
+def templated(reference: ManifestRef) -> list[Text]:
+    """The texts of a reference that are rendered when a run starts and may hold a placeholder."""
+    members = (
+        ("namespace", reference.namespace),
+        ("name", reference.name),
+        ("labelSelector", reference.label_selector),
+    )
+    return [Text((None, member), text) for member, text in members if _is_templated(text)]
+
+
+class Taken(NamedTuple):
+    """A parameter that a reference takes."""
+
+    member: str
+    """Where in the reference."""
+    text: str
+    """The placeholder as messages tell it."""
+    name: str
+
+
+def taken_by(reference: ManifestRef) -> list[Taken]:
+    """The parameters that a reference takes, by placeholders that can be resolved; the mode of the run is none."""
+    return [
+        Taken(text.path, short(found.text), found.path[0])
+        for text in templated(reference)
+        for found in placeholders_of(text.text)
+        if found.root == "params" and len(found.path) == 1 and found.path[0] != "mode"
+    ]
+
+
+def _is_templated(text: str) -> bool:
+    return "$(" in text or "{{" in text
+
+
+def _check_placeholder(spot: Spot, text: Text, placeholder: Placeholder, parameter: str, rule: str) -> None:
+    if placeholder.root == "outputs":
+        why = "references are read before the first action, when there are no outputs"
+    elif placeholder.root == "params" and len(placeholder.path) > 1:
+        why = f"parameters are texts, write $(params.{short(placeholder.path[0])})"
+    elif placeholder.root == "params" and placeholder.path[0] == parameter:
+        why = "it stands for the very value that is to be read"
+    else:
+        return
+    told = short(placeholder.text)
+    spot.error(rule, f"{told} in {text.path} cannot be resolved: {why}", text.path, found=told)
+
+
+def _check_fixed(spot: Spot, reference: ManifestRef, rule: str) -> None:
+    """Placeholders where none are replaced, so that no kind of that name is found."""
+    for member, text in (("apiVersion", reference.api_version), ("kind", reference.kind)):
+        for placeholder in placeholders_of(text) if _is_templated(text) else ():
+            told = short(placeholder.text)
+            why = "only namespace, name and labelSelector take placeholders"
+            spot.error(rule, f"{told} in {member} is not replaced: {why}", member, found=told)
+
+
+def _check_json_path(spot: Spot, text: str, rule: str) -> None:
+    """Syntax; and rule N18, because a path without braces, or a placeholder outside of them, is a literal text."""
+    if not text:
+        return
+    try:
+        check_syntax(text)
+    except JsonPathError as error:
+        spot.error(rule, str(error), "jsonPath", found=text)
+        return
+    placeholder = next(iter(placeholders_of(text)), None) if "$(" in text else None
+    if placeholder is not None:
+        told = f"{short(placeholder.text)} in jsonPath is not replaced: only namespace, name and labelSelector take"
+        spot.warn("N18", f"{told} placeholders", "jsonPath")
+    elif "{" not in text:
+        meant = f"{{.{short(text.lstrip('$.'))}}}"
+        told = f"jsonPath has no braces, so the value is this very text; did you mean '{meant}'?"
+        spot.warn("N18", told, "jsonPath")
+
+
+def _names(reference: ManifestRef) -> Iterator[tuple[str, str]]:
+    """What no object can have or be found by, with what is wrong; templated texts are not known yet."""
+    known_kind = reference.kind in NAMESPACED.get(reference.api_version, ())
+    fixed_name = reference.name and not _is_templated(reference.name)
+    if reference.namespace and not _is_templated(reference.namespace) and not _LABEL.fullmatch(reference.namespace):
+        yield "namespace", "must consist of lower case letters, digits and '-', and have at most 63 characters"
+    elif known_kind and fixed_name and not reference.namespace:
+        yield "namespace", f"is required, because a {reference.kind} is namespaced"
+    if fixed_name and known_kind and not _DOMAIN.fullmatch(reference.name):
+        yield "name", "must consist of lower case letters, digits, '-' and '.', and have at most 253 characters"
+    elif fixed_name and (reference.name in (".", "..") or "/" in reference.name or "%" in reference.name):
+        yield "name", "must not be '.' or '..', or have '/' or '%' in it"
+    if not _is_templated(reference.label_selector):
+        problem = selector_problem(reference.label_selector)
+        if problem:
+            yield "labelSelector", f"cannot be parsed: {problem}"
