@@ -1,7 +1,10 @@
 """YAML manifests of KubernetesResource actions: reading them safely.
 
-The reader is safe against deep nesting, which makes libyaml's constructor overflow the stack of the whole process, and
-leaves timestamps and sexagesimal numbers as the text that kubectl sees too.
+The reader is safe against deep nesting, which makes libyaml's composer overflow the stack of the whole process, and
+against aliases, which make much of little. It leaves timestamps and sexagesimal numbers as the text that kubectl sees.
+
+A text without anchors is parsed once: its levels and values are counted while it is composed. Any other one, and one
+with which something is wrong, is walked first, event by event, which tells exactly what is refused and why.
 """
 
 from __future__ import annotations
@@ -38,7 +41,14 @@ class ManifestError(ValueError):
 class _Loader(yaml.CSafeLoader):
     """YAML 1.1 as kubectl reads it: no timestamps, no sexagesimal numbers."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401  (any YAML value)
+        """The value of a node. Most are texts, which hold nothing that the base class would have to watch."""
+        if node.tag == _TEXT and isinstance(node, yaml.ScalarNode):
+            return node.value
+        return super().construct_object(node, deep)
 
+
+_TEXT = "tag:yaml.org,2002:str"
 _UNREADABLE = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError)
 """What reading a text may raise; the last two come from values that do not fit their explicit tag (`!!bool maybe`)."""
 
@@ -86,13 +96,57 @@ class Budget:
     """Values that may still be read, aliases expanded and each scalar one however long; negative: there were more."""
 
 
+_NEEDS_A_WALK = re.compile(r"[&*][0-9A-Za-z_-]|%TAG")
+"""What every anchor, alias and `%TAG` has in it. The composer does not tell of aliases, nor does it read directives."""
+
+
+class _Counting(_Loader):
+    """Stops composing at the first value too many or too deep; the composer tells where it is for the resolver's sake.
+
+    It stops one level early where only the walk can tell a scalar, which is allowed there, from what goes on.
+    """
+
+    def __init__(self, text: str, left: int) -> None:
+        super().__init__(text)
+        self.left = left
+        self.level = 0
+
+    def descend_resolver(self, *_: object) -> None:
+        """Count a value that begins."""
+        self.level += 1
+        self.left -= 1
+        if self.level >= MAX_DEPTH or self.left < 0:
+            raise ManifestError("")
+
+    def ascend_resolver(self) -> None:
+        """Leave the value."""
+        self.level -= 1
+
+
 def load_documents(text: str, budget: Budget | None = None) -> list[Any]:
     """Every document of a YAML text, empty ones left out. Raises ManifestError, also when the budget is used up."""
+    budget = budget or Budget()
+    documents = _read_once(text, budget)
+    if documents is not None:
+        return documents
     try:
-        _bound(text, budget or Budget())
+        _bound(text, budget)
         return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
     except _UNREADABLE as error:
         raise _told(error) from error
+
+
+def _read_once(text: str, budget: Budget) -> list[Any] | None:
+    """Every document that is not empty; None, and no budget used, when the text must be walked first."""
+    if _NEEDS_A_WALK.search(text):
+        return None
+    try:
+        loader = _Counting(text, budget.left)
+        documents = [loader.construct_document(node) for node in _nodes(loader)]
+    except _UNREADABLE:
+        return None
+    budget.left = loader.left
+    return [document for document in documents if document is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +171,16 @@ def load_with_positions(text: str) -> list[Document]:
 
 def _compose(text: str) -> Iterator[Document]:
     loader = _Loader(text)
+    for node in _nodes(loader):
+        repeated = tuple(_repeated(node))
+        yield Document(loader.construct_document(node), node, repeated)
+
+
+def _nodes(loader: _Loader) -> Iterator[yaml.Node]:
+    """The tree of each document."""
     try:
         while loader.check_node() and (node := loader.get_node()) is not None:
-            repeated = tuple(_repeated(node))
-            yield Document(loader.construct_document(node), node, repeated)
+            yield node
     finally:
         loader.dispose()
 

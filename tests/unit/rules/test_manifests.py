@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
+from typing import Any
 
-from app.rules.manifests import ManifestError, load_documents, load_with_positions
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.rules.manifests import Budget, ManifestError, load_documents, load_with_positions
 from app.rules.workflow import check_workflow
 from tests.unit.rules.builders import CONFIG_MAP, resource, workflow
 
@@ -93,3 +99,71 @@ def test_positions_come_with_the_same_values_and_guards() -> None:
     for bad in ("[" * 100_000, "&a [*a]", "a: [", "!!python/name:os.system"):
         with pytest.raises(ManifestError):
             load_with_positions(bad)
+
+
+SIGNS = ("a", "b: c\n", ": ", "- ", "? ", "\n", "\n  ", *"[]{},='\"\t\x00", "|\n", "# d\n", "---\n", "...\n")
+ODDITIES = ("!!int ", "!!set ", "!e ", "!<%ED%A0%80> ", "%TAG !f! g\n", "&h ", "*h", "<<: ", "0b", "1:30")
+PIECES = st.lists(st.sampled_from(SIGNS + ODDITIES), max_size=12).map("".join)
+TREES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(("x", "", "yes", "1:30", "*", "<<", "i\nj\n")),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(("k", "l m", "<<", "on")), inner),
+)
+TEXTS = PIECES | st.builds(lambda trees, end: yaml.safe_dump_all(trees) + end, st.lists(TREES, max_size=3), PIECES)
+
+
+def outcome(read: Callable[[], list[Any]]) -> tuple[str, int, int]:
+    """What reading gives: the values with their types, or the error."""
+    try:
+        return repr(read()), 0, 0
+    except ManifestError as error:
+        return str(error), error.line, error.column
+
+
+@given(TEXTS)
+def test_reading_once_gives_what_reading_twice_gives(text: str) -> None:
+    twice = outcome(lambda: [document.value for document in load_with_positions(text)])
+    assert outcome(lambda: load_documents(text)) == twice
+
+
+@pytest.mark.parametrize("comment", ["", "# &an anchor, so that the text is read twice\n"])
+@pytest.mark.parametrize(
+    ("text", "values"), [("a: 1\nb: [x, {c: d}]\n", 9), ("---\n- 1\n---\n---\ne\n", 4), ("? e\n: 'f'", 3)]
+)
+def test_every_value_is_counted(comment: str, text: str, values: int) -> None:
+    budget = Budget(values + 1)
+    load_documents(comment + text, budget)
+    assert budget.left == 1
+    load_documents(comment + text, Budget(values))
+    short = Budget(values - 1)
+    with pytest.raises(ManifestError, match="more than"):
+        load_documents(comment + text, short)
+    assert short.left < 0
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("[" * 98 + "]" * 98, True),
+        ("[" * 99 + "x" + "]" * 99, True),
+        ("[" * 100 + "]" * 100, False),
+        ("- " * 99 + "x", True),
+        ("- " * 99 + "[]", False),
+        ("[" * 60 + "{a: " * 39 + "x" + "}" * 39 + "]" * 60, True),
+        ("[" * 60 + "{a: " * 40 + "x" + "}" * 40 + "]" * 60, False),
+    ],
+)
+def test_the_deepest_nesting_is_a_hundred_levels(text: str, good: bool) -> None:
+    if good:
+        assert len(load_documents(text)) == 1
+        return
+    with pytest.raises(ManifestError, match="nested deeper than 100 levels"):
+        load_documents(text)
+
+
+def test_a_problem_of_form_is_told_before_one_of_a_value() -> None:
+    with pytest.raises(ManifestError, match="line 4, column 1"):
+        load_documents("a: !!int x\n---\nb: 1\n]\n")
