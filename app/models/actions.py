@@ -250,6 +250,11 @@ BLOCK_OF_TYPE: dict[ActionType, str] = {
 }
 """From a type to the attribute of `ActionBody` that holds its settings."""
 
+BLOCK_MEMBER: dict[ActionType, str] = {
+    type_: ActionBody.model_fields[name].alias or name for type_, name in BLOCK_OF_TYPE.items()
+}
+"""From a type to the wire name of its block."""
+
 
 def block_of(body: ActionBody, type_: ActionType) -> ApiModel | None:
     """Return the settings block of `body` that belongs to `type_`, or None when it is missing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.models.actions import (
+    BLOCK_MEMBER,
     ActionBody,
     ActionType,
     GlobalizationAction,
@@ -19,17 +20,6 @@ from app.models.actions import (
 from app.rules.findings import Spot
 from app.rules.http_rule import check_http_request
 from app.rules.manifest_rule import check_manifest
-
-BLOCK_MEMBER: dict[ActionType, str] = {
-    ActionType.HTTP: "http",
-    ActionType.JOB: "job",
-    ActionType.LOCALIZATION: "localization",
-    ActionType.GLOBALIZATION: "globalization",
-    ActionType.HELM_CHART: "helmChart",
-    ActionType.SUBSCRIPTION: "subscription",
-    ActionType.KUBERNETES_RESOURCE: "resource",
-}
-"""From a type to the wire name of its block."""
 
 
 def check_block(spot: Spot, body: ActionBody, type_: ActionType) -> None:

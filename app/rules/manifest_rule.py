@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from app.engine.templates import placeholders
 from app.rules.findings import Findings, Spot
 from app.rules.manifests import Budget, ManifestError, load_documents
 from app.rules.remember import remembered
+from app.rules.texts import placeholders_of
 
 MOST_VALUES = 60_000
 """Values that the manifests of a workflow may have together. Reading one takes some 10 µs, in which nothing else is
@@ -89,7 +89,7 @@ def _problems(text: str, budget: Budget) -> tuple[str, ...]:
 
 def _without_placeholders(text: str) -> tuple[str, bool]:
     """The text with words in place of placeholders, and whether one of them stood alone on its line."""
-    written = {found.text for found in placeholders(text)}
+    written = {found.text for found in placeholders_of(text)}
     if not written:
         return text, False
     structural = any(line.strip() in written for line in text.splitlines())

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from app.engine.templates import Placeholder, placeholders
 from app.engine.text import short
 from app.models.actions import (
+    BLOCK_MEMBER,
     ActionBody,
     ActionType,
     GlobalizationAction,
@@ -22,7 +23,6 @@ from app.models.actions import (
 )
 from app.models.base import ApiModel
 from app.models.clusternet import Feed
-from app.rules.blocks import BLOCK_MEMBER
 from app.rules.findings import join
 from app.rules.remember import remembered
 
