@@ -17,6 +17,7 @@ from app.kube.lease import LeaderLease, LeaseLost
 from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS
 from app.runtime import metrics
 from app.runtime.collector import chosen_collector
+from app.runtime.garbage import tune_garbage_collector
 from app.runtime.health import Health
 from app.runtime.http_client import HttpSender
 from app.runtime.logging import get_logger, setup_logging
@@ -71,6 +72,7 @@ def main(settings: ControllerSettings) -> int:
 
 
 async def _run(settings: ControllerSettings) -> int:
+    tune_garbage_collector()
     connection = load_connection(settings.kubeconfig)
     async with KubeClient(connection) as kube, HttpSender() as http:
         export = _export(settings)
@@ -161,6 +163,7 @@ def _texts(group: BaseExceptionGroup[BaseException]) -> list[str]:
 async def _work(process: _Process) -> None:
     for cache in process.caches.values():
         await cache.wait_synced(SYNC_TIMEOUT)
+    tune_garbage_collector()
     settings, lease = process.settings, process.lease
     journal = Journal(process.kube, settings.namespace, settings.identity)
     services = Services(

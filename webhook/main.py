@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import platform
 import signal
 
 from app.kube.client import KubeClient
 from app.kube.config import load_connection
+from app.runtime.garbage import tune_garbage_collector
 from app.runtime.health import Health
 from app.runtime.logging import get_logger
 from app.runtime.settings import WebhookSettings
@@ -54,7 +54,7 @@ async def main(settings: WebhookSettings, certificate_timing: Timing = TIMING) -
         add_checks(health, kube=kube, server=server, certificates=certificates, drain=drain)
         serve_probes(owner, settings, health)
         owner.spawn("admission", server.run())
-        _tune_garbage_collector()
+        tune_garbage_collector()
         log.info("webhook service started", port=server.port, python=platform.python_version())
         await stop.wait()
         drain.begun = True
@@ -78,10 +78,3 @@ def _stop_event() -> asyncio.Event:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     return stop
-
-
-def _tune_garbage_collector() -> None:
-    """Keep collections out of the reviews: what is loaded now lives for ever, and the rest is collected seldom."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)

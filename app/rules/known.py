@@ -119,11 +119,11 @@ def _place_of(raw: object) -> Place:
         key = orjson.dumps(raw)
     except orjson.JSONEncodeError:
         return None
-    # what stands before an action decides about its outputs
-    return None if len(key) > LONGEST or b"outputs" in key else _place(key)
+    return _place(key) if len(key) <= LONGEST else None
 
 
 @lru_cache(maxsize=ENTRIES)
 def _place(key: bytes) -> Place:
     members = sum(key.count(sign) for sign in b",[{")
-    return Known() if members <= MOST_MEMBERS else None
+    # the actions around it decide what an action may use of their outputs
+    return Known() if members <= MOST_MEMBERS and b"outputs" not in key else None

@@ -44,8 +44,9 @@ class Order:
     def is_sound(self) -> bool:
         """True when every action depends only on ones written before it: then nothing is unknown, and no cycle."""
         seen: set[str] = set()
-        for action in self.actions:
+        for action in self.actions if self.is_graph else ():
             if any(dep not in seen for dep in action.depends_on):
                 return False
             seen.add(action.name)
-        return len(seen) == len({name.strip() for name in seen})
+        names = {action.name for action in self.actions}
+        return len(names) == len({name.strip() for name in names})

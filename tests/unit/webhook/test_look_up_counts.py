@@ -68,13 +68,13 @@ async def test_the_stored_workflow_is_judged_only_when_the_new_one_has_errors(
 
 async def test_reviews_go_past_the_router_and_other_requests_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     admission, routed = Admission(FakeLookups()), []
-    route = admission.app.router.app
+    route = admission.app.app.router.app
 
     async def noting(scope: Scope, receive: Receive, send: Send) -> None:
         routed.append(scope["path"])
         await route(scope, receive, send)
 
-    monkeypatch.setattr(admission.app.router, "middleware_stack", noting)
+    monkeypatch.setattr(admission.app.app.router, "middleware_stack", noting)
     assert (await admission.validate("CREATE", workflow_json(http())))["allowed"] is True
     assert (await admission.post("/elsewhere", b"{}")).status_code == 404
     assert routed == ["/elsewhere"]
