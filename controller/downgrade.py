@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from app.engine.abandon import abandoned
 from app.engine.earlier import differences, earlier_status
 from app.engine.earlier_notes import earlier_notes
-from app.engine.fold import IllegalEventError, end_run, fold
+from app.engine.fold import end_run
 from app.engine.history import Run, completed, without_stale_lock
 from app.kube.client import KubeClient
 from app.kube.errors import Conflict, NotFound
@@ -29,6 +29,7 @@ from app.models.stored import members
 from controller.journal.format import Entry, entries_by_run
 from controller.journal.store import SegmentStore
 from controller.reconcilers.execution_state import definition_of
+from controller.recorded import recorded_status
 from controller.snapshots import SnapshotDamagedError, SnapshotStore
 
 PAGE = 50
@@ -155,18 +156,18 @@ class Ending:
             execution = DRPlanExecution.from_wire(stored)
         except ValidationError:
             return {"phase": Phase.FAILED.value, "message": WHY}
-        if execution.phase is Phase.PENDING:
+        entries = self._journal.get(execution.metadata.uid, ())
+        if execution.phase is Phase.PENDING and not entries:
             return end_run(execution.status, Phase.CANCELLED, "Cancelled by drplan downgrade", self._now()).to_wire()
-        status = await self._recorded(execution)
+        status = await self._recorded(execution, entries)
         if status.phase is None or not status.phase.is_final:
             status = abandoned(status, WHY, self._now())
         return status.to_wire()
 
-    async def _recorded(self, execution: DRPlanExecution) -> DRPlanExecutionStatus:
+    async def _recorded(self, execution: DRPlanExecution, entries: Sequence[Entry]) -> DRPlanExecutionStatus:
         """Return the status with the journal's later events, as far as a snapshot says what they mean."""
         status = execution.status
-        later = [e for e in self._journal.get(execution.metadata.uid, ()) if e.sequence > status.journal_sequence]
-        if not later:
+        if not any(entry.sequence > status.journal_sequence for entry in entries):
             return status
         try:
             snapshot = await self._snapshots.load(execution.metadata.uid)
@@ -174,13 +175,7 @@ class Ending:
             return status
         if snapshot is None:
             return status
-        definition = definition_of(snapshot)
-        for entry in later:
-            try:
-                status = fold(definition, status, entry.event)
-            except IllegalEventError:
-                break
-        return status
+        return recorded_status(snapshot, definition_of(snapshot), execution, entries)
 
 
 class Release:

@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from app.engine.abandon import abandoned
 from app.engine.definition import RunDefinition
-from app.engine.fold import IllegalEventError, end_run, fold, initial_status
+from app.engine.fold import end_run
 from app.engine.history import Run as PlanRun
 from app.engine.history import ended_record, holds_lock, with_lock
 from app.engine.notes import started
 from app.engine.texts import EXECUTION_CANCELED
-from app.kube.errors import ApiError, Conflict, NotFound, is_transient
+from app.kube.errors import NotFound
 from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.names import FINALIZER, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
@@ -27,7 +27,7 @@ from app.rules.execution import known_invalid
 from app.runtime.logging import get_logger
 from app.runtime.tracing import trace_id_of
 from controller.completion import announce_end, complete, count_end, record_unstarted, revert_snapshot
-from controller.metadata import missing_metadata, restored_from_backup, without_finalizer, without_resume
+from controller.metadata import missing_metadata, regarding, restored_from_backup, without_finalizer, without_resume
 from controller.plan_status import PlanUnreadableError, change_plan_status, problems_of, read_plan
 from controller.queue import Key
 from controller.reconcilers.execution_state import (
@@ -40,6 +40,7 @@ from controller.reconcilers.execution_state import (
 )
 from controller.reconcilers.plan import settled_lock
 from controller.reconcilers.rivals import Rivals
+from controller.recorded import first_status, recorded_status
 from controller.runner import Run, doubtful
 from controller.runs import Runs
 from controller.services import Services
@@ -88,7 +89,7 @@ class ExecutionReconciler:
             return None
         if execution.phase.is_final:
             return await self._ended(execution)
-        if execution.phase is Phase.PENDING:
+        if execution.phase is Phase.PENDING and not self._services.journal.entries(execution.metadata.uid):
             return await self._pending(execution)
         return await self._resume(execution)
 
@@ -201,22 +202,9 @@ class ExecutionReconciler:
         definition = definition_of(snapshot)
         now = self._services.now()
         await self._lock(execution.model_copy(update={"status": DRPlanExecutionStatus(start_time=now)}), plan)
-        status = initial_status(
-            definition,
-            now,
-            generation=execution.metadata.generation,
-            resolved_params=snapshot.resolved_params,
-        )
-        try:
-            written = await self._write_status(execution, status)
-        except ApiError as error:
-            if is_transient(error) or isinstance(error, Conflict):
-                raise
-            raise StartRefusedError(f"the API server refuses the status of this run: {error}") from error
-        if written is None:
-            return None
-        self._services.recorder.emit(written, *_note_arguments(definition))
-        self._begin(snapshot, definition, status, written)
+        self._services.recorder.emit(regarding(execution), *_note_arguments(definition))
+        # the run writes this status while it commits its first intents
+        self._begin(snapshot, definition, first_status(snapshot, definition, execution, now), execution)
         return None
 
     async def _kept_snapshot(self, execution: DRPlanExecution) -> Snapshot | None:
@@ -293,12 +281,13 @@ class ExecutionReconciler:
             )
             return None
         definition = definition_of(snapshot)
-        status = self._replay(definition, execution)
+        entries = self._services.journal.entries(execution.metadata.uid)
+        status = recorded_status(snapshot, definition, execution, entries)
         told = log.bind(execution=execution.metadata.key, trace_id=trace_id_of(execution.metadata.uid))
         if cancel := cancel_message(execution):
             told.info("run is cancelled", why=cancel)
         told.info("run resumed", doubtful=len(doubtful(status)))
-        self._begin(snapshot, definition, status, fresh)
+        self._begin(snapshot, definition, status, execution)
         run = self._runs.get(execution.metadata.uid)
         if run is not None and cancel:
             run.cancel(cancel)
@@ -307,25 +296,14 @@ class ExecutionReconciler:
             await self._patch(execution, without_resume(execution))
         return None
 
-    def _replay(self, definition: RunDefinition, execution: DRPlanExecution) -> DRPlanExecutionStatus:
-        status = execution.status
-        for entry in self._services.journal.entries(execution.metadata.uid):
-            if entry.sequence <= status.journal_sequence:
-                continue
-            try:
-                status = fold(definition, status, entry.event)
-            except IllegalEventError as error:
-                log.error("journal event does not fit", execution=execution.metadata.key, error=str(error))
-            status = status.model_copy(update={"journal_sequence": entry.sequence})
-        return status
-
     def _begin(
-        self, snapshot: Snapshot, definition: RunDefinition, status: DRPlanExecutionStatus, stored: dict[str, Any]
+        self, snapshot: Snapshot, definition: RunDefinition, status: DRPlanExecutionStatus, execution: DRPlanExecution
     ) -> None:
+        stored = regarding(execution)
         if status.phase is not None and status.phase.is_final:
             announce_end(self._services, stored, definition.operation, status)
         run = Run(self._services, snapshot, definition, status, stored, in_doubt=doubtful(status))
-        self._runs.start(run, DRPlanExecution.from_wire(stored))
+        self._runs.start(run, execution)
 
     async def _abandon(self, execution: DRPlanExecution, why: str) -> None:
         """End a run that cannot be taken up, with everything it recorded kept."""
