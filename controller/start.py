@@ -7,6 +7,7 @@ import asyncio
 from pydantic import ValidationError
 
 from app.engine.revert import target_problem
+from app.engine.text import MASK
 from app.kube.errors import ApiError, NotFound, is_transient
 from app.kube.resources import EXECUTIONS, WORKFLOWS
 from app.models.common import Parameter
@@ -16,6 +17,7 @@ from app.models.plan import DRPlan, DRPlanSpec
 from app.models.snapshot import Snapshot, StageRun, Target, WorkflowRun
 from app.models.workflow import DRWorkflow
 from app.rules.execution import Surroundings, check_execution
+from app.rules.parameters import values_given
 from app.rules.plan import workflow_keys
 from app.rules.workflow import check_workflow
 from controller.parameters import ParameterError, ResolvedRun, Values, plain_values, resolve_run, secret_refs, shown
@@ -63,7 +65,7 @@ async def _from_kept(
     services: Services, execution: DRPlanExecution, plan: DRPlan, target: DRPlanExecution, kept: Snapshot
 ) -> Snapshot:
     """The target's definitions and parameters as they were, with the Revert's own parameters on top."""
-    own = await _own_values(services, execution, plan)
+    own = await _own_values(services, execution, plan, kept)
     stages = tuple(
         stage.model_copy(update={"workflows": tuple(_overlaid(workflow, own) for workflow in stage.workflows)})
         for stage in kept.stages
@@ -118,12 +120,17 @@ async def _read_target(services: Services, execution: DRPlanExecution) -> DRPlan
     return target
 
 
-async def _own_values(services: Services, execution: DRPlanExecution, plan: DRPlan) -> Values:
-    if not execution.spec.params:
+async def _own_values(services: Services, execution: DRPlanExecution, plan: DRPlan, kept: Snapshot) -> Values:
+    """The Revert's own parameters; their references may take the parameters of the run, unless these are secret."""
+    own = values_given(execution.spec.params)
+    if not own:
         return {}
-    empty: tuple[Parameter, ...] = ()
-    bare = plan.model_copy(update={"spec": DRPlanSpec.model_construct(stages=(), global_params=empty)})
-    return (await resolve_run(bare, {}, execution, services.kube)).run
+    before = tuple(
+        Parameter(name=param.name, value=param.value) for param in kept.resolved_params if param.value != MASK
+    )
+    bare = plan.model_copy(update={"spec": DRPlanSpec.model_construct(stages=(), global_params=before)})
+    values = (await resolve_run(bare, {}, execution, services.kube)).run
+    return {name: value for name, value in values.items() if name in own}
 
 
 async def _read_workflows(services: Services, plan: DRPlan, *, required: bool) -> dict[Key, DRWorkflow]:

@@ -79,6 +79,11 @@ def placeholders(text: str) -> tuple[Placeholder, ...]:
     return tuple(_placeholder(match) for match in _PLACEHOLDER.finditer(text) if not match["escape"])
 
 
+def paths_in(text: str) -> list[str]:
+    """What the placeholders of ours in `text` stand for, as `params.x`: each once, in order; escaped ones left out."""
+    return list(dict.fromkeys(path or legacy for escape, path, legacy in _PLACEHOLDER.findall(text) if not escape))
+
+
 def render(text: str, scope: Scope) -> str:
     """`text` with its placeholders replaced; raises `UnresolvedPlaceholders` naming all that have no value."""
     problems: dict[str, str] = {}

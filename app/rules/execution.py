@@ -18,7 +18,16 @@ from app.models.plan import DRPlan
 from app.rules.findings import Findings, Report, Spot
 from app.rules.needs import needs_of
 from app.rules.parameters import EXECUTION_RULES, Level, check_parameters
-from app.rules.run import Workflows, check_declared_types, check_size, given_to, missing_values, stage_parameters, uses
+from app.rules.run import (
+    NO_PARAMETERS,
+    Workflows,
+    check_declared_types,
+    check_size,
+    given_to,
+    levels_of_uses,
+    missing_values,
+    uses,
+)
 from app.rules.sources import unknown_to_execution, unknown_to_plan, unknown_to_stage, unknown_to_workflow
 from app.rules.strays import check_strays
 from app.rules.unfinished import Run, holder
@@ -129,11 +138,11 @@ def _check_references(spec: Spot, execution: DRPlanExecution, plan: DRPlan, targ
 
 def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: Workflows) -> None:
     needs, level, own = needs_of(workflows), Level(plan.spec.global_params), Level(execution.spec.params)
-    between = len(level.params) + len(own.params)
+    between, stages = len(level.params) + len(own.params), levels_of_uses(plan)
     for use in uses(plan):
         if use.key not in needs or not spec.findings.may_look_up(needs[use.key].size + between):
             continue
-        given = given_to(use, needs[use.key], level, Level(use.reference.params), own)
+        given = given_to(use, needs[use.key], level, stages.get((use.stage, use.index), NO_PARAMETERS), own)
         check_declared_types(spec.below("params"), "E23", given)
         for missing in missing_values(spec, given, execution.spec.mode or Mode.INSTALL):
             spec.error("E24", f"{missing.text}{_GIVE_ONE}{missing.hint}", "params")
@@ -141,7 +150,7 @@ def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: 
             spec.error("E24", f"{unknown.text}{_GIVE_ONE}{unknown.hint}", "params", runnable=True)
     keys = dict.fromkeys(use.key for use in uses(plan))
     if len(needs) == len(keys):
-        check_strays(spec.below("params"), "params", own, needs.values(), [level, stage_parameters(plan)])
+        check_strays(spec.below("params"), "params", own, needs.values(), [level, *stages.values()])
     for key in keys:
         workflow = workflows.get(key)
         if workflow is not None:

@@ -20,7 +20,7 @@ _REQUIREMENT = re.compile(
 _NAME = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _KEY = re.compile(rf"(?:(?=[^/]{{1,253}}/)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?/)?{_NAME}")
 _VALUE = re.compile(rf"(?:{_NAME})?")
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_INTEGER = re.compile(r"[0-9]{1,19}")
 
 
 def selector_problem(text: str) -> str:
@@ -45,8 +45,6 @@ def _problem(found: re.Match[str]) -> str:
         return f"{quote(short(key))} is no key of a label"
     if found["number"] is not None:
         return "" if _INTEGER.fullmatch(found["number"]) else f"{quote(short(found['number']))} is no whole number"
-    if found["values"] is not None and not found["values"].strip():
-        return f"the list of values of {quote(short(key))} is empty"
     values = (found["values"] or found["value"] or "").split(",")
     wrong = next((value.strip() for value in values if not _VALUE.fullmatch(value.strip())), None)
     return "" if wrong is None else f"{quote(short(wrong))} is no value of a label"

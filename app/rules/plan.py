@@ -19,15 +19,16 @@ from app.rules.findings import Findings, Report, Spot
 from app.rules.needs import Needs, needs_of
 from app.rules.parameters import GLOBAL_RULES, STAGE_RULES, Level, check_parameters
 from app.rules.run import (
+    NO_PARAMETERS,
     Given,
     Use,
     Workflows,
     check_declared_types,
     check_size,
     given_to,
+    levels_of_uses,
     missing_in_rollbacks,
     missing_values,
-    stage_parameters,
     uses,
     uses_of_stage,
 )
@@ -53,18 +54,17 @@ def check_plan(plan: DRPlan, workflows: Workflows) -> Report:
         spec.error("P1", "at least one stage is required", "stages")
         return findings.report()
     _check_stage_names(spec, plan)
-    needs, level = needs_of(workflows), Level(plan.spec.global_params)
+    needs, level, stages = needs_of(workflows), Level(plan.spec.global_params), levels_of_uses(plan)
     for index, stage in enumerate(plan.spec.stages):
         _check_stage(spec.below(f"stages[{index}]"), index, stage)
         for use in uses_of_stage(plan, index):
-            _check_use(spec, use, level, workflows, needs)
+            _check_use(spec, use, level, stages.get((index, use.index), NO_PARAMETERS), workflows, needs)
     _check_dependencies(spec, plan)
     check_parameters(spec.below("globalParams"), plan.spec.global_params, GLOBAL_RULES)
     for unknown in unknown_to_plan(spec, level):
         spec.warn("N8", f"{unknown.text}{_EVERY_EXECUTION}{unknown.hint}", f"globalParams{unknown.path}")
     if level.params and len(needs) == len(workflow_keys(plan)):
-        stages = stage_parameters(plan)
-        check_strays(spec.below("globalParams"), "globalParams", level, needs.values(), [], others=[stages])
+        check_strays(spec.below("globalParams"), "globalParams", level, needs.values(), [], others=stages.values())
     check_size(spec.below("stages"), "P19", plan, workflows)
     return findings.report()
 
@@ -88,7 +88,9 @@ def _check_stage(spot: Spot, index: int, stage: Stage) -> None:
         spot.warn("N6", text, "parallel")
 
 
-def _check_use(spec: Spot, use: Use, level: Level, workflows: Workflows, needs: Mapping[WorkflowKey, Needs]) -> None:
+def _check_use(
+    spec: Spot, use: Use, level: Level, own: Level, workflows: Workflows, needs: Mapping[WorkflowKey, Needs]
+) -> None:
     spot = spec.below(use.path)
     if not use.key[1]:
         spot.error("P5", f"{use.prefix}: workflowRef.name is required", "workflowRef.name")
@@ -99,7 +101,7 @@ def _check_use(spec: Spot, use: Use, level: Level, workflows: Workflows, needs: 
         text = f"{use.prefix}: workflow {'/'.join(use.key)} not found"
         spot.error("P6", text, "workflowRef", found="/".join(use.key))
     else:
-        used, own = needs[use.key], Level(use.reference.params)
+        used = needs[use.key]
         _check_phase(spot, use, used.workflow)
         if spot.findings.may_look_up(used.size + len(level.params)):
             _check_workflow_use(spot, given_to(use, used, level, own))

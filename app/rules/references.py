@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from app.engine.jsonpath import JsonPathError, check_syntax
-from app.engine.templates import Placeholder
+from app.engine.templates import paths_in
 from app.engine.text import short
 from app.models.common import ManifestRef
 from app.rules.findings import Spot
 from app.rules.label_selector import selector_problem
 from app.rules.lookalikes import check_lookalikes
-from app.rules.texts import Text, placeholders_of
+from app.rules.texts import SHORT, Text, placeholders_of
 
 NAMESPACED: Final = {
     "v1": ("ConfigMap", "Secret", "Service", "Pod", "PersistentVolumeClaim", "ServiceAccount", "Endpoints"),
@@ -28,6 +28,9 @@ NAMESPACED: Final = {
     "networking.k8s.io/v1": ("Ingress", "NetworkPolicy"),
 }
 """Kinds by apiVersion of which it is known that they are namespaced, and that their names are domain names."""
+
+LONGEST: Final = 4096
+"""Characters of a templated text at most. No name is longer than 253, and no sensible selector comes near it."""
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
@@ -61,25 +64,28 @@ def check_reference(spot: Spot, parameter: str, reference: ManifestRef, rules: R
             spot.error(rule, f"{member} is required", member)
     if reference.name and reference.label_selector:
         spot.error(rules.exclusive, "name and labelSelector are mutually exclusive", "labelSelector")
-    for text in templated(reference):
-        found = placeholders_of(text.text)
-        for placeholder in found:
-            _check_placeholder(spot, text, placeholder, parameter, rules.placeholders)
-        check_lookalikes(spot, text, found)
+    for member, text in _templated(reference):
+        if len(text) > LONGEST:
+            spot.error(rules.names, f"{member} has more than {LONGEST} characters", member)
+            continue
+        for path in paths_in(text):
+            _check_placeholder(spot, member, path, parameter, rules.placeholders)
+        if len(text) <= SHORT:
+            check_lookalikes(spot, Text((None, member), text), placeholders_of(text))
     _check_fixed(spot, reference, rules.placeholders)
     _check_json_path(spot, reference.json_path, rules.syntax)
     for member, problem in _names(reference):
         spot.error(rules.names, f"{member} {problem}", member)
 
 
-def templated(reference: ManifestRef) -> list[Text]:
+def _templated(reference: ManifestRef) -> list[tuple[str, str]]:
     """The texts of a reference that are rendered when a run starts and may hold a placeholder."""
     members = (
         ("namespace", reference.namespace),
         ("name", reference.name),
         ("labelSelector", reference.label_selector),
     )
-    return [Text((None, member), text) for member, text in members if _is_templated(text)]
+    return [(member, text) for member, text in members if _is_templated(text)]
 
 
 class Taken(NamedTuple):
@@ -87,18 +93,17 @@ class Taken(NamedTuple):
 
     member: str
     """Where in the reference."""
-    text: str
-    """The placeholder as messages tell it."""
     name: str
 
 
 def taken_by(reference: ManifestRef) -> list[Taken]:
     """The parameters that a reference takes, by placeholders that can be resolved; the mode of the run is none."""
     return [
-        Taken(text.path, short(found.text), found.path[0])
-        for text in templated(reference)
-        for found in placeholders_of(text.text)
-        if found.root == "params" and len(found.path) == 1 and found.path[0] != "mode"
+        Taken(member, path[len("params.") :])
+        for member, text in _templated(reference)
+        if len(text) <= LONGEST
+        for path in paths_in(text)
+        if path.startswith("params.") and path.count(".") == 1 and path != "params.mode"
     ]
 
 
@@ -106,24 +111,26 @@ def _is_templated(text: str) -> bool:
     return "$(" in text or "{{" in text
 
 
-def _check_placeholder(spot: Spot, text: Text, placeholder: Placeholder, parameter: str, rule: str) -> None:
-    if placeholder.root == "outputs":
+def _check_placeholder(spot: Spot, member: str, path: str, parameter: str, rule: str) -> None:
+    """`path` is what the placeholder stands for, `parameter` the name of the one that is to be read."""
+    root, *names = path.split(".")
+    if root == "outputs":
         why = "references are read before the first action, when there are no outputs"
-    elif placeholder.root == "params" and len(placeholder.path) > 1:
-        why = f"parameters are texts, write $(params.{short(placeholder.path[0])})"
-    elif placeholder.root == "params" and placeholder.path[0] == parameter:
+    elif len(names) > 1:
+        why = f"parameters are texts, write $(params.{short(names[0])})"
+    elif names == [parameter]:
         why = "it stands for the very value that is to be read"
     else:
         return
-    told = short(placeholder.text)
-    spot.error(rule, f"{told} in {text.path} cannot be resolved: {why}", text.path, found=told)
+    told = f"$({short(path)})"
+    spot.error(rule, f"{told} in {member} cannot be resolved: {why}", member, found=told)
 
 
 def _check_fixed(spot: Spot, reference: ManifestRef, rule: str) -> None:
     """Placeholders where none are replaced, so that no kind of that name is found."""
     for member, text in (("apiVersion", reference.api_version), ("kind", reference.kind)):
-        for placeholder in placeholders_of(text) if _is_templated(text) else ():
-            told = short(placeholder.text)
+        for path in paths_in(text) if _is_templated(text) else ():
+            told = f"$({short(path)})"
             why = "only namespace, name and labelSelector take placeholders"
             spot.error(rule, f"{told} in {member} is not replaced: {why}", member, found=told)
 
@@ -137,9 +144,9 @@ def _check_json_path(spot: Spot, text: str, rule: str) -> None:
     except JsonPathError as error:
         spot.error(rule, str(error), "jsonPath", found=text)
         return
-    placeholder = next(iter(placeholders_of(text)), None) if "$(" in text else None
-    if placeholder is not None:
-        told = f"{short(placeholder.text)} in jsonPath is not replaced: only namespace, name and labelSelector take"
+    path = next(iter(paths_in(text)), "") if "$(" in text else ""
+    if path:
+        told = f"$({short(path)}) in jsonPath is not replaced: only namespace, name and labelSelector take"
         spot.warn("N18", f"{told} placeholders", "jsonPath")
     elif "{" not in text:
         meant = f"{{.{short(text.lstrip('$.'))}}}"

@@ -65,9 +65,17 @@ def uses_of_stage(plan: DRPlan, stage_index: int) -> Iterator[Use]:
         yield Use(stage_index, index, name, key, reference)
 
 
-def stage_parameters(plan: DRPlan) -> Level:
-    """The parameters of all uses together."""
-    return Level([parameter for use in uses(plan) for parameter in use.reference.params])
+def levels_of_uses(plan: DRPlan) -> dict[tuple[int, int], Level]:
+    """The parameters of each use that has some, by stage and index."""
+    return {
+        (stage_index, index): Level(reference.params)
+        for stage_index, stage in enumerate(plan.spec.stages)
+        for index, reference in enumerate(stage.workflows)
+        if reference.params
+    }
+
+
+NO_PARAMETERS = Level(())
 
 
 @dataclass(frozen=True, slots=True)

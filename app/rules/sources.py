@@ -75,12 +75,15 @@ def _unknown(
         name = parameter.name
         if name == RESERVED or name not in level.takes or values.get(name) is not parameter:
             continue
+        if not spot.findings.may_look_up(len(level.takes[name])):
+            return
         for taken in level.takes[name]:
             why = _why_unknown(taken.name, values, before)
             if why:
-                text = f"{owner(index, short(name))} uses {taken.text} in valueFrom.manifestRef.{taken.member}, {why}"
+                used = f"uses $(params.{short(taken.name)}) in valueFrom.manifestRef.{taken.member}"
                 hint = spot.meant(taken.name, values) if taken.name not in values else ""
-                yield Unknown(text, f"[{index}].valueFrom.manifestRef.{taken.member}", hint)
+                path = f"[{index}].valueFrom.manifestRef.{taken.member}"
+                yield Unknown(f"{owner(index, short(name))} {used}, {why}", path, hint)
 
 
 def _why_unknown(name: str, values: Mapping[str, Parameter], before: Sequence[Level]) -> str:

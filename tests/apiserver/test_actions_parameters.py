@@ -8,9 +8,12 @@ import pytest_asyncio
 
 from app.kube.client import KubeClient
 from app.kube.config import load_connection
+from app.kube.errors import BadRequest
+from app.kube.resources import CONFIG_MAPS
 from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
+from app.rules.label_selector import selector_problem
 from controller.parameters import ParameterError, ResolvedRun, read_secrets, resolve_run, secret_refs
 from tests.support.cluster import Cluster
 
@@ -86,3 +89,23 @@ async def test_lookups_that_fail_are_all_told(kube: KubeClient, namespace: str) 
     assert gone == (f'{head} "gone": get /v1, Resource=configmaps/{namespace}/none: configmaps "none" not found')
     assert odd.startswith(f'{head} "odd": mapping GVK /v1, Kind=Konfig: ')
     assert many.startswith(f'{head} "many": list /v1, Resource=configmaps in {namespace}: ')
+
+
+SELECTORS = [
+    *("a", "!a", " ! a ", "a=b", "a==b", "a!=", "a=", "a in (b, c)", "a in(b)", "a  notin (,)", "a>1, x.y/b<2"),
+    *("a = b , ! c", "a,", ",a", "a,,b", "a=b=c", "a in b", "a in ()", "a in (b", "-a", "X/a", "a/b/c", "a=b/c"),
+    *("a=-", "a>b", "a>-1", "a&b", "a in (b),c", "()", "=", f"{'x' * 253}/a", f"{'x' * 254}/a"),
+    *(f"a={'b' * 63}", f"a={'b' * 64}", f"{'a' * 64}"),
+]
+
+
+@pytest.mark.parametrize("text", SELECTORS)
+async def test_a_selector_that_the_rules_refuse_is_refused_by_the_api_server(
+    kube: KubeClient, namespace: str, text: str
+) -> None:
+    try:
+        await kube.list(CONFIG_MAPS, namespace=namespace, label_selector=text)
+    except BadRequest:
+        assert selector_problem(text)
+    else:
+        assert selector_problem(text) == ""

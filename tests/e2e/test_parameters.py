@@ -260,6 +260,26 @@ def test_revert_runs_with_the_parameters_of_its_target_and_its_own_on_top(drplan
     assert _bodies(drplan) == ["first", "first of-run of-revert rollback r ok"]
 
 
+def test_reference_of_a_revert_takes_the_parameters_of_the_run(drplan: Installation) -> None:
+    rollback = {
+        "http": {"url": f"{drplan.site.url}/{drplan.namespace}/undo", "method": "POST", "body": "$(params.key)"}
+    }
+    create(
+        drplan,
+        config_map("undo-berlin", {"key": "opened"}),
+        workflow("w", [_echo(drplan, "x", rollback=rollback)], parameters=[_param("key", default="none")]),
+        plan("p", [stage("s", "w")], globalParams=[_param("site", value="paris")]),
+        execution("e", "p", params=[_param("site", value="berlin")]),
+    )
+    drplan.wait_phase("e", "Succeeded")
+    drplan.wait_unlocked("p")
+    source = _from("ConfigMap", "undo-$(params.site)", "key", drplan.namespace)
+    create(drplan, revert("r", "p", "e", params=[_param("key", valueFrom=source)]))
+    status = drplan.wait_phase("r", "Succeeded")
+    assert _bodies(drplan)[-1] == "opened"
+    assert {param["name"]: param["value"] for param in status["resolvedParams"]} == {"key": "opened", "site": "berlin"}
+
+
 def test_object_is_chosen_among_several(drplan: Installation) -> None:
     ns = drplan.namespace
     for name, value in (("zz-first", "one"), ("aa-second", "two")):

@@ -108,6 +108,7 @@ CASES = [
     Case("W33", 'parameter[0](x).valueFrom.manifestRef: labelSelector cannot be parsed: "a in (b" is no requirement such as a=b, a!=b, a, !a or a in (b,c)', read(labelSelector="a in (b"), read(labelSelector="a in (b, c),!d, e!=f")),
     Case("W33", "parameter[0](x).valueFrom.manifestRef: namespace is required, because a ConfigMap is namespaced", read(kind="ConfigMap", name="c"), read(kind="Node", name="n")),
     Case("W33", "parameter[0](x).valueFrom.manifestRef: name must consist of lower case letters, digits, '-' and '.', and have at most 253 characters", read(kind="ConfigMap", name="Site", namespace="n"), read(kind="ConfigMap", name="$(params.y)", namespace="$(params.z)")),
+    Case("W33", "parameter[0](x).valueFrom.manifestRef: labelSelector has more than 4096 characters", read(labelSelector="$(params.y)" * 400), read(labelSelector="$(params.y)" * 300)),
     Case("W40", "parameter[0](x).valueFrom.manifestRef: $(outputs.a.body) in name cannot be resolved: references are read before the first action, when there are no outputs", read(name="$(outputs.a.body)"), read(name="$(params.a)-$(mode)-$(planName)-$(executionName)")),
     Case("W40", "parameter[0](x).valueFrom.manifestRef: $(params.a.b) in labelSelector cannot be resolved: parameters are texts, write $(params.a)", read(labelSelector="$(params.a.b)"), read(labelSelector="$(params.a)")),
     Case("N10", "parameter[0](x).valueFrom.manifestRef: $(param.a) in name is no placeholder and stays as it is; did you mean '$(params.a)'?", read(name="$(param.a)"), read(name="$(params.a)")),

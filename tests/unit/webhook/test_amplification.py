@@ -12,6 +12,7 @@ from app.kube.registrations import validate_path
 from app.kube.resources import PLANS, WORKFLOWS
 from app.rules.findings import MOST_STOPPERS, MOST_TOLD, denial
 from app.rules.manifest_rule import MOST_VALUES
+from app.rules.references import LONGEST
 from app.rules.workflow import check_workflow
 from tests.unit.rules.builders import CONFIG_MAP, http, job, plan_json, resource, stage, workflow, workflow_json
 from tests.unit.webhook.client import Admission, review
@@ -25,6 +26,18 @@ PEAK_BYTES = 100_000_000
 ANSWER_BYTES = 2_000_000
 
 BAD = "$(params.x.y)" * MANY
+TAKES_MANY = "".join(f"$(params.p{n})" for n in range(MANY))
+
+
+def reading(text: str, name: str = "r") -> Json:
+    """A parameter whose reference takes others."""
+    reference = {"apiVersion": "v1", "kind": "A", "jsonPath": "{.a}", "labelSelector": text}
+    return {"name": name, "valueFrom": {"manifestRef": reference}}
+
+
+READ_MANY = [reading(TAKES_MANY[at : at + LONGEST], f"r{at}") for at in range(0, len(TAKES_MANY), LONGEST)]
+
+
 HOSTILE: dict[str, Json] = {
     "long name, many placeholders": workflow_json(http(LONG, http={"url": BAD})),
     "long name, many dependencies": workflow_json(http(LONG, dependsOn=[f"b{n}" for n in range(MANY)])),
@@ -51,8 +64,15 @@ HOSTILE: dict[str, Json] = {
     "many parameters for many uses": plan_json(
         stage("s", *["w"] * 2_000), globalParams=[{"name": f"p{n}", "value": ""} for n in range(MANY)]
     ),
+    "many placeholders in a reference": workflow_json(parameters=[reading(BAD), reading("/" * MANY)]),
+    "many bad placeholders in references": workflow_json(
+        parameters=[reading(BAD[:LONGEST], f"r{n}") for n in range(70)]
+    ),
+    "many placeholders in references of a plan": plan_json(
+        stage("s", *[{"workflowRef": {"name": "w"}, "params": READ_MANY}] * 2), globalParams=READ_MANY
+    ),
 }
-GREEDY = workflow_json(http(http={"url": "".join(f"$(params.p{n})" for n in range(MANY))}))
+GREEDY = workflow_json(http(http={"url": TAKES_MANY}), parameters=READ_MANY)
 
 
 async def send(obj: Json) -> bytes:
