@@ -80,7 +80,7 @@ async def _run(settings: ControllerSettings) -> int:
             settings=settings,
             kube=kube,
             http=http,
-            recorder=EventRecorder(kube, instance=settings.identity),
+            recorder=EventRecorder(kube, instance=settings.identity, idle_seconds=kube.idle_seconds),
             lease=_lease(kube, settings),
             traces=export.traces if export is not None else Traces(),
             caches={

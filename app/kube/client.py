@@ -57,6 +57,10 @@ class KubeClient:
     ) -> None:
         await self._transport.__aexit__(kind, error, trace)
 
+    def idle_seconds(self) -> float:
+        """Seconds since the last request ended, watches left out; 0 while one is under way."""
+        return self._transport.idle_seconds
+
     async def get(
         self, resource: Resource, name: str, *, namespace: str | None = None, timeout: float = 10.0
     ) -> JsonObject:

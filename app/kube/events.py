@@ -2,19 +2,21 @@
 
 `emit` never waits and never fails: it puts the event into a bounded queue, and one task writes. A repeat of the
 same event (same object, reason and note) within six minutes becomes a series of the first one, by a patch, and
-repeats that pile up meanwhile travel in one patch. Between two writes there is a pause, so that the events of a busy
-run leave the API server to the run itself and follow some seconds later; a warning ends the pauses. What cannot be
-written is counted in `drplan_events_dropped_total{reason}`: events are for people, and a run never waits for them.
+repeats that pile up meanwhile travel in one patch. An event waits for a moment in which nothing else is asked of the
+API server, and for a pause after the one before, so that the events of a busy run leave the API server to the run
+itself and follow some seconds later; a warning ends the waiting. What cannot be written is counted in
+`drplan_events_dropped_total{reason}`: events are for people, and a run never waits for them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,8 +43,12 @@ PAUSE_FACTOR = 20.0
 """The pause after a write, in times of what that write took, while few events wait: a share of about 5 %."""
 MAX_PAUSE = 0.25
 """Seconds that a pause lasts at most."""
-MOST_PAUSED = 100
-"""Events that wait without pauses; the more there are below that, the shorter the pauses."""
+QUIET_SECONDS = 0.02
+"""How long nothing has been asked of the API server when an event is written."""
+PATIENCE = 0.5
+"""Seconds that an event waits for such a moment at most."""
+MOST_PAUSED = 500
+"""Events that wait without pauses; the more there are below that, the shorter pauses and patience."""
 
 _NOTE_LIMIT = 1024
 _NAME_LIMIT = 253
@@ -67,8 +73,8 @@ class _Series:
 class EventRecorder:
     """Records events about objects. The owner runs `run` as a task; anybody calls `emit`.
 
-    `component` and `instance` show as reportingController and reportingInstance. How many ordinary events a
-    run may write is the caller's decision.
+    `component` and `instance` show as reportingController and reportingInstance. `idle_seconds` tells for how long
+    nothing has been asked of the API server. How many ordinary events a run may write is the caller's decision.
     """
 
     def __init__(
@@ -77,12 +83,14 @@ class EventRecorder:
         *,
         component: str = "drplan-controller",
         instance: str | None = None,
-        capacity: int = 1000,
+        capacity: int = 2000,
+        idle_seconds: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self._kube = kube
         self._component = component
         self._instance = (instance or socket.gethostname())[:128]
         self._capacity = capacity
+        self._idle_seconds = idle_seconds
         self._series: OrderedDict[_Key, _Series] = OrderedDict()
         self._queue: deque[_Series] = deque()
         self._wake = asyncio.Event()
@@ -128,13 +136,15 @@ class EventRecorder:
             while True:
                 await self._wake.wait()
                 iterations.inc()
+                took = 0.0
                 while self._queue:
+                    await self._pause(took)
                     series = self._queue[0]
                     series.queued = False
                     began = clock()
                     await self._write(series)
                     self._queue.popleft()
-                    await self._pause(clock() - began)
+                    took = clock() - began
                 self._wake.clear()
                 if not self._ending:
                     self._hurry.clear()
@@ -159,11 +169,21 @@ class EventRecorder:
 
     async def _pause(self, took: float) -> None:
         """Leave the API server to others after a write, unless many events wait, or a warning, or `drain` does."""
-        seconds = min(PAUSE_FACTOR * took, MAX_PAUSE) * (1 - len(self._queue) / MOST_PAUSED)
-        if self._queue and seconds > 0:
+        clock = asyncio.get_running_loop().time
+        share = 1 - len(self._queue) / MOST_PAUSED
+        patient_until = clock() + PATIENCE * share
+        await self._sleep(min(PAUSE_FACTOR * took, MAX_PAUSE) * share)
+        while clock() < patient_until and (busy := QUIET_SECONDS - self._idle_seconds()) > 0:
+            if await self._sleep(busy):
+                return
+
+    async def _sleep(self, seconds: float) -> bool:
+        """Wait; tell whether there is a reason to hurry."""
+        if seconds > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._hurry.wait()
+        return self._hurry.is_set()
 
     def _enqueue(self, series: _Series) -> bool:
         if series.queued:

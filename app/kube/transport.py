@@ -7,6 +7,7 @@ connection turned out to be dead and any request that got a 401 while the token 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import urllib.request
 from http import HTTPStatus
@@ -38,6 +39,13 @@ class Transport:
         self.config = config
         self._credentials = Credentials(config)
         self._session: aiohttp.ClientSession | None = None
+        self._under_way = 0
+        self._last_end = -math.inf
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last request ended, watches left out; 0 while one is under way."""
+        return 0.0 if self._under_way else time.perf_counter() - self._last_end
 
     async def __aenter__(self) -> Self:
         await self._credentials.open()
@@ -86,6 +94,7 @@ class Transport:
         timeouts = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_TIMEOUT, timeout))
         started = time.perf_counter()
         code = "unavailable"
+        self._under_way += 1
         try:
             async with asyncio.timeout(timeout):
                 response = await self._send(method, path, query or {}, data, headers or {}, timeouts)
@@ -98,8 +107,10 @@ class Transport:
             code = "unavailable"
             raise self._unavailable(e, method, path, timeout) from e
         finally:
+            self._under_way -= 1
+            self._last_end = time.perf_counter()
             metrics.kube_requests_total.labels(verb, label, code).inc()
-            metrics.kube_request_seconds.labels(verb).observe(time.perf_counter() - started)
+            metrics.kube_request_seconds.labels(verb).observe(self._last_end - started)
 
     async def open_stream(
         self, label: str, path: str, query: dict[str, str], *, timeout: float

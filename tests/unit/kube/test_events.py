@@ -198,7 +198,7 @@ async def test_the_events_of_a_busy_run_leave_the_api_server_to_the_run() -> Non
         for number in range(20):
             recorder.emit(RUN, "Normal", "A", str(number))
         await asyncio.sleep(1.0)
-        assert len(kube.created) == 6
+        assert len(kube.created) == 5
         assert await recorder.drain(0.2)
     assert len(kube.created) == 20
 
@@ -214,10 +214,34 @@ async def test_a_warning_and_what_came_before_it_do_not_wait() -> None:
         assert [event["reason"] for event in kube.created] == ["A"] * 20 + ["B"]
 
 
+async def test_events_wait_for_a_moment_without_other_requests_but_not_for_ever() -> None:
+    kube, idle = Written(), [0.0]
+    async with recording(kube, idle_seconds=lambda: idle[0]) as recorder:
+        recorder.emit(RUN, "Normal", "A", "first")
+        await asyncio.sleep(0.4)
+        assert kube.created == []
+        idle[0] = 1.0
+        await asyncio.sleep(0.1)
+        assert [event["note"] for event in kube.created] == ["first"]
+        idle[0] = 0.0
+        recorder.emit(RUN, "Normal", "A", "second")
+        await asyncio.sleep(0.6)
+    assert [event["note"] for event in kube.created] == ["first", "second"]
+
+
+async def test_a_warning_does_not_wait_for_other_requests() -> None:
+    kube = Written()
+    async with recording(kube, idle_seconds=lambda: 0.0) as recorder:
+        recorder.emit(RUN, "Normal", "A", "first")
+        recorder.emit(RUN, "Warning", "B", "bad")
+        await asyncio.sleep(0.05)
+    assert [event["reason"] for event in kube.created] == ["A", "B"]
+
+
 async def test_many_waiting_events_are_written_without_a_pause() -> None:
     kube = Written(seconds=0.01)
-    async with recording(kube) as recorder:
-        for number in range(200):
+    async with recording(kube, idle_seconds=lambda: 0.0) as recorder:
+        for number in range(600):
             recorder.emit(RUN, "Normal", "A", str(number))
         await asyncio.sleep(1.1)
         assert len(kube.created) >= 100

@@ -58,6 +58,18 @@ async def test_a_write_whose_connection_broke_is_not_sent_again(write: Write) ->
     assert len(server.requests) == 1
 
 
+async def test_the_connection_is_idle_between_requests_only() -> None:
+    async with scripted(hanging(), answer(config_map("a", 1))) as (_, kube):
+        assert kube.idle_seconds() > 3600
+        asked = asyncio.create_task(kube.get(CONFIG_MAPS, "a", namespace="ns", timeout=0.1))
+        await asyncio.sleep(0.05)
+        assert kube.idle_seconds() == 0.0
+        with pytest.raises(ApiUnavailable):
+            await asked
+        await kube.get(CONFIG_MAPS, "a", namespace="ns")
+        assert 0 < kube.idle_seconds() < 3600
+
+
 async def test_a_get_is_sent_again_once_when_its_connection_broke() -> None:
     async with scripted(broken(), answer(config_map("a", 1))) as (server, kube):
         assert (await kube.get(CONFIG_MAPS, "a", namespace="ns"))["metadata"]["name"] == "a"
