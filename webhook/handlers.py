@@ -22,6 +22,7 @@ from app.rules.plan import check_plan, workflow_keys
 from app.rules.run import Workflows, is_too_large
 from app.rules.unfinished import unfinished_runs
 from app.rules.workflow import check_workflow
+from app.runtime.tasks import both
 from webhook.access import forbidden_references
 from webhook.failures import LookupFailedError
 from webhook.lookups import Lookups
@@ -75,8 +76,8 @@ async def review_plan(request: Request, context: Context) -> Verdict:
     plan = _decoded(DRPlan, request, request.new)
     if isinstance(plan, Report):
         return verdict_of(plan)
-    if is_too_large(plan) and request.operation == "CREATE":
-        return verdict_of(check_plan(plan, {}))
+    if is_too_large(plan):
+        return verdict_of(_too_large(plan, request))
     forbidden = await forbidden_references(request, plan, context.lookups) if context.check_references else {}
     workflows = await _workflows(context, [key for key in workflow_keys(plan) if key not in forbidden])
     report = check_plan(plan, workflows)
@@ -92,6 +93,13 @@ async def review_plan(request: Request, context: Context) -> Verdict:
         notice = Finding("N15", "status.currentExecution", RUNNING_PLAN, runnable=True)
         report = replace(report, warnings=(*report.warnings, RUNNING_PLAN), notices=(*report.notices, notice))
     return verdict_of(report)
+
+
+def _too_large(plan: DRPlan, request: Request) -> Report:
+    """What is said of a plan with too many workflows to read them all; stored ones may stay as large as they are."""
+    report = check_plan(plan, {})
+    stored = _stored(DRPlan, request) if request.operation == "UPDATE" else None
+    return report if stored is None else only_new(check_plan(stored, {}), report)
 
 
 async def _plan_deletion(request: Request, context: Context) -> Report:
@@ -125,7 +133,11 @@ def _changed_execution(request: Request) -> Report:
 async def _surroundings(execution: DRPlanExecution, namespace: str, context: Context) -> Surroundings:
     """Read, fresh, what an execution is judged against."""
     lookups, spec = context.lookups, execution.spec
-    stored = await lookups.plan(namespace, spec.plan_ref) if spec.plan_ref else None
+    if not spec.plan_ref:
+        return Surroundings()
+    stored, executions = await both(
+        lookups.plan(namespace, spec.plan_ref), lookups.executions_of(namespace, spec.plan_ref)
+    )
     if stored is None:
         return Surroundings()
     plan = _read(DRPlan, stored)
@@ -134,9 +146,8 @@ async def _surroundings(execution: DRPlanExecution, namespace: str, context: Con
         found = await lookups.execution(namespace, spec.revert_execution_ref)
         target = None if found is None else _read(DRPlanExecution, found)
     workflows: Workflows = {}
-    if spec.operation_type is Operation.EXECUTE:
+    if spec.operation_type is Operation.EXECUTE and not is_too_large(plan):
         workflows = await _workflows(context, workflow_keys(plan))
-    executions = await lookups.executions_of(namespace, spec.plan_ref)
     return Surroundings(plan, target, workflows, unfinished_runs(spec.plan_ref, executions))
 
 

@@ -21,13 +21,15 @@ _WORKFLOW = 400
 _ACTION = 330
 _REFERENCE = 330
 _HTTP_ANSWER = 60
+_SMALLEST = _ACTION + 1 + _HTTP_ANSWER
+"""One HTTP action with a short name."""
 
 WorkflowKey = tuple[str, str]
 """Namespace and name of a workflow."""
 
 
 def estimate_status_bytes(plan: DRPlan, workflows: Mapping[WorkflowKey, DRWorkflow | None]) -> int:
-    """Bytes of the shortest complete status of a run of `plan`. Workflows that are not known count as empty."""
+    """Bytes of the shortest complete status of a run of `plan`. Workflows that are not known count as the smallest."""
     total = _BASE
     actions = {key: sum(map(_action, each.spec.actions)) for key, each in workflows.items() if each is not None}
     for stage in plan.spec.stages:
@@ -36,7 +38,7 @@ def estimate_status_bytes(plan: DRPlan, workflows: Mapping[WorkflowKey, DRWorkfl
             reference = use.workflow_ref
             namespace = reference.namespace or plan.metadata.namespace
             total += _WORKFLOW + 2 * (_length(namespace) + _length(reference.name))
-            total += actions.get((namespace, reference.name), 0)
+            total += actions.get((namespace, reference.name), _SMALLEST)
     return total
 
 

@@ -177,7 +177,7 @@ def check_declared_types(spot: Spot, rule: str, given: Given) -> None:
 
 
 def is_too_large(plan: DRPlan) -> bool:
-    """Tell whether a run of the plan cannot be recorded, whatever is in its workflows."""
+    """Tell whether a run of the plan cannot be recorded, whatever is in its workflows; so they need not be read."""
     return estimate_status_bytes(plan, {}) > MAX_STATUS_BYTES
 
 

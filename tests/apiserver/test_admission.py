@@ -227,14 +227,13 @@ def test_deleting_a_running_execution_is_allowed_with_a_warning(site: Site) -> N
     assert "Warning: Deleting a running execution may leave resources in inconsistent state" in answer.stderr
 
 
-def test_a_plan_whose_workflow_is_gone_can_be_labelled_and_deleted(site: Site) -> None:
+def test_a_plan_whose_workflow_is_gone_can_be_labelled_and_deleted(site: Site, webhook: WebhookProcess) -> None:
     site.story()
     unregister_webhooks(site.cluster.plane)
     try:
         site.run("delete", "drworkflow", "nginx-workflow")
     finally:
-        service = next(each for each in site.cluster.plane.services if isinstance(each, WebhookProcess))
-        register_webhooks(site.cluster.plane, service)
+        register_webhooks(site.cluster.plane, webhook)
     site.run("label", "drplan", "nginx-plan", "a=b")
     patch = json.dumps({"spec": {"description": "still editable"}})
     answer = site.run("patch", "drplan", "nginx-plan", "--type=merge", "-p", patch)
@@ -399,11 +398,3 @@ def test_without_the_api_server_the_service_is_not_ready_and_comes_back(
     finally:
         server.resume()
     webhook.wait_ready()
-
-
-def test_sigterm_drains_and_ends(cluster: Cluster, webhook: WebhookProcess) -> None:
-    second = start_webhook(cluster.plane, name="webhook-drain", env={"DRPLAN_DRAIN_SECONDS": "0.2"})
-    second.stop()
-    assert second.returncode == 0, second.last_lines()
-    assert "shutting down" in second.log.read_text()
-    assert "Traceback" not in second.log.read_text()

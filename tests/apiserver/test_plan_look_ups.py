@@ -12,6 +12,7 @@ from app.runtime import metrics
 from tests.integration.kube.support import connected
 from tests.support.cluster import Cluster
 from tests.unit.rules.builders import http, workflow_json
+from webhook import stored_workflows
 from webhook.lookups import KubeLookups
 from webhook.review import UserInfo
 
@@ -56,6 +57,16 @@ async def test_a_list_gives_what_single_reads_give(cluster: Cluster, namespace: 
         assert (requests("list"), requests("get")) == (before[0] + 1, before[1])
         single = {(namespace, name): await kube.get(WORKFLOWS, name, namespace=namespace) for name in NAMES}
     assert listed == {**single, (namespace, "gone"): None}
+
+
+async def test_pages_of_a_list_give_the_same(cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = store(cluster, namespace)
+    before = requests("list"), requests("get")
+    async with connected(cluster, "webhook") as kube:
+        at_once = await KubeLookups(kube).workflows(keys)
+        monkeypatch.setattr(stored_workflows, "MOST_IN_PAGE", 2)
+        assert await KubeLookups(kube).workflows(keys) == at_once
+    assert (requests("list"), requests("get")) == (before[0] + 1 + 3, before[1])
 
 
 async def test_a_list_sees_a_change_made_just_before(cluster: Cluster, namespace: str) -> None:

@@ -39,13 +39,16 @@ class Kube:
             raise NotFound(404, "NotFound", f"{name} not found")
         return self.stored[namespace, name]
 
-    async def list(self, resource: Resource, *, namespace: str, limit: int, timeout: float) -> Json:
+    async def list(
+        self, resource: Resource, *, namespace: str, limit: int, continue_token: str, timeout: float
+    ) -> Json:
         self.asked[f"list {resource.plural}"] += 1
         self.limits.append(limit)
         if self.refuses_lists:
             raise Forbidden(403, "Forbidden", "refused by the test")
-        items = [self.stored[key] for key in sorted(self.stored) if key[0] == namespace]
-        more = {"continue": "token"} if len(items) > limit else {}
+        at = int(continue_token or 0)
+        items = [self.stored[key] for key in sorted(self.stored) if key[0] == namespace][at:]
+        more = {"continue": f"{at + limit}", "remainingItemCount": len(items) - limit} if len(items) > limit else {}
         return {"metadata": more, "items": items[:limit]}
 
     async def create(self, resource: Resource, body: Json, *, timeout: float) -> Json:
@@ -140,10 +143,41 @@ async def test_a_namespace_too_crowded_for_a_small_page_is_listed_for_more_workf
     assert kube.limits == [16, 80]
 
 
-async def test_a_page_is_never_longer_than_the_limit() -> None:
+async def test_many_workflows_are_read_by_pages_that_are_never_longer_than_the_limit() -> None:
+    kube = Kube(*keys(900))
+    wanted = [*keys(900)[::2], ("default", "gone")]
+    found = await lookups(kube).workflows(wanted)
+    assert found == {key: kube.stored.get(key) for key in wanted}
+    assert kube.limits == [100] * 9
+    assert kube.asked == {"list drworkflows": 9}
+
+
+async def test_pages_end_where_the_rest_is_cheaper_one_by_one() -> None:
+    kube = Kube(*keys(500))
+    wanted = [*keys(200), *keys(500)[-4:]]
+    found = await lookups(kube).workflows(wanted)
+    assert found == {key: kube.stored.get(key) for key in wanted}
+    assert kube.asked == {"list drworkflows": 2, "get drworkflows": 4}
+
+
+async def test_pages_end_with_the_last_that_is_wanted() -> None:
+    kube = Kube(*keys(150))
+    for _ in range(2):
+        await lookups(kube).workflows(keys(40))
+    assert kube.asked == {"list drworkflows": 2}
+
+
+async def test_a_stored_plan_with_too_many_workflows_is_changed_without_a_look_up() -> None:
     kube = Kube()
-    await lookups(kube).workflows(keys(400))
-    assert kube.limits == [100]
+    large, larger = (plan_json(stage("s", *map(refers, keys(count)))) for count in (1_400, 1_500))
+    changed = {**large, "spec": {**large["spec"], "failurePolicy": "Continue"}}
+    kept = Request(uid="u", name="p", namespace="default", operation="UPDATE", object=changed, old_object=large)
+    verdict = await review_plan(kept, Context(lookups(kube)))
+    assert verdict.allowed
+    assert "split the plan into several" in verdict.warnings[0]
+    grown = Request(uid="u", name="p", namespace="default", operation="UPDATE", object=larger, old_object=large)
+    assert "split the plan into several" in (await review_plan(grown, Context(lookups(kube)))).message
+    assert kube.asked == {}
 
 
 async def test_crowded_namespaces_are_forgotten_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
