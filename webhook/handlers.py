@@ -22,7 +22,6 @@ from app.rules.plan import check_plan, workflow_keys
 from app.rules.run import Workflows, is_too_large
 from app.rules.unfinished import unfinished_runs
 from app.rules.workflow import check_workflow
-from app.runtime.tasks import both
 from webhook.access import forbidden_references
 from webhook.failures import LookupFailedError
 from webhook.lookups import Lookups
@@ -133,11 +132,7 @@ def _changed_execution(request: Request) -> Report:
 async def _surroundings(execution: DRPlanExecution, namespace: str, context: Context) -> Surroundings:
     """Read, fresh, what an execution is judged against."""
     lookups, spec = context.lookups, execution.spec
-    if not spec.plan_ref:
-        return Surroundings()
-    stored, executions = await both(
-        lookups.plan(namespace, spec.plan_ref), lookups.executions_of(namespace, spec.plan_ref)
-    )
+    stored = await lookups.plan(namespace, spec.plan_ref) if spec.plan_ref else None
     if stored is None:
         return Surroundings()
     plan = _read(DRPlan, stored)
@@ -148,6 +143,7 @@ async def _surroundings(execution: DRPlanExecution, namespace: str, context: Con
     workflows: Workflows = {}
     if spec.operation_type is Operation.EXECUTE and not is_too_large(plan):
         workflows = await _workflows(context, workflow_keys(plan))
+    executions = await lookups.executions_of(namespace, spec.plan_ref)
     return Surroundings(plan, target, workflows, unfinished_runs(spec.plan_ref, executions))
 
 
