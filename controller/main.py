@@ -42,6 +42,8 @@ SYNC_TIMEOUT = 60.0
 """Seconds that the first lists may take before the process gives up and is restarted."""
 DRAIN = 1.0
 """Seconds at the end for events that are not written and spans that are not sent yet."""
+YOUNG_OBJECTS = 5_000
+"""New objects until garbage is looked for: some fifty failed calls, whose bodies may be large."""
 STALE_SECONDS = 180.0
 """Age of a watch at which this process no longer counts as ready."""
 
@@ -72,7 +74,7 @@ def main(settings: ControllerSettings) -> int:
 
 
 async def _run(settings: ControllerSettings) -> int:
-    tune_garbage_collector()
+    tune_garbage_collector(YOUNG_OBJECTS)
     connection = load_connection(settings.kubeconfig)
     async with KubeClient(connection) as kube, HttpSender() as http:
         export = _export(settings)
@@ -163,7 +165,7 @@ def _texts(group: BaseExceptionGroup[BaseException]) -> list[str]:
 async def _work(process: _Process) -> None:
     for cache in process.caches.values():
         await cache.wait_synced(SYNC_TIMEOUT)
-    tune_garbage_collector()
+    tune_garbage_collector(YOUNG_OBJECTS)
     settings, lease = process.settings, process.lease
     journal = Journal(process.kube, settings.namespace, settings.identity)
     services = Services(

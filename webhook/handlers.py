@@ -17,11 +17,12 @@ from app.rules.decode import UndecodableError, decode
 from app.rules.deletion import check_execution_deletion, check_plan_deletion, check_workflow_deletion
 from app.rules.execution import IMMUTABLE, Surroundings, check_execution
 from app.rules.findings import Finding, Report, denial, only_new, refusal
-from app.rules.known import decode_workflow, known_actions
+from app.rules.known import decode_workflow, places_of
 from app.rules.plan import check_plan, workflow_keys
 from app.rules.run import Workflows, is_too_large
 from app.rules.unfinished import unfinished_runs
 from app.rules.workflow import check_workflow
+from app.runtime.tasks import both
 from webhook.access import forbidden_references
 from webhook.failures import LookupFailedError
 from webhook.lookups import Lookups
@@ -51,11 +52,11 @@ async def review_workflow(request: Request, context: Context) -> Verdict:
         return await _unprotected_when_terminating(request, context, _workflow_deletion)
     if _settled(request):
         return ALLOWED
-    known = known_actions(request.new)
-    workflow = decode_workflow(_named(request, request.new), known)
+    places = places_of(request.new)
+    workflow = decode_workflow(_named(request, request.new), places)
     if isinstance(workflow, Report):
         return verdict_of(workflow)
-    report = check_workflow(workflow, known)
+    report = check_workflow(workflow, places)
     if request.operation == "UPDATE" and not report.ok:
         stored = _stored(DRWorkflow, request)
         report = only_new(check_workflow(stored), report) if stored is not None else report
@@ -140,10 +141,11 @@ async def _surroundings(execution: DRPlanExecution, namespace: str, context: Con
     if spec.operation_type is Operation.REVERT and spec.revert_execution_ref:
         found = await lookups.execution(namespace, spec.revert_execution_ref)
         target = None if found is None else _read(DRPlanExecution, found)
-    workflows: Workflows = {}
-    if spec.operation_type is Operation.EXECUTE and not is_too_large(plan):
-        workflows = await _workflows(context, workflow_keys(plan))
-    executions = await lookups.executions_of(namespace, spec.plan_ref)
+    reads_workflows = spec.operation_type is Operation.EXECUTE and not is_too_large(plan)
+    workflows, executions = await both(
+        _workflows(context, workflow_keys(plan) if reads_workflows else []),
+        lookups.executions_of(namespace, spec.plan_ref),
+    )
     return Surroundings(plan, target, workflows, unfinished_runs(spec.plan_ref, executions))
 
 

@@ -25,6 +25,8 @@ from webhook.service import Limits, admission_app
 
 log = get_logger(__name__)
 
+YOUNG_OBJECTS = 50_000
+"""New objects until garbage is looked for; a review leaves none behind."""
 KEEP_ALIVE_SECONDS = 120
 """Longer than the API server keeps an idle connection (90 s), so that it never writes into one that is closing."""
 
@@ -54,7 +56,7 @@ async def main(settings: WebhookSettings, certificate_timing: Timing = TIMING) -
         add_checks(health, kube=kube, server=server, certificates=certificates, drain=drain)
         serve_probes(owner, settings, health)
         owner.spawn("admission", server.run())
-        tune_garbage_collector()
+        tune_garbage_collector(YOUNG_OBJECTS)
         log.info("webhook service started", port=server.port, python=platform.python_version())
         await stop.wait()
         drain.begun = True

@@ -127,6 +127,11 @@ class Findings:
     certificates: int = 0
     """Certificates in the bundles of authorities looked at."""
 
+    @property
+    def shared_counts(self) -> tuple[int, ...]:
+        """What all that is found in an object shares; whoever changes one of these may keep others from being told."""
+        return self.suggestions, self.effort, self.certificates
+
     def at(self, path: str, prefix: str = "") -> Spot:
         """The spot at `path`, whose messages begin with `prefix`."""
         return Spot(self, path, prefix)

@@ -23,41 +23,49 @@ from app.rules.findings import LONGEST_TOLD, MOST_FINDINGS, Finding, Report, Spo
 from app.rules.manifest_rule import MOST_VALUES
 
 ENTRIES = 1024
-"""Actions that are remembered."""
+"""Places for actions, those included whose action turned out not to be good."""
 LONGEST = 4096
-"""Bytes of JSON that a remembered action has at most."""
-MOST_MEMBERS = 256
-"""Members of objects and lists that a remembered action has at most: a decoded value takes more room than its text."""
+"""Bytes of JSON that a remembered action has at most, and characters of all its warnings."""
+MOST_MEMBERS = 128
+"""Commas and opening brackets of a remembered action at most: a decoded value takes more room than its text."""
+MOST_NOTICES = 8
+"""Warnings of a remembered action at most."""
 
 
 @dataclass(slots=True)
-class Known:
-    """What is known of an action; nothing until it was found good."""
+class Place:
+    """Where an action can be remembered by its text; empty until it was found good."""
 
     action: Action | None = None
+    """Shared by all workflows that have it: nobody may change what is in it."""
     notices: tuple[Finding, ...] = ()
     """Its warnings, with paths and messages as they are below the action."""
     manifest_values: int = 0
     """Values in its manifests."""
 
 
-Place = Known | None
-"""Where an action can be remembered; None when it is not going to be."""
+Places = Sequence[Place | None]
+"""The places of a workflow's actions, by position; None for an action that is not going to be remembered."""
 
 
-def known_actions(data: Mapping[str, Any]) -> list[Place]:
-    """The places of a workflow's actions, by position. `data` is the workflow as decoded JSON."""
+def places_of(data: Mapping[str, Any]) -> Places:
+    """The places of a workflow's actions; none when it has more actions than could be remembered.
+
+    `data` is the workflow as `orjson.loads` gives it: values that JSON cannot tell apart must not be in it.
+    """
     spec = data.get("spec")
     actions = spec.get("actions") if isinstance(spec, dict) else None
-    return [_place_of(action) for action in actions] if isinstance(actions, list) else []
+    if not isinstance(actions, list) or len(actions) > ENTRIES:
+        return ()
+    return [_place_of(action) for action in actions]
 
 
-def decode_workflow(data: Mapping[str, Any], known: Sequence[Place]) -> DRWorkflow | Report:
-    """What `decode` makes of a workflow; its known actions are not decoded again. Raises UndecodableError."""
-    if any(place and place.action for place in known):
+def decode_workflow(data: Mapping[str, Any], places: Places) -> DRWorkflow | Report:
+    """What `decode` makes of a workflow; its remembered actions are not decoded again. Raises UndecodableError."""
+    if any(place and place.action for place in places):
         spec = data["spec"]
         actions = [
-            place.action if place and place.action else raw for place, raw in zip(known, spec["actions"], strict=True)
+            place.action if place and place.action else raw for place, raw in zip(places, spec["actions"], strict=True)
         ]
         try:
             return DRWorkflow.from_wire({**data, "spec": {**spec, "actions": actions}})
@@ -66,8 +74,8 @@ def decode_workflow(data: Mapping[str, Any], known: Sequence[Place]) -> DRWorkfl
     return decode(DRWorkflow, data)
 
 
-def repeat(spot: Spot, place: Place) -> bool:
-    """Repeat the warnings of a known action; false when the action has to be looked at. `spot` is the action."""
+def repeat(spot: Spot, place: Place | None) -> bool:
+    """Repeat the warnings of a remembered action; false when it has to be looked at. `spot` is the action."""
     if place is None or place.action is None:
         return False
     if spot.findings.manifest_values + place.manifest_values > MOST_VALUES:
@@ -83,28 +91,38 @@ class Before:
     """How much there was before an action was looked at."""
 
     notices: int
-    counted: tuple[int, int, int]
+    shared: tuple[int, ...]
     manifest_values: int
 
     @classmethod
     def of(cls, spot: Spot) -> Before:
         """What there is now."""
         found = spot.findings
-        counted = (found.suggestions, found.effort, found.certificates)
-        return cls(len(found.notices), counted, found.manifest_values)
+        return cls(len(found.notices), found.shared_counts, found.manifest_values)
 
 
-def remember(place: Place, action: Action, spot: Spot, before: Before) -> None:
-    """Remember an action that was just looked at, if it is good and what was found is about it alone."""
-    if place is None or spot.findings.errors or (action.when and not names_modes_only(action.when)):
-        return
-    after = Before.of(spot)
-    found = spot.findings.notices[before.notices :]
-    whole = after.notices < MOST_FINDINGS and all(len(each.message) < LONGEST_TOLD > len(each.path) for each in found)
-    if whole and after.counted == before.counted:
+def remember(place: Place | None, action: Action, spot: Spot, before: Before) -> None:
+    """Remember an action that was just looked at, if it is good and nothing found of it depends on other actions."""
+    after, found = Before.of(spot), spot.findings.notices[before.notices :]
+    if (
+        place is not None
+        and not spot.findings.errors
+        and (not action.when or names_modes_only(action.when))
+        and after.shared == before.shared
+        and after.notices < MOST_FINDINGS
+        and _is_small(found)
+    ):
         place.notices = tuple(_below(spot, each) for each in found)
         place.manifest_values = after.manifest_values - before.manifest_values
         place.action = action
+
+
+def _is_small(found: Sequence[Finding]) -> bool:
+    """Whether warnings may be remembered: few, short, and nothing of them was cut off."""
+    if not found:
+        return True
+    lengths = [len(text) for each in found for text in (each.path, each.message)]
+    return len(found) <= MOST_NOTICES and max(lengths) < LONGEST_TOLD and sum(lengths) <= LONGEST
 
 
 def _below(spot: Spot, found: Finding) -> Finding:
@@ -112,7 +130,7 @@ def _below(spot: Spot, found: Finding) -> Finding:
     return Finding(found.rule, path, found.message.removeprefix(spot.prefix), runnable=found.runnable)
 
 
-def _place_of(raw: object) -> Place:
+def _place_of(raw: object) -> Place | None:
     if not isinstance(raw, dict):
         return None
     try:
@@ -123,7 +141,7 @@ def _place_of(raw: object) -> Place:
 
 
 @lru_cache(maxsize=ENTRIES)
-def _place(key: bytes) -> Place:
-    members = sum(key.count(sign) for sign in b",[{")
+def _place(key: bytes) -> Place | None:
+    members = key.count(b",") + key.count(b"[") + key.count(b"{")
     # the actions around it decide what an action may use of their outputs
-    return Known() if members <= MOST_MEMBERS and b"outputs" not in key else None
+    return Place() if members <= MOST_MEMBERS and b"outputs" not in key else None

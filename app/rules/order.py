@@ -35,7 +35,8 @@ class Order:
         """
         if not self.is_graph:
             return {action.name for action in self.actions[:index]}
-        return ancestors(self._graph, self.actions[index].name.strip())
+        earlier = ancestors(self._graph, self.actions[index].name.strip())
+        return {action.name for action in self.actions if action.name.strip() in earlier}
 
     @cached_property
     def _graph(self) -> dict[str, tuple[str, ...]]:

@@ -8,22 +8,20 @@ this one, W38 outputs that `when` names, W40 placeholders of manifestRefs. U1-U5
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from app.engine.graph import Problem, check_graph
 from app.models.workflow import DRWorkflow
 from app.rules.actions import check_action
 from app.rules.findings import Findings, Report, Spot
-from app.rules.known import Before, Place, remember, repeat
+from app.rules.known import Before, Places, remember, repeat
 from app.rules.order import Order
 from app.rules.parameters import WORKFLOW_RULES, check_parameters
 from app.rules.unsupported import check_engine
 
 
-def check_workflow(workflow: DRWorkflow, known: Sequence[Place] = ()) -> Report:
+def check_workflow(workflow: DRWorkflow, places: Places = ()) -> Report:
     """Everything wrong with a workflow, in the order of the contract: actions, their graph, parameters.
 
-    `known` are the places of its actions (`known_actions`): those that were found good are not looked at again.
+    `places` are those of its actions (`places_of`): remembered actions are not looked at again.
     """
     findings = Findings()
     spec = findings.at("spec")
@@ -31,16 +29,16 @@ def check_workflow(workflow: DRWorkflow, known: Sequence[Place] = ()) -> Report:
         spec.error("W1", "at least one action is required", "actions")
         return findings.report()
     order = Order(workflow.spec.actions)
-    _check_actions(spec, order, known or [None] * len(order.actions))
+    _check_actions(spec, order, places or [None] * len(order.actions))
     _check_dependencies(spec, order)
     check_parameters(spec.below("parameters"), workflow.spec.parameters, WORKFLOW_RULES)
     check_engine(spec, workflow)
     return findings.report()
 
 
-def _check_actions(spec: Spot, order: Order, known: Sequence[Place]) -> None:
+def _check_actions(spec: Spot, order: Order, places: Places) -> None:
     seen: set[str] = set()
-    for index, (action, place) in enumerate(zip(order.actions, known, strict=True)):
+    for index, (action, place) in enumerate(zip(order.actions, places, strict=True)):
         where = f"actions[{index}]"
         if action.name in seen:
             text = f"action[{index}]: duplicate action name '{action.name}'"

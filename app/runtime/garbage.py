@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 
 
-def tune_garbage_collector() -> None:
-    """Keep collections rare and short: what is there now lives for ever, and what comes is looked at seldom.
+def tune_garbage_collector(young: int) -> None:
+    """Keep collections rare and short: what is there now is left out of them, and what comes is looked at seldom.
 
-    Nearly everything is freed by its reference count anyway. May be called again, when more has come to stay.
+    Most of what a request leaves behind is freed by its reference count. The rest waits until there are `young` new
+    objects, a failed HTTP call of some hundred objects with its body for instance. May be called again, when more has
+    come to stay.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(young, 20, 100)

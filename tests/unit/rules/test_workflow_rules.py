@@ -244,3 +244,12 @@ def test_empty_type_of_a_stored_rollback_counts_as_absent() -> None:
     action = {"name": "a", "type": "HTTP", "http": {"url": "http://site.example/do"}, "rollback": rollback}
     stored = {"metadata": {"name": "w", "namespace": "ns"}, "spec": {"actions": [action]}}
     assert not check_workflow(DRWorkflow.from_wire(stored)).errors
+
+
+@pytest.mark.parametrize(
+    ("using", "rule"),
+    [({"http": {"url": "http://x.invalid/$(outputs.a.body)"}}, "W29"), ({"when": "outputs.a.body == 'x'"}, "W38")],
+)
+def test_a_name_with_blanks_around_it_is_not_that_of_its_outputs(using: Json, rule: str) -> None:
+    report = check_workflow(workflow(http(" a"), http("b", dependsOn=["a"], **using)))
+    assert [finding.rule for finding in report.errors] == [rule]

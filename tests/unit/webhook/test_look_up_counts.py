@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.models.workflow import DRWorkflow
 from app.rules.findings import Report
-from app.rules.known import Place
+from app.rules.known import Places
 from app.rules.workflow import check_workflow
 from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow_json
 from tests.unit.webhook.client import Admission
@@ -57,9 +56,9 @@ async def test_the_stored_workflow_is_judged_only_when_the_new_one_has_errors(
 ) -> None:
     seen: list[str] = []
 
-    def noting(workflow: DRWorkflow, known: Sequence[Place] = ()) -> Report:
+    def noting(workflow: DRWorkflow, places: Places = ()) -> Report:
         seen.append(workflow.spec.actions[0].name)
-        return check_workflow(workflow, known)
+        return check_workflow(workflow, places)
 
     monkeypatch.setattr(handlers, "check_workflow", noting)
     await Admission(FakeLookups()).validate("UPDATE", new, workflow_json(http()))
