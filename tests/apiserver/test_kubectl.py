@@ -23,6 +23,12 @@ URL = "http://127.0.0.1:9/"
 GOOD = workflow("w", [http_action("database", URL), http_action("b", URL)])
 
 
+def reading(name: str, **members: str) -> Json:
+    """A parameter that is read from a ConfigMap."""
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "sites", "jsonPath": "{.data.site}"}
+    return {"name": "site", "valueFrom": {"manifestRef": {**reference, "name": name, **members}}}
+
+
 class User:
     """kubectl in one namespace, in which workflow w and plan p are stored."""
 
@@ -78,6 +84,24 @@ REFUSED: dict[str, tuple[str, Json, str]] = {
         "drpe",
         execution("new", "gone"),
         'plan gone not found: drplans.dr.bkbcs.tencent.com "gone" not found',
+    ),
+    "workflow: reference to an output": (
+        "drw",
+        workflow("new", [http_action("a", URL)], parameters=[reading("$(outputs.a.body)")]),
+        "parameter[0](site).valueFrom.manifestRef: $(outputs.a.body) in name cannot be resolved: references are read "
+        "before the first action, when there are no outputs",
+    ),
+    "plan: selector of a reference": (
+        "drp",
+        plan("new", [stage("s", "w")], globalParams=[reading("", labelSelector="app in (a")]),
+        'globalParams[0](site).valueFrom.manifestRef: labelSelector cannot be parsed: "app in (a" is no requirement '
+        "such as a=b, a!=b, a, !a or a in (b,c)",
+    ),
+    "execution: reference without value": (
+        "drpe",
+        execution("new", "p", params=[reading("$(params.region)")]),
+        "params[0](site) uses $(params.region) in valueFrom.manifestRef.name, which has no value; give one in "
+        "spec.params",
     ),
     "execution: nothing to revert": (
         "drpe",
