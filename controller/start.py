@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from pydantic import ValidationError
+from collections.abc import Mapping
 
 from app.engine.revert import target_problem
 from app.engine.text import MASK
-from app.kube.errors import ApiError, NotFound, is_transient
-from app.kube.resources import EXECUTIONS, WORKFLOWS
+from app.kube.errors import NotFound
+from app.kube.resources import EXECUTIONS
 from app.models.common import Parameter
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus, ResolvedParam
 from app.models.phases import Mode, Operation
@@ -19,29 +17,34 @@ from app.models.workflow import DRWorkflow
 from app.rules.execution import Surroundings, check_execution
 from app.rules.parameters import values_given
 from app.rules.plan import workflow_keys
-from app.rules.workflow import check_workflow
+from controller.definitions import ReadWorkflow, read_workflows
 from controller.parameters import ParameterError, ResolvedRun, Values, plain_values, resolve_run, secret_refs, shown
 from controller.queue import Key
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
+
+Read = Mapping[Key, ReadWorkflow]
 
 
 class StartRefusedError(Exception):
     """An execution that cannot start; the message becomes its own, its phase Failed."""
 
 
-async def build_snapshot(services: Services, execution: DRPlanExecution, plan: DRPlan) -> Snapshot:
-    """Return the snapshot of a run about to start. Raises `StartRefusedError`, and `KubeError` for another try."""
+async def build_snapshot(services: Services, execution: DRPlanExecution, plan: DRPlan, read: Read) -> Snapshot:
+    """Return the snapshot of a run about to start; `read` are workflows that have just been read for it.
+
+    Raises `StartRefusedError`, and `KubeError` for another try.
+    """
     try:
         if execution.spec.operation_type is Operation.REVERT:
             return await _revert_snapshot(services, execution, plan)
-        return await _execute_snapshot(services, execution, plan)
+        return await _execute_snapshot(services, execution, plan, read)
     except ParameterError as error:
         raise StartRefusedError(str(error)) from error
 
 
-async def _execute_snapshot(services: Services, execution: DRPlanExecution, plan: DRPlan) -> Snapshot:
-    workflows = await _read_workflows(services, plan, required=True)
+async def _execute_snapshot(services: Services, execution: DRPlanExecution, plan: DRPlan, read: Read) -> Snapshot:
+    workflows = await _runnable(services, plan, read, required=True)
     around = Surroundings(plan=plan, workflows=dict(workflows))
     stoppers = check_execution(execution, around).stoppers
     if stoppers:
@@ -85,7 +88,7 @@ async def _from_kept(
 
 async def _from_live(services: Services, execution: DRPlanExecution, plan: DRPlan, target: DRPlanExecution) -> Snapshot:
     """For a target without snapshot: the live definitions as far as they exist (invariant 6)."""
-    workflows = await _read_workflows(services, plan, required=False)
+    workflows = await _runnable(services, plan, {}, required=False)
     known = _without_missing(plan, workflows)
     resolved = await resolve_run(known, workflows, execution, services.kube, inherited=target.spec.params)
     return _base(execution, plan).model_copy(
@@ -133,27 +136,14 @@ async def _own_values(services: Services, execution: DRPlanExecution, plan: DRPl
     return {name: value for name, value in values.items() if name in own}
 
 
-async def _read_workflows(services: Services, plan: DRPlan, *, required: bool) -> dict[Key, DRWorkflow]:
-    """Return the plan's workflows, read fresh and all at once. Those that cannot run are refused when `required`."""
+async def _runnable(services: Services, plan: DRPlan, read: Read, *, required: bool) -> dict[Key, DRWorkflow]:
+    """Return the plan's workflows, of which `read` are there. Those that cannot run are refused when `required`."""
     keys = workflow_keys(plan)
-    read = await asyncio.gather(*(_read_workflow(services, key) for key in keys))
-    problems = [text for _, text in read if text]
+    found = {**read, **await read_workflows(services, [key for key in keys if key not in read])}
+    problems = [text for _, text in (found[key] for key in keys) if text]
     if required and problems:
         raise StartRefusedError("; ".join(problems))
-    return {key: workflow for key, (workflow, text) in zip(keys, read, strict=True) if workflow and not text}
-
-
-async def _read_workflow(services: Services, key: Key) -> tuple[DRWorkflow | None, str]:
-    namespace, name = key
-    try:
-        workflow = DRWorkflow.from_wire(await services.kube.get(WORKFLOWS, name, namespace=namespace))
-    except (ApiError, ValidationError) as error:
-        if is_transient(error):
-            raise
-        return None, f"failed to get workflow {namespace}/{name}: {error}"
-    stoppers = check_workflow(workflow).stoppers
-    listed = "; ".join(finding.message for finding in stoppers)
-    return workflow, f"workflow {namespace}/{name} is invalid: {listed}" if stoppers else ""
+    return {key: workflow for key in keys for workflow, text in (found[key],) if workflow and not text}
 
 
 def _base(execution: DRPlanExecution, plan: DRPlan) -> Snapshot:

@@ -18,6 +18,7 @@ from app.runtime.logging import get_logger
 log = get_logger(__name__)
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class TaskOwner:
@@ -58,6 +59,16 @@ class TaskOwner:
         except Exception as e:
             log.error("task failed", task=f"{self.name}/{name}", error=f"{type(e).__name__}: {e}", exc_info=e)
             raise
+
+
+async def both(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U]) -> tuple[T, U]:
+    """Do two things at the same time. When one fails the other is cancelled, and the error is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            one, two = group.create_task(first), group.create_task(second)
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return one.result(), two.result()
 
 
 class Backoff:

@@ -25,8 +25,10 @@ from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
 from app.rules.execution import known_invalid
 from app.runtime.logging import get_logger
+from app.runtime.tasks import both
 from app.runtime.tracing import trace_id_of
 from controller.completion import announce_end, complete, count_end, record_unstarted, revert_snapshot
+from controller.definitions import Definitions, read_definitions
 from controller.metadata import missing_metadata, regarding, restored_from_backup, without_finalizer, without_resume
 from controller.plan_status import PlanUnreadableError, change_plan_status, problems_of, read_plan
 from controller.queue import Key
@@ -169,22 +171,23 @@ class ExecutionReconciler:
             await self._wait(execution, message)
             return None
         self._rivals.note(execution)
-        adopted = await self._adopt(execution)
+        adopted, definitions = await both(self._adopt(execution), read_definitions(self._services, execution))
         if adopted is None:
             return None
         if cancel_message(adopted):
             await self._end_unstarted(adopted, Phase.CANCELLED, EXECUTION_CANCELED)
             return None
         try:
-            return await self._start(adopted, is_new=FINALIZER not in execution.metadata.finalizers)
+            return await self._start(adopted, definitions, is_new=FINALIZER not in execution.metadata.finalizers)
         except (StartRefusedError, PlanUnreadableError, LockHeldError) as refusal:
             await self._end_unstarted(adopted, Phase.FAILED, str(refusal))
             return None
 
-    async def _start(self, execution: DRPlanExecution, *, is_new: bool) -> float | None:
+    async def _start(self, execution: DRPlanExecution, definitions: Definitions, *, is_new: bool) -> float | None:
         """Start an execution; one that `is_new` had no finalizer before, so that nobody can have stored a snapshot."""
-        namespace, plan_name = execution.metadata.namespace, execution.spec.plan_ref
-        plan = await read_plan(self._services, namespace, plan_name)
+        plan, plan_name = definitions.plan, execution.spec.plan_ref
+        if definitions.unreadable:
+            raise StartRefusedError(definitions.unreadable)
         if plan is None:
             raise StartRefusedError(f'plan not found: drplans.dr.bkbcs.tencent.com "{plan_name}" not found')
         if (record := ended_record(plan.status, execution.metadata.uid)) is not None:
@@ -195,13 +198,15 @@ class ExecutionReconciler:
         if plan.status.observed_generation != plan.metadata.generation:
             return await self._wait_for_validation(execution)
         await self._demand_free(plan, execution)
-        snapshot = None if is_new else await self._kept_snapshot(execution)
-        if snapshot is None:
-            snapshot = await build_snapshot(self._services, execution, plan)
-            await self._services.snapshots.save(snapshot)
-        definition = definition_of(snapshot)
+        kept = None if is_new else await self._kept_snapshot(execution)
+        snapshot = kept or await build_snapshot(self._services, execution, plan, definitions.workflows)
         now = self._services.now()
-        await self._lock(execution.model_copy(update={"status": DRPlanExecutionStatus(start_time=now)}), plan)
+        lock = self._lock(execution.model_copy(update={"status": DRPlanExecutionStatus(start_time=now)}), plan)
+        if kept is None:
+            await both(self._services.snapshots.save(snapshot), lock)
+        else:
+            await lock
+        definition = definition_of(snapshot)
         self._services.recorder.emit(regarding(execution), *_note_arguments(definition))
         # the run writes this status while it commits its first intents
         self._begin(snapshot, definition, first_status(snapshot, definition, execution, now), execution)

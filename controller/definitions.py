@@ -1,0 +1,82 @@
+"""The plan of an execution and its workflows, read fresh and at the same time: what a start is decided from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from app.kube.errors import ApiError, is_transient
+from app.kube.resources import WORKFLOWS
+from app.models.execution import DRPlanExecution
+from app.models.phases import Operation
+from app.models.plan import DRPlan
+from app.models.workflow import DRWorkflow
+from app.rules.plan import workflow_keys
+from app.rules.workflow import check_workflow
+from app.runtime.tasks import both
+from controller.plan_status import PlanUnreadableError, read_plan
+from controller.queue import Key
+from controller.services import Services
+
+ReadWorkflow = tuple[DRWorkflow | None, str]
+"""A workflow, None when there is none to be had, and why it cannot be run, empty when it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """What was read. `workflows` are those that the plan was known to use; it may use others by now."""
+
+    plan: DRPlan | None
+    workflows: Mapping[Key, ReadWorkflow]
+    unreadable: str = ""
+    """Why the stored plan cannot be read."""
+
+
+async def read_definitions(services: Services, execution: DRPlanExecution) -> Definitions:
+    """Read the plan and, meanwhile, the workflows that the cache says it uses. Raises `KubeError` for another try."""
+    (plan, unreadable), workflows = await both(
+        _read_plan(services, execution), read_workflows(services, _expected(services, execution))
+    )
+    return Definitions(plan, workflows, unreadable)
+
+
+async def read_workflows(services: Services, keys: Iterable[Key]) -> dict[Key, ReadWorkflow]:
+    """Read workflows, all at once. Raises `KubeError` when that may pass."""
+    wanted = list(keys)
+    return dict(zip(wanted, await asyncio.gather(*(_read_workflow(services, key) for key in wanted)), strict=True))
+
+
+async def _read_plan(services: Services, execution: DRPlanExecution) -> tuple[DRPlan | None, str]:
+    try:
+        return await read_plan(services, execution.metadata.namespace, execution.spec.plan_ref), ""
+    except PlanUnreadableError as error:
+        return None, str(error)
+
+
+def _expected(services: Services, execution: DRPlanExecution) -> list[Key]:
+    """The workflows of a plan that may be run as far as the cache knows; none of a Revert, which has its snapshot."""
+    stored = services.plans.get(execution.metadata.namespace, execution.spec.plan_ref)
+    if stored is None or execution.spec.operation_type is not Operation.EXECUTE:
+        return []
+    try:
+        plan = DRPlan.from_wire(stored)
+    except ValidationError:
+        return []
+    is_free = plan.status.current_execution is None and plan.status.observed_generation == plan.metadata.generation
+    return workflow_keys(plan) if is_free else []
+
+
+async def _read_workflow(services: Services, key: Key) -> ReadWorkflow:
+    namespace, name = key
+    try:
+        workflow = DRWorkflow.from_wire(await services.kube.get(WORKFLOWS, name, namespace=namespace))
+    except (ApiError, ValidationError) as error:
+        if is_transient(error):
+            raise
+        return None, f"failed to get workflow {namespace}/{name}: {error}"
+    stoppers = check_workflow(workflow).stoppers
+    listed = "; ".join(finding.message for finding in stoppers)
+    return workflow, f"workflow {namespace}/{name} is invalid: {listed}" if stoppers else ""
