@@ -33,7 +33,12 @@ from tests.unit.webhook.fuzzing import fuzz
 Json = dict[str, Any]
 
 REFERENCE = {"apiVersion": "v1", "kind": "A", "jsonPath": "{.a}", "name": "$(params.x)"}
-PARAMETERS = [{"name": "x", "type": "number", "value": "1"}, {"name": "y", "valueFrom": {"manifestRef": REFERENCE}}]
+SELECTION = {"apiVersion": "v1", "kind": "A", "jsonPath": "{.a}", "namespace": "n", "labelSelector": "a in (b), c!=d"}
+PARAMETERS = [
+    {"name": "x", "type": "number", "value": "1"},
+    {"name": "y", "valueFrom": {"manifestRef": REFERENCE}},
+    {"name": "z", "valueFrom": {"manifestRef": SELECTION}},
+]
 RICH_WORKFLOW = workflow_json(
     http(headersFrom=[], retryPolicy={"limit": 1, "interval": "5s"}, rollback=http("u"), when="mode == install"),
     job("b", dependsOn=["a"]),
