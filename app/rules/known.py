@@ -137,7 +137,8 @@ def _place_of(raw: object) -> Place | None:
         key = orjson.dumps(raw)
     except orjson.JSONEncodeError:
         return None
-    return _place(key) if len(key) <= LONGEST else None
+    # orjson's own bytes keep a block of 4 kB, however short they are
+    return _place(bytes(memoryview(key))) if len(key) <= LONGEST else None
 
 
 @lru_cache(maxsize=ENTRIES)
