@@ -3,8 +3,8 @@
 `emit` never waits and never fails: it puts the event into a bounded queue, and one task writes. A repeat of the
 same event (same object, reason and note) within six minutes becomes a series of the first one, by a patch, and
 repeats that pile up meanwhile travel in one patch. An event waits for a moment in which nothing else is asked of the
-API server, and for a pause after the one before, so that the events of a busy run leave the API server to the run
-itself and follow some seconds later; a warning ends the waiting. What cannot be written is counted in
+API server, so that the events of a busy run leave the API server to the run itself and follow some seconds later; a
+warning ends the waiting. What cannot be written is counted in
 `drplan_events_dropped_total{reason}`: events are for people, and a run never waits for them.
 """
 
@@ -39,16 +39,12 @@ KEPT_SERIES = 2000
 ATTEMPTS = 6
 """Tries to write one event while the API server is away or overloaded; about 25 seconds."""
 
-PAUSE_FACTOR = 20.0
-"""The pause after a write, in times of what that write took, while few events wait: a share of about 5 %."""
-MAX_PAUSE = 0.25
-"""Seconds that a pause lasts at most."""
 QUIET_SECONDS = 0.02
 """How long nothing has been asked of the API server when an event is written."""
-PATIENCE = 0.5
+PATIENCE = 0.25
 """Seconds that an event waits for such a moment at most."""
-MOST_PAUSED = 500
-"""Events that wait without pauses; the more there are below that, the shorter pauses and patience."""
+MOST_PATIENT = 500
+"""With so many events waiting, none waits for that; the more there are below, the less patience."""
 
 _NOTE_LIMIT = 1024
 _NAME_LIMIT = 253
@@ -131,20 +127,16 @@ class EventRecorder:
     async def run(self) -> None:
         """Write events until cancelled; what is still queued then is counted as dropped (see `drain`)."""
         iterations = metrics.loop_iterations_total.labels("events")
-        clock = asyncio.get_running_loop().time
         try:
             while True:
                 await self._wake.wait()
                 iterations.inc()
-                took = 0.0
                 while self._queue:
-                    await self._pause(took)
+                    await self._wait_for_quiet()
                     series = self._queue[0]
                     series.queued = False
-                    began = clock()
                     await self._write(series)
                     self._queue.popleft()
-                    took = clock() - began
                 self._wake.clear()
                 if not self._ending:
                     self._hurry.clear()
@@ -153,12 +145,12 @@ class EventRecorder:
             metrics.events_dropped_total.labels("shutdown").inc(len(self._queue))
 
     def hurry(self) -> None:
-        """Make no more pauses: the process is about to end."""
+        """Wait for no quiet moment any more: the process is about to end."""
         self._ending = True
         self._hurry.set()
 
     async def drain(self, timeout: float) -> bool:
-        """Write without pauses until everything is written or dropped; false when the time is up first."""
+        """Write without waiting until everything is written or dropped; false when the time is up first."""
         self.hurry()
         try:
             async with asyncio.timeout(timeout):
@@ -167,23 +159,15 @@ class EventRecorder:
             return False
         return True
 
-    async def _pause(self, took: float) -> None:
-        """Leave the API server to others after a write, unless many events wait, or a warning, or `drain` does."""
+    async def _wait_for_quiet(self) -> None:
+        """Leave the API server to others, unless many events wait, or a warning, or `drain` does."""
         clock = asyncio.get_running_loop().time
-        share = 1 - len(self._queue) / MOST_PAUSED
-        patient_until = clock() + PATIENCE * share
-        await self._sleep(min(PAUSE_FACTOR * took, MAX_PAUSE) * share)
+        patient_until = clock() + PATIENCE * (1 - len(self._queue) / MOST_PATIENT)
         while clock() < patient_until and (busy := QUIET_SECONDS - self._idle_seconds()) > 0:
-            if await self._sleep(busy):
-                return
-
-    async def _sleep(self, seconds: float) -> bool:
-        """Wait; tell whether there is a reason to hurry."""
-        if seconds > 0:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(busy):
                     await self._hurry.wait()
-        return self._hurry.is_set()
+                    return
 
     def _enqueue(self, series: _Series) -> bool:
         if series.queued:
