@@ -14,6 +14,7 @@ from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.phases import Operation, Phase
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
+from app.models.stored import members
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.tracing import identity_of
@@ -40,7 +41,20 @@ async def complete(services: Services, execution: DRPlanExecution, snapshot: Sna
     async def change(plan: DRPlan) -> DRPlanStatus:
         return completed(plan.status, run)
 
-    await change_plan_status(services, execution.metadata.namespace, execution.spec.plan_ref, change)
+    plan = _locked_plan(services, execution)
+    await change_plan_status(services, execution.metadata.namespace, execution.spec.plan_ref, change, plan)
+
+
+def _locked_plan(services: Services, execution: DRPlanExecution) -> DRPlan | None:
+    """Return the plan as the cache has it, if it is locked by the execution: a write that fits it needs no read."""
+    stored = services.plans.get(execution.metadata.namespace, execution.spec.plan_ref)
+    held = members(members((stored or {}).get("status")).get("currentExecution"))
+    if stored is None or held.get("uid") != execution.metadata.uid:
+        return None
+    try:
+        return DRPlan.from_wire(stored)
+    except ValidationError:
+        return None
 
 
 async def revert_snapshot(services: Services, execution: DRPlanExecution) -> Snapshot | None:
