@@ -156,17 +156,16 @@ class Ending:
             execution = DRPlanExecution.from_wire(stored)
         except ValidationError:
             return {"phase": Phase.FAILED.value, "message": WHY}
-        entries = self._journal.get(execution.metadata.uid, ())
-        if execution.phase is Phase.PENDING and not entries:
+        if execution.phase is Phase.PENDING:
             return end_run(execution.status, Phase.CANCELLED, "Cancelled by drplan downgrade", self._now()).to_wire()
-        status = await self._recorded(execution, entries)
+        status = await self._recorded(execution)
         if status.phase is None or not status.phase.is_final:
             status = abandoned(status, WHY, self._now())
         return status.to_wire()
 
-    async def _recorded(self, execution: DRPlanExecution, entries: Sequence[Entry]) -> DRPlanExecutionStatus:
+    async def _recorded(self, execution: DRPlanExecution) -> DRPlanExecutionStatus:
         """Return the status with the journal's later events, as far as a snapshot says what they mean."""
-        status = execution.status
+        status, entries = execution.status, self._journal.get(execution.metadata.uid, ())
         if not any(entry.sequence > status.journal_sequence for entry in entries):
             return status
         try:
@@ -175,7 +174,7 @@ class Ending:
             return status
         if snapshot is None:
             return status
-        return recorded_status(snapshot, definition_of(snapshot), execution, entries)
+        return recorded_status(definition_of(snapshot), execution, entries)
 
 
 class Release:

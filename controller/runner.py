@@ -47,7 +47,8 @@ class Run:
     """One execution that is running here. `run` drives it; `cancel` and `drain` are called from outside.
 
     `in_doubt` are the actions that were recorded as started by an earlier process: they are attempted again under the
-    same attempt number, and their executors observe first (invariant 3).
+    same attempt number, and their executors observe first (invariant 3). `is_stored` tells that `status` is just what
+    the execution in `stored` has.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Run:
         stored: dict[str, Any],
         *,
         in_doubt: Sequence[Address] = (),
+        is_stored: bool = False,
     ) -> None:
         self.snapshot = snapshot
         self.definition = definition
@@ -70,6 +72,7 @@ class Run:
         )
         self._services = services
         self._stored = stored
+        self._is_stored = is_stored
         self._committed = [(Start(address, 0), True) for address in in_doubt]
         """Attempts whose intent is committed and that have not begun, with whether they are in doubt."""
         self._cancel_message: str | None = None
@@ -87,6 +90,7 @@ class Run:
             pace=services.status_pace,
             on_written=self._on_written,
             on_refused=self._on_refused,
+            stored=status if is_stored else None,
         )
         self._log = log.bind(
             execution=f"{snapshot.execution_namespace}/{snapshot.execution_name}", plan=snapshot.plan_name
@@ -122,7 +126,8 @@ class Run:
         """
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(self._writer.run(), name=f"status/{self.snapshot.execution_name}")
-            self._writer.offer(self.status, urgent=True)
+            if not self._is_stored:
+                self._writer.offer(self.status, urgent=True)
             while not self._is_over():
                 self._wake.clear()
                 self._launch(group)

@@ -69,6 +69,7 @@ class StatusWriter:
     Ordinary writes keep the interval of `pace` on average: after a quiet interval, one may come sooner, so that a slow
     run shows each change at once and a fast one few statuses.
 
+    `stored` is the status that was stored a moment ago, if any: the first ordinary write comes an interval after it.
     `on_written` is told the stored object and the journal sequence that a complete write covers, `on_refused` the API
     server's message when it refuses the status.
     """
@@ -81,6 +82,7 @@ class StatusWriter:
         pace: StatusPace,
         on_written: Callable[[dict[str, Any], int], None],
         on_refused: Callable[[str], None],
+        stored: DRPlanExecutionStatus | None = None,
     ) -> None:
         self._kube = kube
         self._metadata = metadata
@@ -88,8 +90,8 @@ class StatusWriter:
         self._pace = pace
         self._on_written = on_written
         self._on_refused = on_refused
-        self._offered: DRPlanExecutionStatus | None = None
-        self._written: DRPlanExecutionStatus | None = None
+        self._offered = stored
+        self._written = stored
         self._urgent = False
         self._changed = asyncio.Event()
         self._flushed = asyncio.Condition()
@@ -117,7 +119,7 @@ class StatusWriter:
 
     async def _run(self) -> None:
         clock = asyncio.get_running_loop().time
-        earliest = slot = 0.0
+        earliest = slot = 0.0 if self._written is None else clock() + self._pace.interval
         while True:
             await self._changed.wait()
             await self._wait_until(earliest)

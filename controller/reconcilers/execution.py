@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from app.engine.abandon import abandoned
 from app.engine.definition import RunDefinition
-from app.engine.fold import end_run
+from app.engine.fold import end_run, initial_status
 from app.engine.history import Run as PlanRun
 from app.engine.history import ended_record, holds_lock, with_lock
 from app.engine.notes import started
 from app.engine.texts import EXECUTION_CANCELED
-from app.kube.errors import NotFound
+from app.kube.errors import ApiError, Conflict, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.names import FINALIZER, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
@@ -29,7 +29,7 @@ from app.runtime.tasks import both
 from app.runtime.tracing import trace_id_of
 from controller.completion import announce_end, complete, count_end, record_unstarted, revert_snapshot
 from controller.definitions import Definitions, read_definitions
-from controller.metadata import missing_metadata, regarding, restored_from_backup, without_finalizer, without_resume
+from controller.metadata import missing_metadata, restored_from_backup, without_finalizer, without_resume
 from controller.plan_status import PlanUnreadableError, change_plan_status, problems_of, read_plan
 from controller.queue import Key
 from controller.reconcilers.execution_state import (
@@ -42,7 +42,7 @@ from controller.reconcilers.execution_state import (
 )
 from controller.reconcilers.plan import settled_lock
 from controller.reconcilers.rivals import Rivals
-from controller.recorded import first_status, recorded_status
+from controller.recorded import recorded_status
 from controller.runner import Run, doubtful
 from controller.runs import Runs
 from controller.services import Services
@@ -57,6 +57,17 @@ VALIDATION_PATIENCE = timedelta(seconds=60)
 """How long an execution waits for its plan to be validated (decision P2)."""
 BY_TARGET = "target"
 """Index of unfinished Reverts by `namespace/name` of the execution they take back."""
+
+
+@contextmanager
+def _refused_as(what: str) -> Iterator[None]:
+    """Turn a refusal of the API server that is for good into one of the start."""
+    try:
+        yield
+    except ApiError as error:
+        if is_transient(error) or isinstance(error, Conflict):
+            raise
+        raise StartRefusedError(f"the API server refuses {what}: {error}") from error
 
 
 class ExecutionReconciler:
@@ -91,7 +102,7 @@ class ExecutionReconciler:
             return None
         if execution.phase.is_final:
             return await self._ended(execution)
-        if execution.phase is Phase.PENDING and not self._services.journal.entries(execution.metadata.uid):
+        if execution.phase is Phase.PENDING:
             return await self._pending(execution)
         return await self._resume(execution)
 
@@ -203,14 +214,27 @@ class ExecutionReconciler:
         now = self._services.now()
         lock = self._lock(execution.model_copy(update={"status": DRPlanExecutionStatus(start_time=now)}), plan)
         if kept is None:
-            await both(self._services.snapshots.save(snapshot), lock)
+            await both(self._saved(snapshot), lock)
         else:
             await lock
         definition = definition_of(snapshot)
-        self._services.recorder.emit(regarding(execution), *_note_arguments(definition))
-        # the run writes this status while it commits its first intents
-        self._begin(snapshot, definition, first_status(snapshot, definition, execution, now), execution)
+        status = initial_status(
+            definition,
+            now,
+            generation=execution.metadata.generation,
+            resolved_params=snapshot.resolved_params,
+        )
+        with _refused_as("the status of this run"):
+            written = await self._write_status(execution, status)
+        if written is None:
+            return None
+        self._services.recorder.emit(written, *_note_arguments(definition))
+        self._begin(snapshot, definition, status, written, is_stored=True)
         return None
+
+    async def _saved(self, snapshot: Snapshot) -> None:
+        with _refused_as("the snapshot of this run"):
+            await self._services.snapshots.save(snapshot)
 
     async def _kept_snapshot(self, execution: DRPlanExecution) -> Snapshot | None:
         """Return the run's snapshot when a crash left it complete."""
@@ -286,13 +310,12 @@ class ExecutionReconciler:
             )
             return None
         definition = definition_of(snapshot)
-        entries = self._services.journal.entries(execution.metadata.uid)
-        status = recorded_status(snapshot, definition, execution, entries)
+        status = recorded_status(definition, execution, self._services.journal.entries(execution.metadata.uid))
         told = log.bind(execution=execution.metadata.key, trace_id=trace_id_of(execution.metadata.uid))
         if cancel := cancel_message(execution):
             told.info("run is cancelled", why=cancel)
         told.info("run resumed", doubtful=len(doubtful(status)))
-        self._begin(snapshot, definition, status, execution)
+        self._begin(snapshot, definition, status, fresh)
         run = self._runs.get(execution.metadata.uid)
         if run is not None and cancel:
             run.cancel(cancel)
@@ -302,13 +325,18 @@ class ExecutionReconciler:
         return None
 
     def _begin(
-        self, snapshot: Snapshot, definition: RunDefinition, status: DRPlanExecutionStatus, execution: DRPlanExecution
+        self,
+        snapshot: Snapshot,
+        definition: RunDefinition,
+        status: DRPlanExecutionStatus,
+        stored: dict[str, Any],
+        *,
+        is_stored: bool = False,
     ) -> None:
-        stored = regarding(execution)
         if status.phase is not None and status.phase.is_final:
             announce_end(self._services, stored, definition.operation, status)
-        run = Run(self._services, snapshot, definition, status, stored, in_doubt=doubtful(status))
-        self._runs.start(run, execution)
+        run = Run(self._services, snapshot, definition, status, stored, in_doubt=doubtful(status), is_stored=is_stored)
+        self._runs.start(run, DRPlanExecution.from_wire(stored))
 
     async def _abandon(self, execution: DRPlanExecution, why: str) -> None:
         """End a run that cannot be taken up, with everything it recorded kept."""

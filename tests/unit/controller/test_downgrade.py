@@ -112,13 +112,6 @@ async def test_execution_that_never_started_is_cancelled(status: dict[str, Any])
     assert (ended["phase"], ended["message"]) == ("Cancelled", "Cancelled by drplan downgrade")
 
 
-@pytest.mark.parametrize("status", [{}, {"phase": "Pending", "message": "Waiting"}])
-async def test_run_of_which_only_the_journal_knows_the_start_is_kept(status: dict[str, Any]) -> None:
-    ended = await _ended(status, Snapshots(snapshot_of(*STAGES)), _journal())
-    assert (ended["phase"], ended["message"]) == ("Failed", WHY)
-    assert phases_of(ended) == {"a": "Succeeded", "b": "Failed", "c": "Skipped"}
-
-
 async def test_unknown_run_is_failed() -> None:
     status = _begun().model_copy(update={"phase": Phase.UNKNOWN})
     assert (await _ended(status, Snapshots(None), []))["phase"] == "Failed"

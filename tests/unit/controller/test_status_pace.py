@@ -33,7 +33,9 @@ class Written:
 
 
 @asynccontextmanager
-async def writing(kube: Written, pace: StatusPace) -> AsyncIterator[StatusWriter]:
+async def writing(
+    kube: Written, pace: StatusPace, stored: DRPlanExecutionStatus | None = None
+) -> AsyncIterator[StatusWriter]:
     metadata = ObjectMeta(name="e", namespace="ns", uid="u", resource_version="1")
     writer = StatusWriter(
         cast("KubeClient", kube),
@@ -41,6 +43,7 @@ async def writing(kube: Written, pace: StatusPace) -> AsyncIterator[StatusWriter
         pace=pace,
         on_written=lambda _stored, _sequence: None,
         on_refused=lambda why: pytest.fail(why),
+        stored=stored,
     )
     task = asyncio.create_task(writer.run())
     try:
@@ -105,3 +108,24 @@ async def test_slow_writes_are_made_less_often() -> None:
     async with writing(kube, StatusPace(0.5)) as writer:
         await changing(writer, 5.0)
     assert len(kube.times) == 3
+
+
+async def test_what_is_stored_already_counts_as_the_first_write() -> None:
+    kube = Written()
+    async with writing(kube, StatusPace(0.5), stored=numbered(0)) as writer:
+        await asyncio.sleep(0.1)
+        for number in range(1, 4):
+            writer.offer(numbered(number))
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(1.0)
+        assert kube.times == [0.5]
+
+
+async def test_an_urgent_status_does_not_wait_for_what_is_stored() -> None:
+    kube = Written()
+    async with writing(kube, StatusPace(0.5), stored=numbered(0)) as writer:
+        await writer.flush()
+        assert kube.times == []
+        writer.offer(numbered(1), urgent=True)
+        await writer.flush()
+        assert kube.times == [0.0]
