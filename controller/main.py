@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import uvloop
+
 from app.kube.cache import Cache
 from app.kube.client import KubeClient
 from app.kube.config import load_connection
@@ -67,7 +69,7 @@ def main(settings: ControllerSettings) -> int:
     setup_logging(settings.log_level, settings.log_format == "json")
     code = 1
     try:
-        code = asyncio.run(_run(settings))
+        code = uvloop.run(_run(settings))
     except* (KubeError, PortError, DamagedSegmentError) as group:
         log.error("controller ends", error="; ".join(_texts(group)))
     return code
