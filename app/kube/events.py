@@ -46,6 +46,9 @@ PATIENCE = 0.25
 MOST_PATIENT = 500
 """With so many events waiting, none waits for that; the more there are below, the less patience."""
 
+MOST_LATE = 3.0
+"""An event that has waited so many seconds waits for no quiet moment any more."""
+
 _NOTE_LIMIT = 1024
 _NAME_LIMIT = 253
 
@@ -64,6 +67,7 @@ class _Series:
     last_stamp: str
     written: bool = False
     queued: bool = False
+    queued_at: float = 0.0
 
 
 class EventRecorder:
@@ -160,9 +164,10 @@ class EventRecorder:
         return True
 
     async def _wait_for_quiet(self) -> None:
-        """Leave the API server to others, unless many events wait, or a warning, or `drain` does."""
+        """Leave the API server to others, unless many events wait, or one for long, or a warning, or `drain` does."""
         clock = asyncio.get_running_loop().time
-        patient_until = clock() + PATIENCE * (1 - len(self._queue) / MOST_PATIENT)
+        patience = PATIENCE * (1 - len(self._queue) / MOST_PATIENT)
+        patient_until = min(clock() + patience, self._queue[0].queued_at + MOST_LATE)
         while clock() < patient_until and (busy := QUIET_SECONDS - self._idle_seconds()) > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(busy):
@@ -176,6 +181,7 @@ class EventRecorder:
             metrics.events_dropped_total.labels("queue_full").inc()
             return False
         series.queued = True
+        series.queued_at = asyncio.get_running_loop().time()
         self._queue.append(series)
         if series.body["type"] == "Warning":
             self._hurry.set()

@@ -12,7 +12,7 @@ import pytest
 
 from app.kube.client import KubeClient
 from app.kube.errors import AlreadyExists, ApiError, ApiUnavailable, Forbidden, Invalid, KubeError, NotFound
-from app.kube.events import EventRecorder
+from app.kube.events import MOST_LATE, EventRecorder
 from app.runtime import metrics
 
 pytestmark = pytest.mark.looptime
@@ -288,3 +288,14 @@ async def test_notes_are_cut_and_names_fit() -> None:
     assert len(event["note"].encode()) <= 1024
     assert len(event["metadata"]["name"]) <= 253
     assert event["metadata"]["namespace"] == "default"
+
+
+async def test_under_steady_load_events_are_a_few_seconds_late_at_most() -> None:
+    """Without a bound, ten a second would wait for most of a minute: each until a quiet moment that never comes."""
+    kube, late = Written(seconds=0.01), []
+    async with recording(kube, idle_seconds=lambda: 0.0) as recorder:
+        for number in range(300):
+            recorder.emit(RUN, "Normal", "A", str(number))
+            await asyncio.sleep(0.1)
+            late.append(number + 1 - len(kube.created))
+    assert max(late) <= 10 * (MOST_LATE + 1)
