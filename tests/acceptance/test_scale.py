@@ -38,7 +38,7 @@ def filled(installed: Cluster, site: Site) -> Installation:
         drplan.apply(*(_workflow(drplan, number) for number in range(WORKFLOWS)))
         _at_once(lambda number: _post(drplan, "drplans", _plan(number)), range(PLANS))
         _at_once(lambda number: _store_runs(drplan, number), range(PLANS))
-    drplan.wait(lambda: _is_settled(drplan), 60.0, "the controller has not seen everything")
+    drplan.wait(lambda: _is_settled(drplan), 120.0, "the controller has not seen everything")
     return drplan
 
 
@@ -136,6 +136,7 @@ def test_s2_by_counts_admission_reads_only_what_has_not_ended(filled: Installati
     _run(filled, "admitted", "plan-43")
     filled.kubectl("delete", "drp", "plan-44")
     _post(filled, "drplans", _plan(44))
+    filled.wait(lambda: filled.plan_status("plan-44").get("phase") == "Ready")
     lists = [request for request in _requests(filled, mark, "webhook") if request.verb == "list"]
     assert lists
     for request in lists:
