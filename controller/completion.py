@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import ValidationError
 
 from app.engine import notes
@@ -10,6 +12,7 @@ from app.engine.revert import mark_reverted, revert_definition
 from app.engine.shrink import shrink
 from app.kube.errors import ApiError, Conflict, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
+from app.models.base import API_VERSION
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.phases import Operation, Phase
 from app.models.plan import DRPlan, DRPlanStatus
@@ -18,7 +21,6 @@ from app.models.stored import members
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.tracing import identity_of
-from controller.metadata import regarding
 from controller.plan_status import change_plan_status
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
@@ -83,8 +85,13 @@ async def mark_target(services: Services, execution: DRPlanExecution, snapshot: 
         # what the API server refuses for good must not keep the plan locked for ever
         log.error("target of a Revert cannot be marked", execution=execution.metadata.key, error=str(error))
         message = f"Execution {snapshot.target.name} could not be marked as reverted: {error}"
-        services.recorder.emit(regarding(execution), "Warning", "TargetNotMarked", message)
+        services.recorder.emit(_regarding(execution), "Warning", "TargetNotMarked", message)
     return snapshot.target.uid
+
+
+def _regarding(execution: DRPlanExecution) -> dict[str, Any]:
+    metadata = {key: getattr(execution.metadata, key) for key in ("name", "namespace", "uid")}
+    return {"apiVersion": API_VERSION, "kind": "DRPlanExecution", "metadata": metadata}
 
 
 async def record_unstarted(services: Services, execution: DRPlanExecution) -> None:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from app.engine.names import label_value
-from app.models.base import API_VERSION, GROUP
+from app.models.base import GROUP
 from app.models.execution import DRPlanExecution
 from app.models.names import FINALIZER, OPERATION_LABEL, PLAN_LABEL, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
 
 ADOPTED_ANNOTATION = f"{GROUP}/adopted-uid"
 """The uid of the execution when the controller first saw it: on an object restored from a backup it is another one."""
-
-
-def regarding(execution: DRPlanExecution) -> dict[str, Any]:
-    """Return what Events say they are about: an execution's type and metadata."""
-    return {"apiVersion": API_VERSION, "kind": "DRPlanExecution", "metadata": execution.metadata.to_wire()}
 
 
 def missing_metadata(execution: DRPlanExecution) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from app.models.base import ApiModel
 from app.models.execution import DRPlanExecution
 from app.models.phases import Operation
 from app.models.plan import CurrentExecution, DRPlan
+from app.models.stored import members
 from app.models.workflow import DRWorkflow
 from app.rules.decode import UndecodableError, decode
 from app.rules.deletion import check_execution_deletion, check_plan_deletion, check_workflow_deletion
@@ -235,8 +236,7 @@ def _lock(data: JsonObject) -> CurrentExecution | None:
 
 
 def _member(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = data.get(name)
-    return value if isinstance(value, dict) else {}
+    return members(data.get(name))
 
 
 def undecodable(error: UndecodableError) -> Verdict:

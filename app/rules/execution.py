@@ -20,6 +20,7 @@ from app.rules.needs import needs_of
 from app.rules.parameters import EXECUTION_RULES, Level, check_parameters
 from app.rules.run import (
     NO_PARAMETERS,
+    Missing,
     Workflows,
     check_declared_types,
     check_size,
@@ -28,14 +29,12 @@ from app.rules.run import (
     missing_values,
     uses,
 )
-from app.rules.sources import unknown_to_execution, unknown_to_plan, unknown_to_stage, unknown_to_workflow
+from app.rules.sources import Unknown, unknown_to_execution, unknown_to_plan, unknown_to_stage, unknown_to_workflow
 from app.rules.strays import check_strays
 from app.rules.unfinished import Run, holder
 from app.rules.unsupported import check_delete_mode
 
 IMMUTABLE = "cannot modify spec after creation"
-
-_GIVE_ONE = "; give one in spec.params"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +127,15 @@ def _check_references(spec: Spot, execution: DRPlanExecution, plan: DRPlan, targ
     level, own = Level(plan.spec.global_params), Level(execution.spec.params)
     if execution.spec.operation_type is Operation.EXECUTE:
         for unknown in unknown_to_plan(spec, level, own):
-            spec.error("E24", f"{unknown.text}{_GIVE_ONE}{unknown.hint}", "params", runnable=True)
+            spec.error("E24", _told(unknown), "params", runnable=True)
     elif target is None:
         return
     for unknown in unknown_to_execution(spec, own, level, *([Level(target.spec.params)] if target else [])):
-        text = f"{unknown.text}{_GIVE_ONE}{unknown.hint}"
-        spec.error("E24", text, f"params{unknown.path}", runnable=True)
+        spec.error("E24", _told(unknown), f"params{unknown.path}", runnable=True)
+
+
+def _told(lacking: Missing | Unknown) -> str:
+    return f"{lacking.text}; give one in spec.params{lacking.hint}"
 
 
 def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: Workflows) -> None:
@@ -145,9 +147,9 @@ def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: 
         given = given_to(use, needs[use.key], level, stages.get((use.stage, use.index), NO_PARAMETERS), own)
         check_declared_types(spec.below("params"), "E23", given)
         for missing in missing_values(spec, given, execution.spec.mode or Mode.INSTALL):
-            spec.error("E24", f"{missing.text}{_GIVE_ONE}{missing.hint}", "params")
+            spec.error("E24", _told(missing), "params")
         for unknown in (*unknown_to_workflow(spec, given), *unknown_to_stage(spec, given)):
-            spec.error("E24", f"{unknown.text}{_GIVE_ONE}{unknown.hint}", "params", runnable=True)
+            spec.error("E24", _told(unknown), "params", runnable=True)
     keys = dict.fromkeys(use.key for use in uses(plan))
     if len(needs) == len(keys):
         check_strays(spec.below("params"), "params", own, needs.values(), [level, *stages.values()])

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from app.engine.when import names_modes_only
 from app.models.actions import Action
+from app.models.stored import items, members
 from app.models.workflow import DRWorkflow
 from app.rules.decode import decode
 from app.rules.findings import LONGEST_TOLD, MOST_FINDINGS, Finding, Report, Spot
@@ -53,11 +54,8 @@ def places_of(data: Mapping[str, Any]) -> Places:
 
     `data` is the workflow as `orjson.loads` gives it: values that JSON cannot tell apart must not be in it.
     """
-    spec = data.get("spec")
-    actions = spec.get("actions") if isinstance(spec, dict) else None
-    if not isinstance(actions, list) or len(actions) > ENTRIES:
-        return ()
-    return [_place_of(action) for action in actions]
+    actions = items(members(data.get("spec")).get("actions"))
+    return [_place_of(action) for action in actions] if len(actions) <= ENTRIES else ()
 
 
 def decode_workflow(data: Mapping[str, Any], places: Places) -> DRWorkflow | Report:

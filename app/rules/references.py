@@ -19,7 +19,7 @@ from app.models.common import ManifestRef
 from app.rules.findings import Spot
 from app.rules.label_selector import selector_problem
 from app.rules.lookalikes import check_lookalikes
-from app.rules.texts import SHORT, Text, placeholders_of
+from app.rules.texts import SHORT, Text, may_hold, placeholders_of
 
 NAMESPACED: Final = {
     "v1": ("ConfigMap", "Secret", "Service", "Pod", "PersistentVolumeClaim", "ServiceAccount", "Endpoints"),
@@ -85,7 +85,7 @@ def _templated(reference: ManifestRef) -> list[tuple[str, str]]:
         ("name", reference.name),
         ("labelSelector", reference.label_selector),
     )
-    return [(member, text) for member, text in members if _is_templated(text)]
+    return [(member, text) for member, text in members if may_hold(text)]
 
 
 class Taken(NamedTuple):
@@ -107,10 +107,6 @@ def taken_by(reference: ManifestRef) -> list[Taken]:
     ]
 
 
-def _is_templated(text: str) -> bool:
-    return "$(" in text or "{{" in text
-
-
 def _check_placeholder(spot: Spot, member: str, path: str, parameter: str, rule: str) -> None:
     """`path` is what the placeholder stands for, `parameter` the name of the one that is to be read."""
     root, *names = path.split(".")
@@ -129,7 +125,7 @@ def _check_placeholder(spot: Spot, member: str, path: str, parameter: str, rule:
 def _check_fixed(spot: Spot, reference: ManifestRef, rule: str) -> None:
     """Placeholders where none are replaced, so that no kind of that name is found."""
     for member, text in (("apiVersion", reference.api_version), ("kind", reference.kind)):
-        for path in paths_in(text) if _is_templated(text) else ():
+        for path in paths_in(text) if may_hold(text) else ():
             told = f"$({short(path)})"
             why = "only namespace, name and labelSelector take placeholders"
             spot.error(rule, f"{told} in {member} is not replaced: {why}", member, found=told)
@@ -157,8 +153,8 @@ def _check_json_path(spot: Spot, text: str, rule: str) -> None:
 def _names(reference: ManifestRef) -> Iterator[tuple[str, str]]:
     """What no object can have or be found by, with what is wrong; templated texts are not known yet."""
     known_kind = reference.kind in NAMESPACED.get(reference.api_version, ())
-    fixed_name = reference.name and not _is_templated(reference.name)
-    if reference.namespace and not _is_templated(reference.namespace) and not _LABEL.fullmatch(reference.namespace):
+    fixed_name = reference.name and not may_hold(reference.name)
+    if reference.namespace and not may_hold(reference.namespace) and not _LABEL.fullmatch(reference.namespace):
         yield "namespace", "must consist of lower case letters, digits and '-', and have at most 63 characters"
     elif known_kind and fixed_name and not reference.namespace:
         yield "namespace", f"is required, because a {reference.kind} is namespaced"
@@ -166,7 +162,7 @@ def _names(reference: ManifestRef) -> Iterator[tuple[str, str]]:
         yield "name", "must consist of lower case letters, digits, '-' and '.', and have at most 253 characters"
     elif fixed_name and (reference.name in (".", "..") or "/" in reference.name or "%" in reference.name):
         yield "name", "must not be '.' or '..', or have '/' or '%' in it"
-    if not _is_templated(reference.label_selector):
+    if not may_hold(reference.label_selector):
         problem = selector_problem(reference.label_selector)
         if problem:
             yield "labelSelector", f"cannot be parsed: {problem}"

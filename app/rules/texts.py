@@ -56,7 +56,7 @@ def templated_texts(body: ActionBody, type_: ActionType) -> list[Text]:
     block = block_of(body, type_)
     if block is None:
         return []
-    return [Text(trail, text) for trail, text in _texts(block, BLOCK_MEMBER[type_]) if _may_hold(text)]
+    return [Text(trail, text) for trail, text in _texts(block, BLOCK_MEMBER[type_]) if may_hold(text)]
 
 
 def placeholders_in(body: ActionBody, type_: ActionType) -> list[Placeholder]:
@@ -70,7 +70,8 @@ def placeholders_of(text: str) -> tuple[Placeholder, ...]:
     return placeholders(text)
 
 
-def _may_hold(text: str) -> bool:
+def may_hold(text: str) -> bool:
+    """Tell by a first look whether a text may hold a placeholder, of ours or of the older form."""
     return "$(" in text or "{{" in text
 
 
@@ -121,7 +122,7 @@ def _leaves(path: str, value: object) -> Iterator[tuple[_Trail, str]]:
             continue
         members = reversed(node.items()) if isinstance(node, dict) else reversed([*enumerate(node)])
         for step, member in members:
-            if isinstance(member, dict | list) or (isinstance(member, str) and _may_hold(member)):
+            if isinstance(member, dict | list) or (isinstance(member, str) and may_hold(member)):
                 pending.append(((trail, step), member))
 
 
