@@ -24,6 +24,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from app.engine.pem import certificates
+from app.runtime.decoding import read_body
 from app.runtime.tls import load_pem_pair
 
 MAX_REDIRECTS = 10
@@ -54,12 +55,16 @@ class HttpCall:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """An answer, whatever its status. Header names are lower case; `truncated` when the body was longer."""
+    """An answer, whatever its status. Header names are lower case; `truncated` when the body was longer.
+
+    `left_out` says why the body was not kept at all, where it could not be decoded.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
     truncated: bool
+    left_out: str = ""
 
 
 class HttpSendError(Exception):
@@ -70,6 +75,8 @@ class HttpSendError(Exception):
         self.retryable = retryable
 
 
+_FOLLOWS = "drplan_follows"
+"""Member of a request's extensions: whether its redirects are followed."""
 _TlsKey = tuple[bool, str | None, tuple[str, str] | None]
 
 
@@ -153,7 +160,7 @@ class HttpSender:
         # aiohttp repeats GET, PUT and DELETE when a connection breaks; whether to try again is the caller's decision.
         session._retry_connection = False
         client = httpx.AsyncClient(
-            transport=AiohttpTransport(verify=context, client=session),
+            transport=_Transport(verify=context, client=session),
             max_redirects=MAX_REDIRECTS,
             trust_env=False,
         )
@@ -176,23 +183,33 @@ async def _exchange(client: httpx.AsyncClient, call: HttpCall) -> HttpReply:
         url.copy_with(userinfo=b"") if url.userinfo else url,
         headers=_headers(call),
         content=call.body,
-        extensions={"timeout": httpx.Timeout(call.timeout).as_dict()},
+        extensions={"timeout": httpx.Timeout(call.timeout).as_dict(), _FOLLOWS: call.follow_redirects},
     )
     response = await client.send(request, stream=True, auth=auth, follow_redirects=call.follow_redirects)
     try:
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > call.max_bytes:
-                break
+        body = await read_body(response.aiter_raw(), response.headers.get("content-encoding", ""), call.max_bytes)
     finally:
         await response.aclose()
     return HttpReply(
         status=response.status_code,
         headers=dict(response.headers),
-        body=bytes(body[: call.max_bytes]),
-        truncated=len(body) > call.max_bytes,
+        body=body.data,
+        truncated=body.truncated,
+        left_out=body.left_out,
     )
+
+
+class _Transport(AiohttpTransport):
+    """Reads no bodies of redirects that are followed: httpx would read and decode them whole."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request."""
+        response = await super().handle_async_request(request)
+        if not (request.extensions.get(_FOLLOWS) and response.has_redirect_location):
+            return response
+        await response.aclose()
+        headers = [(name, value) for name, value in response.headers.raw if name.lower() == b"location"]
+        return httpx.Response(response.status_code, headers=headers, request=request)
 
 
 def _headers(call: HttpCall) -> list[tuple[bytes, bytes]]:

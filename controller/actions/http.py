@@ -78,14 +78,16 @@ def _judge(block: HttpAction, prepared: PreparedRequest, reply: HttpReply, secre
     body = first_bytes(redact(reply.body.decode("utf-8", "replace"), secrets))
     outputs = ActionOutputs(http_response=HttpResponse(status_code=reply.status, body=body))
     accepted = reply.status in block.success_codes if block.success_codes else 200 <= reply.status <= 299
+    left_out = f"; {reply.left_out}" if reply.left_out else ""
     if accepted:
-        return Succeeded(f"HTTP {prepared.method} succeeded with status {reply.status}", outputs)
+        return Succeeded(f"HTTP {prepared.method} succeeded with status {reply.status}{left_out}", outputs)
     return Failed(
         message=(
             f"status code {reply.status} not in success codes"
             if block.success_codes
             else f"unexpected status code: {reply.status}"
-        ),
+        )
+        + left_out,
         outputs=outputs,
         retryable=reply.status in _RETRYABLE or reply.status >= 500,
         retry_after=parse_retry_after(reply.headers.get("retry-after"), now=time.time()),

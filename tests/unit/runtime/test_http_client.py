@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -300,3 +301,24 @@ async def test_many_calls_at_once() -> None:
     async with serving(greet) as site, HttpSender() as http:
         replies = await asyncio.gather(*(http.send(HttpCall("GET", site.url)) for _ in range(150)))
     assert {reply.status for reply in replies} == {200}
+
+
+async def test_a_body_that_multiplies_is_left_out_and_the_status_decides() -> None:
+    bomb = gzip.compress(gzip.compress(b"\0" * 20_000_000))
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        headers = {"Content-Encoding": "gzip, gzip"}
+        if request.path == "/from":
+            return web.Response(status=307, body=bomb, headers={**headers, "Location": "/to"})
+        return web.Response(body=bomb, headers=headers)
+
+    async with serving(answer) as site, HttpSender() as http:
+        tracemalloc.start()
+        try:
+            for path in ("/from", "/to"):
+                reply = await http.send(HttpCall("GET", site.url + path))
+                assert (reply.status, reply.body) == (200, b"")
+                assert "gzip, gzip" in reply.left_out
+            assert tracemalloc.get_traced_memory()[1] < 4_000_000
+        finally:
+            tracemalloc.stop()
