@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
 from app.rules.plan import workflow_keys
 from app.rules.workflow import check_workflow
-from app.runtime.tasks import both
+from app.runtime.groups import both, together
 from controller.plan_status import PlanUnreadableError, read_plan
 from controller.queue import Key
 from controller.services import Services
@@ -46,7 +45,7 @@ async def read_definitions(services: Services, execution: DRPlanExecution) -> De
 async def read_workflows(services: Services, keys: Iterable[Key]) -> dict[Key, ReadWorkflow]:
     """Read workflows, all at once. Raises `KubeError` when that may pass."""
     wanted = list(keys)
-    return dict(zip(wanted, await asyncio.gather(*(_read_workflow(services, key) for key in wanted)), strict=True))
+    return dict(zip(wanted, await together(_read_workflow(services, key) for key in wanted), strict=True))
 
 
 async def _read_plan(services: Services, execution: DRPlanExecution) -> tuple[DRPlan | None, str]:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from app.kube.errors import Conflict, KubeError
 from app.runtime import metrics
+from app.runtime.groups import demand_not_cancelled
 from app.runtime.logging import get_logger
 from app.runtime.tasks import TaskOwner
 from controller.journal import Deposed, JournalClosed
@@ -78,6 +79,7 @@ class WorkQueue:
 
     async def _work(self) -> None:
         while True:
+            demand_not_cancelled()
             await self._available.acquire()
             key, _ = self._waiting.popitem(last=False)
             metrics.queue_depth.labels(controller=self.name).set(len(self._waiting))

@@ -27,6 +27,7 @@ from app.models.names import RESUME_ANNOTATION
 from app.models.phases import Phase
 from app.models.snapshot import Snapshot
 from app.runtime import metrics
+from app.runtime.groups import TaskGroup
 from app.runtime.logging import get_logger
 from controller import observer
 from controller.effects import attempt
@@ -124,7 +125,7 @@ class Run:
         Raises `ExecutionGone` when the execution was removed by force, `JournalClosed` and `Deposed` when this process
         is no longer the leader.
         """
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             writing = group.create_task(self._writer.run(), name=f"status/{self.snapshot.execution_name}")
             if not self._is_stored:
                 self._writer.offer(self.status, urgent=True)
@@ -164,7 +165,7 @@ class Run:
         self._adopt(status.model_copy(update={"journal_sequence": sequence + len(events)}))
         self._committed += [(start, False) for start in starts]
 
-    def _launch(self, group: asyncio.TaskGroup) -> None:
+    def _launch(self, group: TaskGroup) -> None:
         """Begin what is committed, within the lease and not while shutting down.
 
         A process that was stopped while its intent was being committed must look at the clock first: its successor
@@ -239,7 +240,7 @@ class Run:
         except TimeoutError:
             return
 
-    def _spawn(self, group: asyncio.TaskGroup, start: Start, *, in_doubt: bool) -> None:
+    def _spawn(self, group: TaskGroup, start: Start, *, in_doubt: bool) -> None:
         self._in_flight.add(start.address)
         node = self.definition.action(start.address)
         group.create_task(self._effect(start.address, self.status, in_doubt=in_doubt), name=f"action/{node.name}")

@@ -23,7 +23,7 @@ from app.rules.plan import check_plan, workflow_keys
 from app.rules.run import Workflows, is_too_large
 from app.rules.unfinished import unfinished_runs
 from app.rules.workflow import check_workflow
-from app.runtime.tasks import both
+from app.runtime.groups import both
 from webhook.access import forbidden_references
 from webhook.failures import LookupFailedError
 from webhook.lookups import Lookups

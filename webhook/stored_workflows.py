@@ -18,6 +18,7 @@ from typing import TypeVar
 from app.kube.client import KubeClient
 from app.kube.errors import NotFound
 from app.kube.resources import WORKFLOWS
+from app.runtime import groups
 from webhook.failures import READ_SECONDS, told
 from webhook.review import JsonObject
 
@@ -127,9 +128,4 @@ async def together(read: Callable[[K], Awaitable[R]], keys: Sequence[K]) -> dict
         async with places:
             return await read(key)
 
-    tasks = [asyncio.ensure_future(one(key)) for key in keys]
-    try:
-        return dict(zip(keys, await asyncio.gather(*tasks), strict=True))
-    finally:
-        for task in tasks:
-            task.cancel()
+    return dict(zip(keys, await groups.together(one(key) for key in keys), strict=True))

@@ -23,6 +23,7 @@ from app.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from app.kube.resources import LEASES
 from app.kube.times import micro_time
 from app.runtime import metrics
+from app.runtime.groups import TaskGroup
 from app.runtime.logging import get_logger
 
 log = get_logger(__name__)
@@ -118,7 +119,7 @@ class LeaderLease:
 
     async def _work_while_renewing(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with TaskGroup() as tasks:
                 renewing = tasks.create_task(self._renew(), name="lease/renew")
                 await work()
                 renewing.cancel()

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from app.runtime import metrics
+from app.runtime.groups import together
 
 HEARTBEAT_SECONDS = 0.5
 """How often the heartbeat stamps the time."""
@@ -83,7 +84,7 @@ class Health:
 
     async def ready(self) -> list[CheckResult]:
         """The results of all readiness checks, asked at the same time, in the order they were added."""
-        return list(await asyncio.gather(*(_ask(name, check) for name, check in self.checks.items())))
+        return await together(_ask(name, check) for name, check in self.checks.items())
 
 
 async def _ask(name: str, check: Check) -> CheckResult:

@@ -13,23 +13,24 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from app.runtime import metrics
+from app.runtime.groups import TaskGroup, demand_not_cancelled
 from app.runtime.logging import get_logger
 
 log = get_logger(__name__)
 
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 class TaskOwner:
-    """A named `asyncio.TaskGroup`: leaving the block waits for all tasks, a crash of one cancels the rest.
+    """A named `TaskGroup`: leaving the block waits for all tasks, a crash of one cancels the rest.
 
-    A crash leaves the block as an ExceptionGroup, as with TaskGroup.
+    A crash leaves the block as an ExceptionGroup, as with `TaskGroup`, and CancelledError when its own task was told to
+    end.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._group = asyncio.TaskGroup()
+        self._group = TaskGroup()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
@@ -59,16 +60,6 @@ class TaskOwner:
         except Exception as e:
             log.error("task failed", task=f"{self.name}/{name}", error=f"{type(e).__name__}: {e}", exc_info=e)
             raise
-
-
-async def both(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U]) -> tuple[T, U]:
-    """Do two things at the same time. When one fails the other is cancelled, and the error is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            one, two = group.create_task(first), group.create_task(second)
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return one.result(), two.result()
 
 
 class Backoff:
@@ -144,6 +135,7 @@ async def every(
     limit = timeout if timeout is not None else max(30.0, 10 * seconds)
     iterations = metrics.loop_iterations_total.labels(name)
     while True:
+        demand_not_cancelled()
         iterations.inc()
         try:
             async with asyncio.timeout(limit):

@@ -14,6 +14,7 @@ from app.kube.errors import KubeError
 from app.kube.resources import CONFIG_MAPS
 from app.kube.stream import EventType
 from app.runtime import metrics
+from app.runtime.groups import TaskGroup
 from app.runtime.logging import get_logger
 from controller.journal.format import SELECTOR, Entry, Header, Line, Segment, entries_by_run, size_of
 from controller.journal.store import Deposed, SegmentStore
@@ -103,7 +104,7 @@ class Journal:
     async def run(self) -> None:
         """Write until cancelled. Raises `Deposed`, after which every waiting and later `append` fails."""
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 group.create_task(self._watch.run(), name="journal/watch")
                 group.create_task(self._notice_missing(), name="journal/missing")
                 await self._write_loop()

@@ -24,8 +24,8 @@ from app.models.phases import Phase, PlanPhase
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
 from app.rules.execution import known_invalid
+from app.runtime.groups import both
 from app.runtime.logging import get_logger
-from app.runtime.tasks import both
 from app.runtime.tracing import trace_id_of
 from controller.completion import announce_end, complete, count_end, record_unstarted, revert_snapshot
 from controller.definitions import Definitions, read_definitions

@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from app.runtime import metrics
-from app.runtime.tasks import Backoff, TaskOwner, backoff, both, every
+from app.runtime.tasks import Backoff, TaskOwner, backoff, every
 
 pytestmark = pytest.mark.looptime
 
@@ -54,34 +54,6 @@ async def test_all_tasks_can_be_ended_in_order() -> None:
         await asyncio.sleep(1)
         owner.cancel_all()
     assert all(task.cancelled() for task in tasks)
-
-
-async def test_two_things_at_the_same_time_give_both_results() -> None:
-    met = asyncio.Barrier(2)
-
-    async def one(result: str) -> str:
-        await met.wait()
-        return result
-
-    assert await both(one("a"), one("b")) == ("a", "b")
-
-
-async def test_the_failure_of_one_ends_the_other_and_is_raised_itself() -> None:
-    ended = asyncio.Event()
-
-    async def fails() -> None:
-        await asyncio.sleep(0)
-        raise KeyError("why")
-
-    async def waits() -> None:
-        try:
-            await asyncio.sleep(3600)
-        finally:
-            ended.set()
-
-    with pytest.raises(KeyError, match="why"):
-        await both(waits(), fails())
-    assert ended.is_set()
 
 
 def test_delays_grow_to_the_maximum() -> None:
