@@ -33,8 +33,10 @@ _ELSEWHERE: Final = """\
 | Variable | Read by | Meaning |
 | --- | --- | --- |
 | `KUBECONFIG` | all commands that talk to a cluster | Kubeconfig file, where `--kubeconfig` gives none. |
-| `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY` | controller | Proxy of HTTP actions and of traces. \
-The chart sets them from `proxy.*`. |
+| `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY` | all commands that talk to a cluster | Proxy of HTTP actions, of traces, \
+and of the API server where the kubeconfig names none. Read as kubectl and Go's net/http read them: CIDRs, \
+`host:port`, `.suffix`, `*`; lower-case names count where the others are absent; loopback is never called through a \
+proxy. The chart sets them from `proxy.*`. |
 | `SSL_CERT_FILE` | controller | CA certificates that HTTP actions trust. The chart sets it from `trust.*`. |
 | `OTEL_EXPORTER_OTLP_ENDPOINT` | controller | [Collector of traces](tracing.md), where `--otlp-endpoint` gives none. \
 When it cannot be used: one warning in the log, and no traces. |

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import time
-import urllib.request
 from http import HTTPStatus
 from importlib.metadata import version as package_version
 from types import TracebackType
@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
+from app.engine.proxies import Proxies, UnusableProxyError
 from app.kube.config import ConnectionConfig
 from app.kube.credentials import Credentials
-from app.kube.errors import ApiUnavailable, error_from_response
+from app.kube.errors import ApiUnavailable, ConnectionConfigError, error_from_response
 from app.runtime import metrics
 
 CONNECT_TIMEOUT = 10.0
@@ -201,8 +202,8 @@ def _proxy_for(config: ConnectionConfig) -> str | None:
     if config.proxy:
         return config.proxy
     target = urlsplit(config.server)
-    proxies = urllib.request.getproxies()
-    found = proxies.get(target.scheme) or proxies.get("all")
-    if not found or urllib.request.proxy_bypass(target.hostname or ""):
-        return None
-    return found if "://" in found else f"http://{found}"
+    port = target.port or (443 if target.scheme == "https" else 80)
+    try:
+        return Proxies.from_environment(os.environ).proxy_for(target.scheme, target.hostname or "", port)
+    except UnusableProxyError as e:
+        raise ConnectionConfigError(f"the API server {config.server} cannot be reached: {e}") from e

@@ -7,10 +7,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"strconv"
 	"time"
 
+	"golang.org/x/net/http/httpproxy"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/util/jsonpath"
 )
@@ -58,12 +60,46 @@ func duration(text string) reply {
 	return reply{Result: fmt.Sprintf("%d %s", parsed.Nanoseconds(), parsed.Round(time.Millisecond))}
 }
 
+// proxy answers through which proxy net/http calls the URL in text, with the environment in document.
+func proxy(text string, document json.RawMessage) reply {
+	var environment map[string]string
+	if err := json.Unmarshal(document, &environment); err != nil {
+		return reply{Stage: "document", Error: err.Error()}
+	}
+	either := func(upper, lower string) string {
+		if value := environment[upper]; value != "" {
+			return value
+		}
+		return environment[lower]
+	}
+	target, err := url.Parse(text)
+	if err != nil {
+		return reply{Stage: "parse", Error: err.Error()}
+	}
+	config := httpproxy.Config{
+		HTTPProxy:  either("HTTP_PROXY", "http_proxy"),
+		HTTPSProxy: either("HTTPS_PROXY", "https_proxy"),
+		NoProxy:    either("NO_PROXY", "no_proxy"),
+		CGI:        environment["REQUEST_METHOD"] != "",
+	}
+	chosen, err := config.ProxyFunc()(target)
+	if err != nil {
+		return reply{Stage: "execute", Error: err.Error()}
+	}
+	if chosen == nil {
+		return reply{}
+	}
+	return reply{Result: chosen.String()}
+}
+
 func answer(input request) reply {
 	switch input.Kind {
 	case "jsonpath":
 		return evaluate(input.Text, input.Document)
 	case "duration":
 		return duration(input.Text)
+	case "proxy":
+		return proxy(input.Text, input.Document)
 	case "quote":
 		return reply{Result: strconv.Quote(input.Text)}
 	default:
