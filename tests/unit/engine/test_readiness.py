@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.readiness import JobOutcome, Readiness, is_ready, job_outcome
+from app.engine.readiness import (
+    JobOutcome,
+    Readiness,
+    is_ready,
+    job_outcome,
+    lingering_pods,
+    meets_condition,
+    pod_selector,
+)
 
 
 def make(
@@ -30,6 +38,10 @@ def condition(name: str, status: str, reason: str = "", message: str = "") -> di
     }
 
 
+def conditions(*pairs: tuple[str, str], **more: Any) -> dict[str, Any]:
+    return {"conditions": [{"type": name, "status": status, **more} for name, status in pairs]}
+
+
 DEPLOYED = {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
 STATEFUL = {
     "observedGeneration": 2,
@@ -45,7 +57,9 @@ ON_DELETE = {"replicas": 3, "updateStrategy": {"type": "OnDelete"}}
 
 READY = {
     "deployment": make("apps/v1", "Deployment", DEPLOYED, {"replicas": 3}),
-    "deployment of one replica by default": make("apps/v1", "Deployment", DEPLOYED),
+    "deployment of one replica by default": make(
+        "apps/v1", "Deployment", {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+    ),
     "deployment scaled to zero": make("apps/v1", "Deployment", {"observedGeneration": 2}, {"replicas": 0}),
     "stateful set": make("apps/v1", "StatefulSet", STATEFUL, {"replicas": 3}),
     "stateful set with partition": make(
@@ -68,14 +82,55 @@ READY = {
     "namespace": make("v1", "Namespace", {"phase": "Active"}),
     "definition": make("apiextensions.k8s.io/v1", "CustomResourceDefinition", condition("Established", "True")),
     "api service": make("apiregistration.k8s.io/v1", "APIService", condition("Available", "True")),
-    "config map": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {}},
     "custom object with condition": make("example.com/v1", "Database", condition("Ready", "True")),
-    "custom object without conditions": make("example.com/v1", "Database", {}),
-    "custom object with unknown conditions": make("example.com/v1", "Database", condition("Synced", "False")),
-    "other group's Deployment": make("example.com/v1", "Deployment", {}),
-    "custom object with a strange status": make(
-        "example.com/v1", "Database", {"conditions": "none", "observedGeneration": "x"}
+    "custom object reconciled": make(
+        "example.com/v1", "Database", conditions(("Ready", "True"), ("Reconciling", "False"), ("Stalled", "False"))
     ),
+    "custom object that is synced": make(
+        "example.com/v1", "Database", conditions(("Ready", "True"), ("Synced", "True"))
+    ),
+    "claim that grew": make(
+        "v1",
+        "PersistentVolumeClaim",
+        {"phase": "Bound", "capacity": {"storage": "2Gi"}},
+        {"resources": {"requests": {"storage": "2048Mi"}}},
+    ),
+    "claim of a driver that tells no capacity": make("v1", "PersistentVolumeClaim", {"phase": "Bound"}, {}),
+    "volume": make("v1", "PersistentVolume", {"phase": "Available"}),
+    "node": make("v1", "Node", condition("Ready", "True")),
+    "ingress": make("networking.k8s.io/v1", "Ingress", {"loadBalancer": {"ingress": [{"ip": "10.0.0.1"}]}}),
+    "cron job": make("batch/v1", "CronJob", {}),
+    "autoscaler": make(
+        "autoscaling/v2", "HorizontalPodAutoscaler", conditions(("AbleToScale", "True"), ("ScalingActive", "True"))
+    ),
+    "autoscaler that is off": make(
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        {
+            "conditions": [
+                {"type": "AbleToScale", "status": "True"},
+                {"type": "ScalingActive", "status": "False", "reason": "ScalingDisabled"},
+            ]
+        },
+    ),
+    "disruption budget": make("policy/v1", "PodDisruptionBudget", {"observedGeneration": 2}),
+    "quota": make("v1", "ResourceQuota", {"hard": {"cpu": "1", "pods": "5"}}, {"hard": {"cpu": "1000m", "pods": "5"}}),
+    "signing request": make("certificates.k8s.io/v1", "CertificateSigningRequest", {"certificate": "..."}),
+    "volume attachment": make("storage.k8s.io/v1", "VolumeAttachment", {"attached": True}),
+    "Velero restore": make("velero.io/v1", "Restore", {"phase": "Completed"}),
+    "Argo rollout of the present generation, told as text": make(
+        "argoproj.io/v1alpha1", "Rollout", {"phase": "Healthy", "observedGeneration": "2"}
+    ),
+    "Argo application": make(
+        "argoproj.io/v1alpha1", "Application", {"health": {"status": "Healthy"}, "sync": {"status": "Synced"}}
+    ),
+    "volume snapshot": make("snapshot.storage.k8s.io/v1", "VolumeSnapshot", {"readyToUse": True}),
+    "Gateway route": make(
+        "gateway.networking.k8s.io/v1",
+        "HTTPRoute",
+        {"parents": [conditions(("Accepted", "True"), ("ResolvedRefs", "True"))]},
+    ),
+    "Tekton run": make("tekton.dev/v1", "PipelineRun", condition("Succeeded", "True")),
 }
 
 WAITING = {
@@ -140,6 +195,109 @@ WAITING = {
         make("example.com/v1", "Database", condition("Ready", "True") | {"observedGeneration": 1}),
         "generation 2 is not observed yet",
     ),
+    "custom object without status": (
+        make("example.com/v1", "Database", {}),
+        "does the controller of kind Database run?",
+    ),
+    "custom object with unknown conditions": (
+        make("example.com/v1", "Database", condition("Synced", "True")),
+        "no condition Ready or Available",
+    ),
+    "custom object with a phase only": (
+        make("example.com/v1", "Database", {"phase": "Running"}),
+        "no condition Ready or Available (status.phase is Running); if kind Database tells its readiness otherwise",
+    ),
+    "other group's Deployment": (make("example.com/v1", "Deployment", {}), "no status yet"),
+    "custom object with a strange status": (
+        make("example.com/v1", "Database", {"conditions": "none", "observedGeneration": "x"}),
+        "no condition Ready or Available",
+    ),
+    "custom object whose condition is of an older generation": (
+        make("example.com/v1", "Database", conditions(("Ready", "True"), observedGeneration=1)),
+        "generation 2 is not observed yet, condition Ready is of generation 1",
+    ),
+    "custom object that is reconciled": (
+        make("example.com/v1", "Database", conditions(("Ready", "True"), ("Reconciling", "True"))),
+        "condition Reconciling is True",
+    ),
+    "custom object that is not synced": (
+        make("example.com/v1", "Database", conditions(("Ready", "True"), ("Synced", "False"))),
+        "condition Synced is False",
+    ),
+    "custom object stalled on an older generation": (
+        make("example.com/v1", "Database", conditions(("Ready", "False"), ("Stalled", "True"), observedGeneration=1)),
+        "generation 2 is not observed yet",
+    ),
+    "Argo rollout of an older generation, told as text": (
+        make("argoproj.io/v1alpha1", "Rollout", {"phase": "Healthy", "observedGeneration": "1"}),
+        "generation 2 is not observed yet",
+    ),
+    "Argo application out of sync": (
+        make("argoproj.io/v1alpha1", "Application", {"health": {"status": "Healthy"}, "sync": {"status": "OutOfSync"}}),
+        "status.sync.status is OutOfSync",
+    ),
+    "Velero restore that runs": (
+        make("velero.io/v1", "Restore", {"phase": "InProgress"}),
+        "status.phase is InProgress",
+    ),
+    "new Velero restore": (make("velero.io/v1", "Restore", {}), "status.phase is not set"),
+    "route of an older generation": (
+        make(
+            "gateway.networking.k8s.io/v1",
+            "HTTPRoute",
+            {"parents": [conditions(("Accepted", "True"), ("ResolvedRefs", "True"), observedGeneration=1)]},
+        ),
+        "generation 2 is not observed yet",
+    ),
+    "route nobody has looked at": (make("gateway.networking.k8s.io/v1", "HTTPRoute", {}), "no parent has accepted"),
+    "volume snapshot": (
+        make("snapshot.storage.k8s.io/v1", "VolumeSnapshot", {"readyToUse": False, "error": {"message": "quota"}}),
+        "not true yet (quota)",
+    ),
+    "claim that grows": (
+        make(
+            "v1",
+            "PersistentVolumeClaim",
+            {"phase": "Bound", "capacity": {"storage": "1Gi"}},
+            {"resources": {"requests": {"storage": "2Gi"}}},
+        ),
+        "the volume has 1Gi, 2Gi are asked for",
+    ),
+    "claim whose file system waits": (
+        make("v1", "PersistentVolumeClaim", {"phase": "Bound"} | condition("FileSystemResizePending", "True")),
+        "condition FileSystemResizePending is True",
+    ),
+    "ingress": (make("networking.k8s.io/v1", "Ingress", {"loadBalancer": {}}), "no ingress address"),
+    "autoscaler": (
+        make("autoscaling/v2", "HorizontalPodAutoscaler", condition("AbleToScale", "True")),
+        "no condition ScalingActive yet",
+    ),
+    "disruption budget": (make("policy/v1", "PodDisruptionBudget", {}), "not observed"),
+    "quota": (
+        make("v1", "ResourceQuota", {"hard": {"pods": "4"}}, {"hard": {"pods": "5"}}),
+        "not enforced yet for pods",
+    ),
+    "signing request": (make("certificates.k8s.io/v1", "CertificateSigningRequest", {}), "no certificate"),
+    "deployment scaled to zero with pods": (
+        make("apps/v1", "Deployment", {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2}, {"replicas": 0}),
+        "2 more replicas than the 0 wanted still exist",
+    ),
+    "deployment whose pods terminate": (
+        make("apps/v1", "Deployment", {"observedGeneration": 2, "terminatingReplicas": 1}, {"replicas": 0}),
+        "1 replicas are still terminating",
+    ),
+    "stateful set scaled down": (
+        make("apps/v1", "StatefulSet", STATEFUL, {"replicas": 1}),
+        "2 more replicas than the 1 wanted still exist",
+    ),
+    "stateful set not available": (
+        make("apps/v1", "StatefulSet", STATEFUL | {"availableReplicas": 2}, {"replicas": 3, "minReadySeconds": 10}),
+        "2 of 3 pods are available",
+    ),
+    "replica set scaled to zero with pods": (
+        make("apps/v1", "ReplicaSet", {"observedGeneration": 2, "replicas": 1}, {"replicas": 0}),
+        "1 more replicas than the 0 wanted still exist",
+    ),
     "object being deleted": (
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}},
         "being deleted",
@@ -165,6 +323,27 @@ FAILED = {
         make("apiextensions.k8s.io/v1", "CustomResourceDefinition", condition("NamesAccepted", "False", "", "taken")),
         "names are not accepted: taken",
     ),
+    "volume": (make("v1", "PersistentVolume", {"phase": "Failed", "message": "gone"}), "the volume failed: gone"),
+    "signing request": (
+        make("certificates.k8s.io/v1", "CertificateSigningRequest", condition("Denied", "True", "No", "never")),
+        "the request is denied: No: never",
+    ),
+    "Velero backup": (
+        make("velero.io/v1", "Backup", {"phase": "PartiallyFailed", "failureReason": "two items"}),
+        "status.phase is PartiallyFailed (two items)",
+    ),
+    "Argo workflow": (
+        make("argoproj.io/v1alpha1", "Workflow", {"phase": "Error", "message": "no image"}),
+        "status.phase is Error (no image)",
+    ),
+    "Tekton run": (
+        make("tekton.dev/v1", "TaskRun", condition("Succeeded", "False", "TaskRunTimeout", "too long")),
+        "the run failed (TaskRunTimeout: too long)",
+    ),
+    "custom object that is stalled": (
+        make("example.com/v1", "Database", condition("Stalled", "True", "BadSpec", "no such version")),
+        "condition Stalled is True (BadSpec: no such version)",
+    ),
 }
 
 
@@ -184,6 +363,75 @@ def test_waiting(obj: dict[str, Any], reason: str) -> None:
 @pytest.mark.parametrize(("obj", "reason"), FAILED.values(), ids=FAILED)
 def test_failed(obj: dict[str, Any], reason: str) -> None:
     assert is_ready(obj) == Readiness(ready=False, failed=True, reason=reason)
+
+
+@pytest.mark.parametrize(
+    "obj",
+    [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {}},
+        make("example.com/v1", "Setting", {}),
+    ],
+)
+def test_what_reports_no_status_is_ready_once_it_exists(obj: dict[str, Any]) -> None:
+    assert is_ready(obj, reports_status=False) == Readiness(ready=True)
+    assert not is_ready(obj).ready
+
+
+def test_a_status_counts_although_its_kind_promises_none() -> None:
+    obj = make("example.com/v1", "Setting", condition("Ready", "False", "Slow"))
+    assert not is_ready(obj, reports_status=False).ready
+
+
+def test_a_named_condition() -> None:
+    obj = make("example.com/v1", "Database", condition("Promoted", "True"))
+    assert meets_condition(obj, "Promoted").ready
+    assert meets_condition(obj, "Ready").reason == "no condition Ready yet"
+    assert (
+        "generation 3"
+        in meets_condition(
+            obj | {"metadata": {"generation": 3}} | {"status": conditions(("Promoted", "True"), observedGeneration=2)},
+            "Promoted",
+        ).reason
+    )
+    assert not meets_condition(obj | {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, "Promoted").ready
+
+
+def pod(name: str, phase: str = "Running", *, deleting: bool = False) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name} | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if deleting else {}),
+        "status": {"phase": phase},
+    }
+
+
+def test_pods_that_should_be_gone() -> None:
+    none = make("apps/v1", "Deployment", {}, {"replicas": 0})
+    two = make("apps/v1", "StatefulSet", {}, {"replicas": 2})
+    assert lingering_pods(none, []) == ""
+    assert lingering_pods(none, [pod("done", "Succeeded"), pod("dead", "Failed")]) == ""
+    assert lingering_pods(none, [pod("b"), pod("a", deleting=True)]) == "2 pods are still terminating: a, b"
+    assert lingering_pods(two, [pod("a"), pod("b")]) == ""
+    assert lingering_pods(two, [pod("a"), pod("b", deleting=True)]) == "1 pod is still terminating: b"
+    many = [pod(f"p{number}", deleting=True) for number in range(5)]
+    assert lingering_pods(two, many) == "5 pods are still terminating: p0, p1, p2 and 2 more"
+    daemons = make("apps/v1", "DaemonSet", {"desiredNumberScheduled": 0})
+    assert lingering_pods(daemons, [pod("a")]) == "1 pod is still terminating: a"
+
+
+def test_selectors_of_pods() -> None:
+    expressions = [
+        {"key": "tier", "operator": "In", "values": ["web", "api"]},
+        {"key": "old", "operator": "DoesNotExist"},
+        {"key": "live", "operator": "Exists"},
+        {"key": "zone", "operator": "NotIn", "values": ["b"]},
+    ]
+    selector = {"matchLabels": {"app": "shop"}, "matchExpressions": expressions}
+    assert (
+        pod_selector(make("apps/v1", "Deployment", {}, {"selector": selector}))
+        == "app=shop,tier in (web,api),!old,live,zone notin (b)"
+    )
+    assert pod_selector(make("v1", "ReplicationController", {}, {"selector": {"app": "shop"}})) == "app=shop"
+    assert pod_selector(make("example.com/v1", "Deployment", {}, {"selector": selector})) == ""
+    assert pod_selector(make("apps/v1", "Deployment", {}, {"selector": "x"})) == ""
 
 
 def test_every_condition_of_ready_and_available_counts() -> None:

@@ -1,0 +1,138 @@
+"""Kinds of well-known extensions whose own sign is another than the conditions Ready and Available.
+
+Each rule follows what the project documents as the state that its users wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app.engine.readiness.verdict import (
+    READY,
+    Object,
+    Readiness,
+    condition_is,
+    condition_of,
+    condition_true,
+    failed,
+    find_condition,
+    first_not_ready,
+    observed_generation,
+    status_of,
+    told,
+    waiting,
+)
+from app.models.stored import items, members
+
+Rule = Callable[[Object], Readiness]
+
+
+def _by_member(member: str, *wanted: str, never: tuple[str, ...] = ()) -> Rule:
+    """Return a rule by one text of the status, such as `phase`; `never` are the values it does not recover from."""
+
+    def rule(obj: Object) -> Readiness:
+        status = status_of(obj)
+        value = status.get(member)
+        if value in wanted:
+            return READY
+        detail = _detail(status)
+        state = f"status.{member} is {value or 'not set'}"
+        if value in never:
+            return failed(f"{state}{detail}")
+        return waiting(f"{state}, expected {' or '.join(wanted)}{detail}")
+
+    return rule
+
+
+def _detail(status: Mapping[str, Any]) -> str:
+    texts = [str(status[key]) for key in ("failureReason", "reason", "message") if isinstance(status.get(key), str)]
+    errors = items(status.get("validationErrors"))
+    found = next((text for text in [*texts, *map(str, errors)] if text), "")
+    return f" ({found})" if found else ""
+
+
+def _by_conditions(*names: str) -> Rule:
+    def rule(obj: Object) -> Readiness:
+        return first_not_ready(*(condition_true(obj, name) for name in names))
+
+    return rule
+
+
+def _succeeded(obj: Object) -> Readiness:
+    """Tekton's runs: the condition Succeeded is False only when they are over."""
+    condition = condition_of(obj, "Succeeded")
+    if condition.get("status") == "False":
+        return failed(f"the run failed ({told(condition) or 'no reason given'})")
+    return condition_true(obj, "Succeeded")
+
+
+def _rollout(obj: Object) -> Readiness:
+    if observed_generation(obj) is None:
+        return waiting("the Rollout is not observed by its controller yet")
+    return _by_member("phase", "Healthy")(obj)
+
+
+def _application(obj: Object) -> Readiness:
+    status = status_of(obj)
+    health, sync = members(status.get("health")).get("status"), members(status.get("sync")).get("status")
+    if sync != "Synced":
+        return waiting(f"status.sync.status is {sync or 'not set'}, expected Synced")
+    return READY if health == "Healthy" else waiting(f"status.health.status is {health or 'not set'}, expected Healthy")
+
+
+def _route(obj: Object) -> Readiness:
+    """A route of the Gateway API: every parent has accepted it and resolved its references."""
+    parents = items(status_of(obj).get("parents"))
+    if not parents:
+        return waiting("no parent has accepted the route yet")
+    verdicts = [
+        condition_is(obj, find_condition(members(parent).get("conditions"), name), name)
+        for parent in parents
+        for name in ("Accepted", "ResolvedRefs")
+    ]
+    return first_not_ready(*verdicts)
+
+
+def _snapshot(obj: Object) -> Readiness:
+    status = status_of(obj)
+    if status.get("readyToUse") is True:
+        return READY
+    problem = members(status.get("error")).get("message")
+    return waiting(f"status.readyToUse is not true yet{f' ({problem})' if problem else ''}")
+
+
+_VELERO_FAILED = ("Failed", "PartiallyFailed", "FailedValidation", "Canceled")
+_VELERO = _by_member("phase", "Completed", never=_VELERO_FAILED)
+_CEPH = _by_member("phase", "Ready")
+
+RULES: Mapping[tuple[str, str], Rule] = {
+    **{
+        ("velero.io", kind): _VELERO
+        for kind in ("Backup", "Restore", "PodVolumeBackup", "PodVolumeRestore", "DataUpload", "DataDownload")
+    },
+    ("velero.io", "BackupStorageLocation"): _by_member("phase", "Available"),
+    ("velero.io", "BackupRepository"): _by_member("phase", "Ready"),
+    ("velero.io", "Schedule"): _by_member("phase", "Enabled", never=("FailedValidation",)),
+    ("snapshot.storage.k8s.io", "VolumeSnapshot"): _snapshot,
+    ("snapshot.storage.k8s.io", "VolumeSnapshotContent"): _snapshot,
+    ("argoproj.io", "Application"): _application,
+    ("argoproj.io", "Rollout"): _rollout,
+    ("argoproj.io", "Workflow"): _by_member("phase", "Succeeded", never=("Failed", "Error")),
+    ("tekton.dev", "PipelineRun"): _succeeded,
+    ("tekton.dev", "TaskRun"): _succeeded,
+    ("gateway.networking.k8s.io", "GatewayClass"): _by_conditions("Accepted"),
+    ("gateway.networking.k8s.io", "Gateway"): _by_conditions("Accepted", "Programmed"),
+    **{
+        ("gateway.networking.k8s.io", kind): _route
+        for kind in ("HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute")
+    },
+    ("postgresql.cnpg.io", "Backup"): _by_member("phase", "completed", never=("failed",)),
+    ("acid.zalan.do", "postgresql"): _by_member("PostgresClusterStatus", "Running"),
+    ("mongodbcommunity.mongodb.com", "MongoDBCommunity"): _by_member("phase", "Running"),
+    ("elasticsearch.k8s.elastic.co", "Elasticsearch"): _by_member("phase", "Ready"),
+    **{("ceph.rook.io", kind): _CEPH for kind in ("CephCluster", "CephBlockPool", "CephFilesystem", "CephObjectStore")},
+    ("apps.clusternet.io", "HelmChart"): _by_member("phase", "Found"),
+    ("apps.clusternet.io", "HelmRelease"): _by_member("phase", "deployed", never=("failed",)),
+}
+"""By group and kind."""

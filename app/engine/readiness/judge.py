@@ -1,0 +1,115 @@
+"""The rule of each kind, and the one for all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from app.engine.readiness import builtin, extensions
+from app.engine.readiness.jobs import job
+from app.engine.readiness.verdict import (
+    READY,
+    Object,
+    Readiness,
+    condition_is,
+    condition_of,
+    condition_true,
+    failed,
+    first_not_ready,
+    stale,
+    status_of,
+    told,
+    waiting,
+)
+from app.engine.readiness.workloads import daemon_set, deployment, replica_set, stateful_set
+from app.models.stored import members
+
+_RULES: Mapping[tuple[str, str], Callable[[Object], Readiness]] = {
+    ("apps", "Deployment"): deployment,
+    ("apps", "StatefulSet"): stateful_set,
+    ("apps", "DaemonSet"): daemon_set,
+    ("apps", "ReplicaSet"): replica_set,
+    ("", "ReplicationController"): replica_set,
+    ("batch", "Job"): job,
+    ("batch", "CronJob"): builtin.exists,
+    ("", "Pod"): builtin.pod,
+    ("", "PersistentVolumeClaim"): builtin.persistent_volume_claim,
+    ("", "PersistentVolume"): builtin.persistent_volume,
+    ("", "Service"): builtin.service,
+    ("", "Namespace"): builtin.namespace,
+    ("", "Node"): builtin.node,
+    ("", "ResourceQuota"): builtin.resource_quota,
+    ("networking.k8s.io", "Ingress"): builtin.load_balanced,
+    ("networking.k8s.io", "NetworkPolicy"): builtin.exists,
+    ("autoscaling", "HorizontalPodAutoscaler"): builtin.horizontal_pod_autoscaler,
+    ("policy", "PodDisruptionBudget"): builtin.pod_disruption_budget,
+    ("certificates.k8s.io", "CertificateSigningRequest"): builtin.certificate_signing_request,
+    ("storage.k8s.io", "VolumeAttachment"): builtin.volume_attachment,
+    ("resource.k8s.io", "ResourceClaim"): builtin.exists,
+    ("flowcontrol.apiserver.k8s.io", "FlowSchema"): builtin.exists,
+    ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"): builtin.exists,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): builtin.custom_resource_definition,
+    ("apiregistration.k8s.io", "APIService"): builtin.api_service,
+    **extensions.RULES,
+}
+
+
+def is_ready(obj: Object, *, reports_status: bool = True) -> Readiness:
+    """Whether `obj` is ready by the rules of its kind.
+
+    `reports_status` tells whether the API serves a status of that kind. Where it does not, and there is none in the
+    object either, nobody is there to report, and the object is ready as it is.
+    """
+    if members(obj.get("metadata")).get("deletionTimestamp"):
+        return waiting("the object is being deleted")
+    group = str(obj.get("apiVersion", "")).rpartition("/")[0]
+    rule = _RULES.get((group, str(obj.get("kind", ""))))
+    if problem := stale(obj, status_of(obj)):
+        return waiting(problem)
+    if rule is not None:
+        return rule(obj)
+    if not reports_status and not status_of(obj):
+        return READY
+    return _by_conditions(obj)
+
+
+def meets_condition(obj: Object, name: str) -> Readiness:
+    """Whether the condition called `name` is True, of the present generation."""
+    if members(obj.get("metadata")).get("deletionTimestamp"):
+        return waiting("the object is being deleted")
+    if problem := stale(obj, status_of(obj)):
+        return waiting(problem)
+    return condition_true(obj, name)
+
+
+def _by_conditions(obj: Object) -> Readiness:
+    """Judge a kind that has no rule by the conditions that most controllers write.
+
+    At least one of Ready and Available must be there; each that is there must be True. Stalled means that waiting is
+    pointless, Reconciling and a Synced that is not True that the present spec is still being worked on.
+    """
+    stalled = condition_of(obj, "Stalled")
+    if stalled.get("status") == "True" and not stale(obj, stalled):
+        return failed(f"condition Stalled is True ({told(stalled) or 'no reason given'})")
+    positive = [name for name in ("Ready", "Available") if condition_of(obj, name)]
+    if not positive:
+        return waiting(_silence(obj))
+    verdicts = [condition_true(obj, name) for name in positive]
+    if condition_of(obj, "Synced"):
+        verdicts.append(condition_true(obj, "Synced"))
+    if reconciling := condition_of(obj, "Reconciling"):
+        verdicts.append(condition_is(obj, reconciling, "Reconciling", wanted="False"))
+    return first_not_ready(*verdicts)
+
+
+def _silence(obj: Object) -> str:
+    """Say that nobody calls the object ready, and what its status has instead."""
+    status = status_of(obj)
+    kind = obj.get("kind") or "object"
+    if not status:
+        return f"it has no status yet: does the controller of kind {kind} run?"
+    phase = next((f"status.{key} is {status[key]}" for key in ("phase", "state") if status.get(key)), "")
+    has = f" ({phase})" if phase else ""
+    return (
+        f"its status has no condition Ready or Available{has}; if kind {kind} tells its readiness otherwise, "
+        "say how by readyWhen"
+    )
