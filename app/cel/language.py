@@ -128,10 +128,17 @@ def _compiled(text: str) -> CelExpression | str:
 
 @cache
 def _environment() -> Any:  # noqa: ANN401 - the package has no types
+    types = runtime().Type
+    text = types.STRING
+    texts = types.Map(text, text)
+    variables = {"mode": text, "planName": text, "params": texts, "outputs": types.Map(text, texts)}
+    return runtime().NewEnv(variables=variables)
+
+
+def runtime() -> Any:  # noqa: ANN401 - the package has no types
+    """Return the CEL runtime, loaded now if it is not yet. Raises `NotInstalledError`."""
     try:
         from cel_expr_python import cel
     except ImportError as error:
         raise NotInstalledError(f"it is a CEL expression, and the CEL runtime cannot be loaded here: {error}") from None
-    text = cel.Type.STRING
-    texts = cel.Type.Map(text, text)
-    return cel.NewEnv(variables={"mode": text, "planName": text, "params": texts, "outputs": cel.Type.Map(text, texts)})
+    return cel

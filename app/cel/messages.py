@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from app.engine.gotext import quote
 from app.engine.graph import closest
@@ -23,32 +23,35 @@ _MOST = 3
 _TEXTS = "; parameters and outputs are texts: write the number in quotes, or convert with int(...)"
 
 
-def compile_problem(raised: str, expression: str) -> str:
-    """Return why an expression cannot be compiled, with positions; `raised` is the text of the runtime's error."""
+def compile_problem(raised: str, expression: str, variables: Sequence[str] = VARIABLES) -> str:
+    """Return why an expression over `variables` cannot be compiled, with positions.
+
+    `raised` is the text of the runtime's error.
+    """
     lines = len(expression.splitlines())
-    found = list(dict.fromkeys(_problems(raised, several_lines=lines > 1)))
+    found = list(dict.fromkeys(_problems(raised, variables, several_lines=lines > 1)))
     if not found:
         return "it is nested too deeply" if "recursion" in raised else plain(raised)
     more = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
     return "; ".join(found[:_MOST] + more)
 
 
-def _problems(raised: str, *, several_lines: bool) -> Iterator[str]:
+def _problems(raised: str, variables: Sequence[str], *, several_lines: bool) -> Iterator[str]:
     for line, column, text in _PROBLEM.findall(_CODE.sub("", raised)):
         if "recursion depth" in text:
             yield "it is nested too deeply"
             return
         where = f"line {line}, column {column}" if several_lines else f"column {column}"
-        said = _said(text)
+        said = _said(text, variables)
         yield said if line.startswith("-") else f"{where}: {said}"
         if text.startswith("Syntax error"):
             return  # what follows an error of syntax is guesswork
 
 
-def _said(text: str) -> str:
+def _said(text: str, variables: Sequence[str]) -> str:
     text = text.removesuffix(" (in container '')")
     if match := _UNDECLARED.fullmatch(text):
-        return f"{quote(match[1])} is not known{_hint(match[1])}"
+        return f"{quote(match[1])} is not known{_hint(match[1], variables)}"
     if match := _OVERLOAD.fullmatch(text):
         types = match[2]
         told = f"{_operator(match[1])} cannot be applied to {types}"
@@ -61,16 +64,18 @@ def _said(text: str) -> str:
     return text.removeprefix("Syntax error: ").replace("'<EOF>'", "the end")
 
 
-def _hint(name: str) -> str:
+def _hint(name: str, variables: Sequence[str]) -> str:
     root = name.partition(".")[0]
+    if len(variables) == 1:
+        return f"; the only variable is {variables[0]}"
     if root == "operation":
         return ", write mode"
     if root.lower() in MODES:
         return f', write "{root.lower()}" in quotes'
-    near = closest(root, VARIABLES)
+    near = closest(root, variables)
     if near:
         return f", did you mean {near}?"
-    return f"; variables are {', '.join(VARIABLES)}"
+    return f"; variables are {', '.join(variables)}"
 
 
 def _operator(function: str) -> str:

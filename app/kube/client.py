@@ -246,16 +246,17 @@ class KubeClient:
     ) -> tuple[JsonObject, bool]:
         """Server-side apply; returns the object and whether it was created by this call."""
         path = resource.path(namespace_for(resource, namespace, body), name or name_of(body))
-        status, content = await self._transport.request(
-            "apply",
-            str(resource.plural),
-            "PATCH",
-            path,
-            query={"fieldManager": field_manager, "force": "true" if force else "false"},
-            data=orjson.dumps(body),
-            headers={"Content-Type": APPLY_PATCH},
-            timeout=timeout,
-        )
+        with self._discovery.doubting(resource):
+            status, content = await self._transport.request(
+                "apply",
+                str(resource.plural),
+                "PATCH",
+                path,
+                query={"fieldManager": field_manager, "force": "true" if force else "false"},
+                data=orjson.dumps(body),
+                headers={"Content-Type": APPLY_PATCH},
+                timeout=timeout,
+            )
         return parse_object(content, self.server), status == HTTPStatus.CREATED
 
     async def delete(
@@ -334,6 +335,10 @@ class KubeClient:
         """The resource type that serves `apiVersion` and `kind`; UnknownKind with a hint when none does."""
         return await self._discovery.resource_for(api_version, kind)
 
+    async def served_now(self, group: str, kind: str) -> Resource | None:
+        """The resource of a kind in whichever version of its group is served now; None when none is."""
+        return await self._discovery.served_now(group, kind)
+
     async def pod_log(
         self,
         name: str,
@@ -382,16 +387,17 @@ class KubeClient:
         status_allowed: bool = False,
     ) -> JsonObject:
         label = f"{resource.plural}/{subresource}" if subresource else resource.plural
-        _, content = await self._transport.request(
-            verb,
-            label,
-            method,
-            path,
-            query=query,
-            data=None if body is None else orjson.dumps(body),
-            headers={"Content-Type": content_type} if body is not None else {},
-            timeout=timeout,
-        )
+        with self._discovery.doubting(resource):
+            _, content = await self._transport.request(
+                verb,
+                label,
+                method,
+                path,
+                query=query,
+                data=None if body is None else orjson.dumps(body),
+                headers={"Content-Type": content_type} if body is not None else {},
+                timeout=timeout,
+            )
         found = parse_object(content, self.server)
         if found.get("kind") == "Status" and not status_allowed:
             raise error_from_status(found)

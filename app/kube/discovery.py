@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import orjson
 
-from app.kube.errors import NotFound, UnknownKind
+from app.kube.errors import NotFound, NotServed, UnknownKind
 from app.kube.resources import Resource
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -21,7 +23,11 @@ class RawGet(Protocol):
 
 
 class Discovery:
-    """What kinds the server serves. Answers are kept; a kind that is missing is asked for again each time."""
+    """What kinds the server serves.
+
+    Answers are kept until a request shows that one no longer holds (`doubting`); a kind that is missing is asked for
+    again each time.
+    """
 
     def __init__(self, get_raw: RawGet) -> None:
         self._get_raw = get_raw
@@ -35,19 +41,54 @@ class Discovery:
             self._known.update({(api_version, name): resource for name, resource in served.items()})
             found = self._known.get((api_version, kind))
             if found is None or kind not in served:
-                raise UnknownKind(await self._explain(api_version, kind, sorted(served)))
+                text = await self._explain(api_version, kind, sorted(served))
+                raise UnknownKind(text, may_come="." in api_version.rpartition("/")[0])
         return found
+
+    @contextmanager
+    def doubting(self, resource: Resource) -> Iterator[None]:
+        """Forget what is known of the apiVersion of `resource` when the requests inside meet NotServed.
+
+        The CustomResourceDefinition may have been made anew with another scope, plural or version.
+        """
+        try:
+            yield
+        except NotServed:
+            for key in [key for key in self._known if key[0] == resource.api_version]:
+                del self._known[key]
+            raise
+
+    async def served_now(self, group: str, kind: str) -> Resource | None:
+        """The resource of a kind in the version that the server prefers among those that serve it; None when none does.
+
+        For objects recorded under a version that is no longer served.
+        """
+        if not group:
+            return (await self._served("v1")).get(kind)
+        try:
+            document = orjson.loads(await self._get_raw(f"/apis/{group}"))
+        except (NotFound, NotServed):
+            return None
+        preferred = (document.get("preferredVersion") or {}).get("groupVersion")
+        versions = [str(entry["groupVersion"]) for entry in document.get("versions") or []]
+        for version in sorted(versions, key=lambda version: version != preferred):
+            if (found := (await self._served(version)).get(kind)) is not None:
+                return found
+        return None
 
     async def _served(self, api_version: str) -> dict[str, Resource]:
         group, _, version = api_version.rpartition("/")
         path = f"/apis/{group}/{version}" if group else f"/api/{version}"
         try:
             document = orjson.loads(await self._get_raw(path))
-        except NotFound:
+        except (NotFound, NotServed):
             return {}
         entries: list[dict[str, Any]] = document.get("resources") or []
+        reporting = {entry["name"].removesuffix("/status") for entry in entries if entry["name"].endswith("/status")}
         return {
-            entry["kind"]: Resource(group, version, entry["name"], entry["kind"], entry["namespaced"])
+            entry["kind"]: Resource(
+                group, version, entry["name"], entry["kind"], entry["namespaced"], entry["name"] in reporting
+            )
             for entry in entries
             if "/" not in entry["name"]
         }

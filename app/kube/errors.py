@@ -5,7 +5,8 @@
     │   ├── BadRequest       400
     │   ├── Unauthorized     401
     │   ├── Forbidden        403
-    │   ├── NotFound         404
+    │   ├── NotFound         404 of an object
+    │   ├── NotServed        404 of the path: this type, or this scope of it, is not served (now)
     │   ├── Conflict         409, reason Conflict: the resourceVersion or uid is not the current one
     │   ├── AlreadyExists    409, reason AlreadyExists
     │   ├── Gone             410: the resourceVersion or continue token is too old
@@ -88,7 +89,14 @@ class Forbidden(ApiError):
 
 
 class NotFound(ApiError):
-    """404: the object, or the whole resource type, does not exist."""
+    """404: the object does not exist. The Status names it in its details; any other 404 is no NotFound."""
+
+
+class NotServed(ApiError):
+    """404 without a Status: nothing answers at that path, so that it says nothing about any object (decision A8).
+
+    The CustomResourceDefinition is gone, not yet established or was made anew with another scope or version.
+    """
 
 
 class Conflict(ApiError):
@@ -141,7 +149,14 @@ class WatchLineTooLong(KubeError):
 
 
 class UnknownKind(KubeError):
-    """The server serves no such apiVersion and kind; the text hints at near misses."""
+    """The server serves no such apiVersion and kind; the text hints at near misses.
+
+    `may_come` says that a CustomResourceDefinition may bring the kind later, so that asking again is worth it.
+    """
+
+    def __init__(self, message: str, *, may_come: bool = False) -> None:
+        super().__init__(message)
+        self.may_come = may_come
 
 
 class ConnectionConfigError(KubeError):
@@ -180,6 +195,8 @@ def error_from_response(status: int, body: bytes, headers: Mapping[str, str], *,
     retry_after = parse_retry_after(headers.get("Retry-After"), now=now)
     if status_object is not None:
         return error_from_status(status_object, http_status=status, retry_after=retry_after)
+    if status == HTTPStatus.NOT_FOUND:
+        return NotServed(status, "NotServed", _plain_message(status, body, headers), retry_after=retry_after)
     return _build(status, _phrase(status), _plain_message(status, body, headers), {}, retry_after)
 
 
@@ -223,6 +240,8 @@ def cut_message(text: str, limit: int = MESSAGE_LIMIT) -> str:
 def _build(status: int, reason: str, message: str, details: Mapping[str, Any], retry_after: float | None) -> ApiError:
     if status == HTTPStatus.CONFLICT and reason == "AlreadyExists":
         kind: type[ApiError] = AlreadyExists
+    elif status == HTTPStatus.NOT_FOUND and not details.get("name"):
+        kind = ApiError  # an admission webhook may refuse with any code; only an object's name tells what is absent
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind = ServerError
     else:

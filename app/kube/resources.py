@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 DR_GROUP = "dr.bkbcs.tencent.com"
@@ -18,6 +18,8 @@ class Resource:
     plural: str
     kind: str
     namespaced: bool = True
+    reports_status: bool = field(default=True, compare=False)
+    """Whether a status of its objects is served, so that somebody can be expected to write it."""
 
     @property
     def api_version(self) -> str:

@@ -195,6 +195,9 @@ class ActionBody(ApiModel):
     """Total time from the first start, retries included, as a Go duration; 5m when absent."""
     wait_ready: bool = False
     """Wait until a Subscription's feeds or a KubernetesResource's objects are ready. Job actions always wait."""
+    ready_when: str = ""
+    """When `waitReady` counts an object as ready, instead of the rule of its kind: the name of a condition that is
+    True, or a CEL expression over `object` that gives a bool. For KubernetesResource actions."""
     retry_policy: RetryPolicy | None = None
     """Repetition of failed attempts."""
 

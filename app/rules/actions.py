@@ -6,8 +6,10 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
+from app.cel.ready import ReadyWhenError, compile_ready_when
 from app.engine.durations import parse_duration
 from app.engine.retry import RetryPolicy
+from app.engine.text import short
 from app.models.actions import (
     Action,
     ActionBody,
@@ -51,6 +53,35 @@ def _check_body(spot: Spot, body: ActionBody, type_: ActionType) -> None:
     _check_timeout(spot, body.timeout)
     _check_retry(spot, body)
     check_wait_ready(spot, body, type_)
+    _check_ready_when(spot, body, type_)
+
+
+def _check_ready_when(spot: Spot, body: ActionBody, type_: ActionType) -> None:
+    """Rule W60."""
+    text = body.ready_when
+    if not text:
+        return
+    if type_ is not ActionType.KUBERNETES_RESOURCE:
+        spot.error(
+            "W60",
+            f"readyWhen is for KubernetesResource actions; remove it, or use that type instead of {type_}",
+            "readyWhen",
+        )
+    elif not body.wait_ready:
+        spot.error(
+            "W60", "readyWhen has no effect without waitReady: add waitReady: true, or remove readyWhen", "readyWhen"
+        )
+    elif problem := _ready_when_problem(text):
+        spot.error("W60", problem, "readyWhen", found=short(text))
+
+
+@remembered(_SHORT)
+def _ready_when_problem(text: str) -> str:
+    try:
+        compile_ready_when(text)
+    except ReadyWhenError as error:
+        return str(error)
+    return ""
 
 
 def _check_timeout(spot: Spot, timeout: str | None) -> None:

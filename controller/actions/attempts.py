@@ -9,7 +9,7 @@ from dataclasses import replace
 from app.engine.outcome import Failed, Outcome
 from app.engine.templates import secret_values
 from app.engine.text import redact
-from app.kube.errors import ApiError, ApiUnavailable, Conflict, KubeError, is_transient
+from app.kube.errors import ApiError, ApiUnavailable, Conflict, KubeError, NotServed, UnknownKind, is_transient
 from app.models.execution import ActionOutputs
 from controller.actions.base import ActionContext
 
@@ -23,12 +23,14 @@ Settling = Callable[[], Awaitable[Outcome]]
 def failed(error: KubeError, outputs: ActionOutputs | None = None, *, prefix: str = "") -> Failed:
     """Return the outcome of an action that met `error`: the server's own text is the message (contract: actions, 1).
 
-    Worth repeating are an API server that is away or overloaded, and conflicts (decision A1).
+    Worth repeating are an API server that is away or overloaded, conflicts (decision A1), and a kind that is not served
+    yet, or not as it was known to be, when a CustomResourceDefinition may bring it.
     """
+    repeatable = is_transient(error) or isinstance(error, (Conflict, NotServed))
     return Failed(
         message=f"{prefix}{error}",
         outputs=outputs,
-        retryable=is_transient(error) or isinstance(error, Conflict),
+        retryable=repeatable or (isinstance(error, UnknownKind) and error.may_come),
         retry_after=error.retry_after if isinstance(error, ApiError) else None,
         in_doubt=isinstance(error, ApiUnavailable) and error.in_doubt,
     )

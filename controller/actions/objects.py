@@ -26,6 +26,8 @@ class Target:
     resource: Resource
     namespace: str
     name: str
+    recorded_as: str = ""
+    """The apiVersion that the run recorded the object under, where that is no longer the one it is served under."""
 
     @property
     def where(self) -> str:
@@ -85,7 +87,7 @@ def prior_key(context: ActionContext, target: Target) -> str:
     """
     action = context.identity.partition("/")[2]
     resource = target.resource
-    return f"{action}#{resource.api_version}/{resource.kind}/{target.namespace}/{target.name}"
+    return f"{action}#{target.recorded_as or resource.api_version}/{resource.kind}/{target.namespace}/{target.name}"
 
 
 async def find(context: ActionContext, target: Target) -> JsonObject | None:
@@ -160,7 +162,7 @@ async def patch(context: ActionContext, target: Target, change: Mapping[str, Any
     return await context.kube.patch(target.resource, target.name, change, namespace=target.namespace or None)
 
 
-async def remove(context: ActionContext, target: Target) -> JsonObject | None:
+async def remove(context: ActionContext, target: Target, *, propagation: str = "Background") -> JsonObject | None:
     """Delete whatever object has that name, and return it as it was. None: there was none, which is as good."""
     check_bounds(context, target)
     for last in (False, False, True):
@@ -169,7 +171,7 @@ async def remove(context: ActionContext, target: Target) -> JsonObject | None:
             return None
         await remember(context, target, existing)
         try:
-            await delete_uid(context, target, uid_of(existing))
+            await delete_uid(context, target, uid_of(existing), propagation=propagation)
         except Conflict:  # replaced by another object since the look above
             if last:
                 raise
@@ -178,10 +180,19 @@ async def remove(context: ActionContext, target: Target) -> JsonObject | None:
     return None
 
 
-async def delete_uid(context: ActionContext, target: Target, uid: str) -> None:
-    """Delete the object with that UID, its dependants in the background; one that is gone already is no error."""
+async def delete_uid(context: ActionContext, target: Target, uid: str, *, propagation: str = "Background") -> None:
+    """Delete the object with that UID; one that is gone already is no error.
+
+    `propagation` says what becomes of its dependants: `Foreground` keeps the object until they are gone.
+    """
     try:
-        await context.kube.delete(target.resource, target.name, namespace=target.namespace or None, uid=uid or None)
+        await context.kube.delete(
+            target.resource,
+            target.name,
+            namespace=target.namespace or None,
+            uid=uid or None,
+            propagation=propagation,
+        )
     except NotFound:
         return
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from app.cel.ready import ReadyWhen, ReadyWhenError, compile_ready_when
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
-from app.engine.readiness import is_ready
 from app.engine.templates import UnresolvedPlaceholders, render
-from app.kube.errors import KubeError
+from app.kube.errors import KubeError, NotServed, UnknownKind
+from app.kube.resources import Resource
 from app.models.actions import ActionBody, ActionType, ResourceOperation, operation_of
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs
@@ -19,8 +21,12 @@ from controller.actions.base import ActionContext
 from controller.actions.manifests import parse_manifest
 from controller.actions.objects import Made, Target
 from controller.actions.ownership import is_own, uid_of
+from controller.actions.ready import is_definition_of, propagation_of, wait_ready
 from controller.actions.resource_rollback import roll_back
 from controller.actions.waiting import Pending, Seen, WaitTimeout, wait_for
+
+ESTABLISHED_SECONDS = 0.3
+"""Between two questions for a kind whose CustomResourceDefinition the same manifest brings."""
 
 
 class ResourceExecutor:
@@ -38,7 +44,11 @@ class ResourceExecutor:
         except ManifestError as error:
             return Failed(f"failed to parse manifest: {error}")
         operation = operation_of(body, ActionType.KUBERNETES_RESOURCE) or ResourceOperation.CREATE
-        run = _Run(context, operation, documents, wait=body.wait_ready)
+        try:
+            ready_when = compile_ready_when(body.ready_when) if body.wait_ready and body.ready_when else None
+        except ReadyWhenError as error:
+            return Failed(str(error))
+        run = _Run(context, operation, documents, wait=body.wait_ready, ready_when=ready_when)
         return await attempt(context, run.work, run.last_look, run.outputs)
 
     async def rollback(self, body: ActionBody, outputs: ActionOutputs, context: ActionContext) -> Outcome:
@@ -60,11 +70,13 @@ class _Run:
         documents: Sequence[dict[str, Any]],
         *,
         wait: bool,
+        ready_when: ReadyWhen | None = None,
     ) -> None:
         self._context = context
         self._operation = operation
         self._documents = documents
         self._wait = wait
+        self._ready_when = ready_when
         self._targets: list[Target] = []
         """Of the documents that were worked off, in their order."""
         self._made = Made()
@@ -73,13 +85,24 @@ class _Run:
         """Work off all documents."""
         for document in self._documents:
             try:
-                target = await self._target(document)
-                with self._made.making(target):
-                    self._made.refs.append(await self._carry_out(target, document))
-                self._targets.append(target)
+                await self._work_off(document)
             except KubeError as error:
                 return failed(error, self.outputs(), prefix=self._blame(document))
         return self._settle if self._wait else self._succeeded()
+
+    async def _work_off(self, document: dict[str, Any]) -> None:
+        """Carry one document out. When its kind is no longer served as it was known to be, it is looked up afresh."""
+        for known_before in (True, False):
+            target = await self._target(document)
+            try:
+                with self._made.making(target):
+                    self._made.refs.append(await self._carry_out(target, document))
+            except NotServed:
+                if not known_before:
+                    raise
+            else:
+                self._targets.append(target)
+                return
 
     async def last_look(self) -> Outcome:
         """Find what was made although nobody saw it end; succeed if that is all there was to do."""
@@ -109,9 +132,22 @@ class _Run:
 
     async def _target(self, document: dict[str, Any]) -> Target:
         metadata = document["metadata"]
-        resource = await self._context.kube.resource_for(document["apiVersion"], document["kind"])
+        resource = await self._resource(document)
         namespace = (metadata.get("namespace") or self._context.execution_namespace) if resource.namespaced else ""
         return Target(resource, namespace, metadata["name"])
+
+    async def _resource(self, document: dict[str, Any]) -> Resource:
+        """Return the type of a document; wait for it when a CustomResourceDefinition of this manifest brings it."""
+        api_version, kind = document["apiVersion"], document["kind"]
+        group = api_version.rpartition("/")[0]
+        while True:
+            try:
+                return await self._context.kube.resource_for(api_version, kind)
+            except UnknownKind:
+                brought = any(is_definition_of(other, group, kind) for other in self._documents)
+                if not brought or self._operation is ResourceOperation.DELETE or self._context.remaining() <= 0:
+                    raise
+            await asyncio.sleep(ESTABLISHED_SECONDS)
 
     async def _carry_out(self, target: Target, document: dict[str, Any]) -> CoreReference:
         place = {"namespace": target.namespace} if target.namespace else {}
@@ -122,7 +158,8 @@ class _Run:
             case ResourceOperation.PATCH:
                 made = await objects.patch(self._context, target, body)
             case ResourceOperation.DELETE:
-                await objects.remove(self._context, target)
+                propagation = propagation_of(target, waits=self._wait)
+                await objects.remove(self._context, target, propagation=propagation)
                 return target.reference()
             case _:
                 made = await objects.create(self._context, target, body)
@@ -140,18 +177,12 @@ class _Run:
         return self._succeeded()
 
     async def _ready(self, target: Target) -> str:
-        """Return why the object will never be ready, or empty text once it is."""
-        deleting = self._operation is ResourceOperation.DELETE
+        """Return why the object will never be ready, or gone, as it should be; empty text once it is."""
+        if self._operation is not ResourceOperation.DELETE:
+            return await wait_ready(self._context, target, self._ready_when)
 
         def judge(seen: Seen) -> str | Pending:
-            if seen.obj is None or not seen.exists:
-                return "" if deleting else Pending("it does not exist")
-            if deleting:
-                return Pending("it is still being deleted")
-            verdict = is_ready(seen.obj)
-            if verdict.ready:
-                return ""
-            return verdict.reason if verdict.failed else Pending(verdict.reason)
+            return Pending("it is still being deleted") if seen.exists else ""
 
         return await wait_for(
             self._context.kube,

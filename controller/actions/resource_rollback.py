@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
-from app.kube.errors import KubeError, UnknownKind
+from app.kube.errors import KubeError, NotServed, UnknownKind
 from app.kube.resources import Resource
 from app.models.actions import ResourceOperation
 from app.models.common import CoreReference
+from app.models.execution import MissingResources
 from controller.actions.attempts import attempt, failed, timed_out
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
@@ -40,11 +41,31 @@ async def roll_back(context: ActionContext, refs: Sequence[CoreReference], opera
 
 async def _take_back(context: ActionContext, ref: CoreReference, operation: ResourceOperation) -> Undone:
     try:
-        resource = await context.kube.resource_for(ref.api_version, ref.kind)
+        return await _take_back_served(context, ref, operation)
+    except NotServed:  # it is served otherwise than it was known to be, which is forgotten now
+        return await _take_back_served(context, ref, operation)
+
+
+async def _take_back_served(context: ActionContext, ref: CoreReference, operation: ResourceOperation) -> Undone:
+    resource = await _served(context, ref)
+    if resource is None:
+        if context.missing_resources is MissingResources.IGNORE:
+            return Undone(Effect.GONE)
+        raise CannotUndo(
+            f"Failed to delete {_label(ref)}: the API server serves no kind {ref.kind} of {ref.api_version} now, "
+            "which does not tell whether the object is gone; install its CustomResourceDefinition again and revert "
+            "anew, or, if it was deleted together with its objects, say so by revertOptions.missingResources: Ignore"
+        )
+    target = Target(resource, ref.namespace if resource.namespaced else "", ref.name, recorded_as=ref.api_version)
+    return await take_back(context, target, ref, operation, explained=False)
+
+
+async def _served(context: ActionContext, ref: CoreReference) -> Resource | None:
+    """Return the type of a recorded object as it is served now, in another version if need be; None when it is not."""
+    try:
+        return await context.kube.resource_for(ref.api_version, ref.kind)
     except UnknownKind:
-        group, _, version = ref.api_version.rpartition("/")
-        resource = Resource(group, version, ref.kind.lower(), ref.kind, namespaced=bool(ref.namespace))
-    return await take_back(context, Target(resource, ref.namespace, ref.name), ref, operation, explained=False)
+        return await context.kube.served_now(ref.api_version.rpartition("/")[0], ref.kind)
 
 
 def _label(ref: CoreReference) -> str:

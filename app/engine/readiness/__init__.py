@@ -6,13 +6,14 @@ ConfigMaps, are ready as soon as they exist. Objects come straight from the API 
 """
 
 from app.engine.readiness.jobs import JobOutcome, job_outcome
-from app.engine.readiness.judge import is_ready, meets_condition
+from app.engine.readiness.judge import is_current, is_ready, meets_condition
 from app.engine.readiness.pods import lingering_pods, pod_selector
 from app.engine.readiness.verdict import Readiness
 
 __all__ = [
     "JobOutcome",
     "Readiness",
+    "is_current",
     "is_ready",
     "job_outcome",
     "lingering_pods",

@@ -14,7 +14,6 @@ from app.engine.readiness.verdict import (
     first_not_ready,
     observed_generation,
     spec_of,
-    stale,
     status_of,
     told,
     waiting,
@@ -128,9 +127,8 @@ def horizontal_pod_autoscaler(obj: Object) -> Readiness:
 
 def pod_disruption_budget(obj: Object) -> Readiness:
     """Its controller has counted the pods for the present spec."""
-    if observed_generation(obj) is None:
-        return waiting("the PodDisruptionBudget is not observed by its controller yet")
-    return READY
+    unseen = "the PodDisruptionBudget is not observed by its controller yet"
+    return waiting(unseen) if observed_generation(obj) is None else READY
 
 
 def resource_quota(obj: Object) -> Readiness:
@@ -159,14 +157,6 @@ def volume_attachment(obj: Object) -> Readiness:
         return READY
     problem = members(status.get("attachError")).get("message")
     return waiting(f"the volume is not attached yet{f' ({problem})' if problem else ''}")
-
-
-def observed(obj: Object) -> Readiness:
-    """Its controller has looked at the present generation; what it says about it is no obstacle."""
-    if observed_generation(obj) is None:
-        return waiting(f"the {obj.get('kind')} is not observed by its controller yet")
-    problem = stale(obj, status_of(obj))
-    return waiting(problem) if problem else READY
 
 
 def _phase(obj: Object, *wanted: str) -> Readiness:

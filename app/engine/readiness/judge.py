@@ -59,12 +59,11 @@ def is_ready(obj: Object, *, reports_status: bool = True) -> Readiness:
     `reports_status` tells whether the API serves a status of that kind. Where it does not, and there is none in the
     object either, nobody is there to report, and the object is ready as it is.
     """
-    if members(obj.get("metadata")).get("deletionTimestamp"):
-        return waiting("the object is being deleted")
+    current = is_current(obj)
+    if not current.ready:
+        return current
     group = str(obj.get("apiVersion", "")).rpartition("/")[0]
     rule = _RULES.get((group, str(obj.get("kind", ""))))
-    if problem := stale(obj, status_of(obj)):
-        return waiting(problem)
     if rule is not None:
         return rule(obj)
     if not reports_status and not status_of(obj):
@@ -72,13 +71,18 @@ def is_ready(obj: Object, *, reports_status: bool = True) -> Readiness:
     return _by_conditions(obj)
 
 
-def meets_condition(obj: Object, name: str) -> Readiness:
-    """Whether the condition called `name` is True, of the present generation."""
+def is_current(obj: Object) -> Readiness:
+    """Whether the status, as far as it says so, is about the present spec of an object that stays."""
     if members(obj.get("metadata")).get("deletionTimestamp"):
         return waiting("the object is being deleted")
-    if problem := stale(obj, status_of(obj)):
-        return waiting(problem)
-    return condition_true(obj, name)
+    problem = stale(obj, status_of(obj))
+    return waiting(problem) if problem else READY
+
+
+def meets_condition(obj: Object, name: str) -> Readiness:
+    """Whether the condition called `name` is True, of the present generation."""
+    current = is_current(obj)
+    return condition_true(obj, name) if current.ready else current
 
 
 def _by_conditions(obj: Object) -> Readiness:

@@ -149,6 +149,12 @@ WORKFLOWS: Final[tuple[Rule, ...]] = (
         "before the first action, when there are no outputs",
     ),
     _workflow(
+        "W60",
+        "`readyWhen` is the name of a condition or a CEL expression over `object`, on a KubernetesResource action with "
+        "`waitReady`.",
+        f"{_A}readyWhen has no effect without waitReady: add waitReady: true, or remove readyWhen",
+    ),
+    _workflow(
         "U1",
         "`waitReady` of Subscriptions does not work in this release.",
         f"{_A}waitReady of Subscription actions is not supported yet: remove it, the action then succeeds once the "

@@ -23,7 +23,6 @@ def status_body(**fields: object) -> bytes:
         (400, "BadRequest", e.BadRequest),
         (401, "Unauthorized", e.Unauthorized),
         (403, "Forbidden", e.Forbidden),
-        (404, "NotFound", e.NotFound),
         (409, "Conflict", e.Conflict),
         (409, "AlreadyExists", e.AlreadyExists),
         (410, "Expired", e.Gone),
@@ -38,6 +37,31 @@ def test_each_status_has_its_class(status: int, reason: str, kind: type[e.ApiErr
     error = e.error_from_response(status, status_body(code=status, reason=reason, message="no, because"), {}, now=NOW)
     assert type(error) is kind
     assert (str(error), error.status, error.reason) == ("no, because", status, reason)
+
+
+def test_only_a_404_that_names_the_object_says_that_it_is_absent() -> None:
+    named = status_body(
+        reason="NotFound", message='configmaps "a" not found', details={"name": "a", "kind": "configmaps"}
+    )
+    assert type(e.error_from_response(404, named, {}, now=NOW)) is e.NotFound
+    denied = status_body(
+        reason="NotFound", message='admission webhook "w" denied the request: no such ticket', code=404
+    )
+    assert type(e.error_from_response(404, denied, {}, now=NOW)) is e.ApiError
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"404 page not found\n", {"Content-Type": "text/plain; charset=utf-8"}),
+        (b"<html>no such service</html>", {"Content-Type": "text/html"}),
+        (b"", {}),
+    ],
+)
+def test_a_404_without_a_status_is_about_the_path(body: bytes, headers: dict[str, str]) -> None:
+    error = e.error_from_response(404, body, headers, now=NOW)
+    assert type(error) is e.NotServed
+    assert not isinstance(error, e.NotFound)
 
 
 def test_details_and_causes_are_kept() -> None:

@@ -100,7 +100,15 @@ async def test_something_that_is_no_api_server() -> None:
 
 
 async def test_a_status_object_is_never_taken_for_the_object() -> None:
-    body = {"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "gone"}
+    details = {"name": "a", "kind": "configmaps"}
+    body = {
+        "kind": "Status",
+        "status": "Failure",
+        "code": 404,
+        "reason": "NotFound",
+        "message": "gone",
+        "details": details,
+    }
     async with scripted(answer(body)) as (_, kube):
         with pytest.raises(NotFound, match="gone"):
             await kube.get(CONFIG_MAPS, "a", namespace="ns")

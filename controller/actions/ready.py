@@ -1,0 +1,95 @@
+"""Waiting until an object is ready, and until what should be gone with it is gone (decision A8)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from app.cel.ready import ReadyWhen
+from app.engine.readiness import is_ready, lingering_pods, pod_selector
+from app.kube.errors import KubeError, is_transient
+from app.kube.resources import PODS
+from controller.actions.base import ActionContext
+from controller.actions.objects import Target
+from controller.actions.ownership import JsonObject
+from controller.actions.waiting import Pending, Seen, WaitTimeout, wait_for
+
+PODS_SECONDS = 1.0
+"""Between two looks at pods that are still terminating."""
+
+_DEPENDANTS = ("apps", "batch")
+"""Built-in groups whose objects have pods, which a deletion has to wait for as well."""
+
+
+async def wait_ready(context: ActionContext, target: Target, ready_when: ReadyWhen | None) -> str:
+    """Wait until the object is ready; return why it never will be, or empty text once it is.
+
+    `ready_when` takes the place of the rule of the kind. Pods of a workload that should be gone are waited for, too.
+    Raises WaitTimeout.
+    """
+    seen_last: list[JsonObject] = []
+
+    def judge(seen: Seen) -> str | Pending:
+        if seen.obj is None or not seen.exists:
+            return Pending("it does not exist")
+        seen_last[:] = [seen.obj]
+        if ready_when is not None:
+            verdict = ready_when.judge(seen.obj)
+        else:
+            verdict = is_ready(seen.obj, reports_status=target.resource.reports_status)
+        if verdict.ready:
+            return ""
+        return verdict.reason if verdict.failed else Pending(verdict.reason)
+
+    problem = await wait_for(
+        context.kube, target.resource, target.namespace or None, target.name, judge, deadline=context.deadline
+    )
+    if not problem:
+        await _drained(context, target.namespace, seen_last[0])
+    return problem
+
+
+async def _drained(context: ActionContext, namespace: str, workload: JsonObject) -> None:
+    """Wait until no pod of a workload is left that should be gone. Raises WaitTimeout."""
+    selector = pod_selector(workload)
+    while selector:
+        reason = await _lingering(context, namespace, selector, workload)
+        if not reason:
+            return
+        if context.remaining() <= 0:
+            raise WaitTimeout(reason)
+        await asyncio.sleep(min(PODS_SECONDS, context.remaining()))
+
+
+async def _lingering(context: ActionContext, namespace: str, selector: str, workload: JsonObject) -> str:
+    try:
+        pods = await context.kube.list_all(PODS, namespace=namespace, label_selector=selector)
+    except KubeError as error:
+        if not is_transient(error):
+            raise
+        return f"its pods cannot be listed: {error}"
+    return lingering_pods(workload, pods)
+
+
+def propagation_of(target: Target, *, waits: bool) -> str:
+    """Return how a deletion treats what depends on the object.
+
+    A deletion that is waited for is over only when the pods of a workload are gone, and what an operator made for an
+    object of its own kind; so the garbage collector has to take those first.
+    """
+    group = target.resource.group
+    has_dependants = group in _DEPENDANTS or "." in group or target.resource.kind == "ReplicationController"
+    return "Foreground" if waits and has_dependants and not group.endswith(".k8s.io") else "Background"
+
+
+def is_definition_of(document: dict[str, Any], group: str, kind: str) -> bool:
+    """Tell whether a manifest document is the CustomResourceDefinition of a kind."""
+    spec = document.get("spec")
+    names = spec.get("names") if isinstance(spec, dict) else None
+    return (
+        document.get("kind") == "CustomResourceDefinition"
+        and isinstance(spec, dict)
+        and spec.get("group") == group
+        and isinstance(names, dict)
+        and names.get("kind") == kind
+    )

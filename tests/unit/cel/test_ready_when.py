@@ -1,0 +1,76 @@
+"""What `readyWhen` accepts and how it judges objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.cel.ready import LARGEST_OBJECT, ReadyWhenError, compile_ready_when
+
+DONE = "object.status.phase == 'Done'"
+
+
+@pytest.mark.parametrize(
+    ("text", "obj", "ready", "reason"),
+    [
+        (DONE, {"status": {"phase": "Done"}}, True, ""),
+        (DONE, {"status": {"phase": "Busy"}}, False, "is false"),
+        (DONE, {}, False, 'cannot be evaluated yet: there is no "status"'),
+        (DONE, {"status": None}, False, "cannot be evaluated yet"),
+        (
+            DONE,
+            {"metadata": {"generation": 2}, "status": {"phase": "Done", "observedGeneration": 1}},
+            False,
+            "generation 2 is not observed yet",
+        ),
+        (
+            DONE,
+            {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "status": {"phase": "Done"}},
+            False,
+            "deleted",
+        ),
+        ("object.status.n >= 3", {"status": {"n": 3}}, True, ""),
+        ("object.status.parts.all(p, p.up)", {"status": {"parts": [{"up": True}, {"up": False}]}}, False, "is false"),
+        ("Promoted", {"status": {"conditions": [{"type": "Promoted", "status": "True"}]}}, True, ""),
+        (
+            "Promoted",
+            {"status": {"conditions": [{"type": "Promoted", "status": "False", "reason": "Lag"}]}},
+            False,
+            "Lag",
+        ),
+        ("example.com/Promoted", {"status": {"conditions": []}}, False, "no condition example.com/Promoted yet"),
+    ],
+)
+def test_verdicts(text: str, obj: dict[str, Any], ready: bool, reason: str) -> None:
+    verdict = compile_ready_when(text).judge(obj)
+    assert verdict.ready is ready
+    assert not verdict.failed
+    assert reason in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "it is empty"),
+        ("   ", "it is empty"),
+        ("object.status.phase = 'x'", "cannot be read"),
+        ("status.phase == 'x'", "the only variable is object"),
+        ("object.status.ready", "must give bool"),
+        ("size(object.status)", "it gives int"),
+        ("object.a.all(x, object.b.exists(y, x == y))", "must not stand in each other"),
+        ("object.a.matches('(a+)+')", "matches is not allowed"),
+        ("object.a.exists(x, x.matches('a{1000}'))", "matches is not allowed"),
+        ("x" * 1025, "more than 1024"),
+        ("\udc80 == object", "no valid Unicode"),
+    ],
+)
+def test_what_is_refused(text: str, why: str) -> None:
+    with pytest.raises(ReadyWhenError, match=why.replace("(", r"\(")):
+        compile_ready_when(text)
+
+
+def test_an_object_may_be_too_large_to_look_at() -> None:
+    verdict = compile_ready_when("object.data.x == 'y'").judge({"data": {"x": "y" * LARGEST_OBJECT}})
+    assert verdict.failed
+    assert "at most" in verdict.reason
