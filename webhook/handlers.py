@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -20,11 +20,12 @@ from app.rules.execution import IMMUTABLE, Surroundings, check_execution
 from app.rules.findings import Finding, Report, denial, only_new, refusal
 from app.rules.known import decode_workflow, places_of
 from app.rules.plan import check_plan, workflow_keys
+from app.rules.reads import Read, new_reads, reads_of_execution, reads_of_plan, reads_of_workflow
 from app.rules.run import Workflows, is_too_large
 from app.rules.unfinished import unfinished_runs
 from app.rules.workflow import check_workflow
 from app.runtime.groups import both
-from webhook.access import forbidden_references
+from webhook.access import forbidden_workflows, unreadable
 from webhook.failures import LookupFailedError
 from webhook.lookups import Lookups
 from webhook.review import ALLOWED, JsonObject, Request, Verdict, refused, verdict_of
@@ -40,8 +41,10 @@ class Context:
     """What a reviewer works with."""
 
     lookups: Lookups
+    namespace: str
+    """The controller's own, of which nothing is read."""
     check_references: bool = True
-    """Users may only reference workflows that they may read (decision W5)."""
+    """Users may only name what they may use or read themselves (decision W5)."""
 
 
 Reviewer = Callable[[Request, Context], Awaitable[Verdict]]
@@ -58,10 +61,12 @@ async def review_workflow(request: Request, context: Context) -> Verdict:
     if isinstance(workflow, Report):
         return verdict_of(workflow)
     report = check_workflow(workflow, places)
-    if request.operation == "UPDATE" and not report.ok:
-        stored = _stored(DRWorkflow, request)
-        report = only_new(check_workflow(stored), report) if stored is not None else report
-    return verdict_of(report)
+    reads = list(reads_of_workflow(workflow))
+    stored = _stored(DRWorkflow, request) if reads or not report.ok else None
+    if stored is not None:
+        report = report if report.ok else only_new(check_workflow(stored), report)
+        reads = new_reads(reads, reads_of_workflow(stored))
+    return verdict_of(await _with_unreadable(report, request, reads, context))
 
 
 async def _workflow_deletion(request: Request, context: Context) -> Report:
@@ -79,17 +84,23 @@ async def review_plan(request: Request, context: Context) -> Verdict:
         return verdict_of(plan)
     if is_too_large(plan):
         return verdict_of(_too_large(plan, request))
-    forbidden = await forbidden_references(request, plan, context.lookups) if context.check_references else {}
+    stored = _stored(DRPlan, request)
+    forbidden: dict[tuple[str, str], Finding] = {}
+    refused_uses: list[Finding] = []
+    if context.check_references:
+        forbidden, refused_uses = await forbidden_workflows(request, plan, stored, context.lookups)
     workflows = await _workflows(context, [key for key in workflow_keys(plan) if key not in forbidden])
     report = check_plan(plan, workflows)
-    if request.operation == "UPDATE" and not report.ok:
-        stored = _stored(DRPlan, request)
-        if stored is not None:
-            missing = [key for key in workflow_keys(stored) if key not in workflows and key not in forbidden]
-            before = {**workflows, **await _workflows(context, missing)}
-            report = only_new(check_plan(stored, before), report)
+    if not report.ok and stored is not None:
+        missing = [key for key in workflow_keys(stored) if key not in workflows and key not in forbidden]
+        before = {**workflows, **await _workflows(context, missing)}
+        report = only_new(check_plan(stored, before), report)
     report = await with_suggestions(report, request.namespace, context.lookups)
-    report = replace(report, errors=(*forbidden.values(), *report.errors))
+    report = replace(report, errors=(*refused_uses, *report.errors))
+    reads = list(reads_of_plan(plan, workflows))
+    if reads and stored is not None:
+        reads = new_reads(reads, reads_of_plan(stored, workflows))
+    report = await _with_unreadable(report, request, reads, context)
     if request.operation == "UPDATE" and _lock(request.new) is not None and report.ok:
         notice = Finding("N15", "status.currentExecution", RUNNING_PLAN, runnable=True)
         report = replace(report, warnings=(*report.warnings, RUNNING_PLAN), notices=(*report.notices, notice))
@@ -99,7 +110,7 @@ async def review_plan(request: Request, context: Context) -> Verdict:
 def _too_large(plan: DRPlan, request: Request) -> Report:
     """What is said of a plan with too many workflows to read them all; stored ones may stay as large as they are."""
     report = check_plan(plan, {})
-    stored = _stored(DRPlan, request) if request.operation == "UPDATE" else None
+    stored = _stored(DRPlan, request)
     return report if stored is None else only_new(check_plan(stored, {}), report)
 
 
@@ -121,8 +132,16 @@ async def review_execution(request: Request, context: Context) -> Verdict:
     execution = _decoded(DRPlanExecution, request, request.new)
     if isinstance(execution, Report):
         return verdict_of(execution)
-    report = check_execution(execution, await _surroundings(execution, request.namespace, context))
-    return verdict_of(await with_suggestions(report, request.namespace, context.lookups))
+    around = await _surroundings(execution, request.namespace, context)
+    report = await with_suggestions(check_execution(execution, around), request.namespace, context.lookups)
+    reads = reads_of_execution(execution, around.plan, around.workflows, around.target)
+    return verdict_of(await _with_unreadable(report, request, reads, context))
+
+
+async def _with_unreadable(report: Report, request: Request, reads: Iterable[Read], context: Context) -> Report:
+    """The report with what the requesting user may not have read for them."""
+    found = await unreadable(request, reads, context.lookups, context.namespace, ask=context.check_references)
+    return replace(report, errors=(*report.errors, *found)) if found else report
 
 
 def _changed_execution(request: Request) -> Report:
@@ -136,7 +155,7 @@ async def _surroundings(execution: DRPlanExecution, namespace: str, context: Con
     lookups, spec = context.lookups, execution.spec
     stored = await lookups.plan(namespace, spec.plan_ref) if spec.plan_ref else None
     if stored is None:
-        return Surroundings()
+        return Surroundings(fixed_references=context.check_references)
     plan = _read(DRPlan, stored)
     target = None
     if spec.operation_type is Operation.REVERT and spec.revert_execution_ref:
@@ -147,7 +166,8 @@ async def _surroundings(execution: DRPlanExecution, namespace: str, context: Con
         _workflows(context, workflow_keys(plan) if reads_workflows else []),
         lookups.executions_of(namespace, spec.plan_ref),
     )
-    return Surroundings(plan, target, workflows, unfinished_runs(spec.plan_ref, executions))
+    unfinished = unfinished_runs(spec.plan_ref, executions)
+    return Surroundings(plan, target, workflows, unfinished, fixed_references=context.check_references)
 
 
 async def _workflows(context: Context, keys: list[tuple[str, str]]) -> Workflows:
@@ -204,7 +224,9 @@ def _named(request: Request, data: JsonObject) -> JsonObject:
 
 
 def _stored(model: type[M], request: Request) -> M | None:
-    """The stored object; None when it cannot be decoded, so that nothing is known of its findings."""
+    """The stored object of an update; None when it cannot be decoded, so that nothing is known of its findings."""
+    if request.operation != "UPDATE":
+        return None
     try:
         stored = _decoded(model, request, request.old)
     except UndecodableError:

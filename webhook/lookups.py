@@ -8,13 +8,20 @@ from typing import Protocol
 
 from app.kube.access import Access, Right, User, ask_access
 from app.kube.client import KubeClient
-from app.kube.errors import BadRequest, NotFound
-from app.kube.resources import EXECUTIONS, NAMESPACES, PLANS, WORKFLOWS, Resource
+from app.kube.errors import BadRequest, NotFound, UnknownKind
+from app.kube.resources import EXECUTIONS, NAMESPACES, PLANS, Resource
 from app.kube.tables import table_rows
 from app.rules.unfinished import ENDED
-from webhook.failures import READ_SECONDS, told
+from webhook.failures import READ_SECONDS, LookupFailedError, told
 from webhook.review import JsonObject, UserInfo
 from webhook.stored_workflows import Key, StoredWorkflows, together
+
+Kind = tuple[str, str]
+"""apiVersion and kind."""
+
+WITHOUT_ANSWER = (
+    "without an answer nothing is admitted: try again, or have it not asked at all by webhook.checkReferences=false"
+)
 
 MOST_NAMES = 200
 """Names that are looked at to suggest one."""
@@ -44,8 +51,11 @@ class Lookups(Protocol):
     async def terminating(self, namespace: str) -> bool:
         """Tell whether a namespace is being deleted, or is gone."""
 
-    async def may_read_workflows(self, user: UserInfo, keys: Iterable[Key]) -> Mapping[Key, Access]:
-        """Ask whether a user may get workflows, by namespace and name."""
+    async def may(self, user: UserInfo, rights: Iterable[Right]) -> Mapping[Right, Access]:
+        """Ask whether a user has rights."""
+
+    async def resources(self, kinds: Iterable[Kind]) -> Mapping[Kind, Resource | str]:
+        """The resource types that serve kinds, by apiVersion and kind; of one that is not served, why."""
 
 
 class KubeLookups:
@@ -103,26 +113,40 @@ class KubeLookups:
         status = found.get("status") or {}
         return bool(found["metadata"].get("deletionTimestamp")) or status.get("phase") == "Terminating"
 
-    async def may_read_workflows(self, user: UserInfo, keys: Iterable[Key]) -> Mapping[Key, Access]:
+    async def may(self, user: UserInfo, rights: Iterable[Right]) -> Mapping[Right, Access]:
         """Ask the API server by SubjectAccessReviews.
 
-        For several workflows of one namespace, first whether the user may get any of it, which a review without name
-        asks and most may who may get one; only then for each.
+        For several objects of one collection, first whether the user may do it with any of it, which a review without
+        name asks and most may who may do it with one; only then for each.
         """
-        wanted = list(dict.fromkeys(keys))
-        several = [name for name, count in Counter(namespace for namespace, _ in wanted).items() if count > 1]
-        whole = await together(lambda namespace: self._may_get(user, (namespace, "")), several)
-        known = {key: whole[key[0]] for key in wanted if key[0] in whole and whole[key[0]].allowed}
-        rest = await together(lambda key: self._may_get(user, key), [key for key in wanted if key not in known])
+        wanted = list(dict.fromkeys(rights))
+        collections = Counter(right.of_all for right in wanted if right.name)
+        several = [right for right, count in collections.items() if count > 1]
+        whole = await together(lambda right: self._may(user, right), several)
+        granted = {right: access for right, access in whole.items() if access.allowed}
+        known = {right: granted[right.of_all] for right in wanted if right.of_all in granted}
+        rest = await together(lambda right: self._may(user, right), [right for right in wanted if right not in known])
         return {**known, **rest}
 
-    async def _may_get(self, user: UserInfo, key: Key) -> Access:
-        """Whether a user may get a workflow; without name, every one of the namespace."""
-        namespace, name = key
+    async def _may(self, user: UserInfo, right: Right) -> Access:
         asking = User(user.username, user.uid, user.groups, tuple(user.extra.items()))
-        what = f"workflow {namespace}/{name}" if name else f"the workflows of namespace {namespace}"
-        async with told(f"failed to check access to {what}"):
-            return await ask_access(self._kube, asking, Right("get", WORKFLOWS, namespace, name), timeout=READ_SECONDS)
+        try:
+            async with told(f'failed to check access: whether user "{user.username}" may {right}'):
+                return await ask_access(self._kube, asking, right, timeout=READ_SECONDS)
+        except LookupFailedError as failed:
+            raise LookupFailedError(f"{failed}; {WITHOUT_ANSWER}", code=failed.code, reason=failed.reason) from failed
+
+    async def resources(self, kinds: Iterable[Kind]) -> Mapping[Kind, Resource | str]:
+        """Ask the API server's discovery; what it has served once is remembered."""
+        return await together(self._resource, list(dict.fromkeys(kinds)))
+
+    async def _resource(self, kind: Kind) -> Resource | str:
+        api_version, name = kind
+        async with told(f"failed to look up kind {name} of apiVersion {api_version}"):
+            try:
+                return await self._kube.resource_for(api_version, name)
+            except UnknownKind as unknown:
+                return str(unknown)
 
     async def _get(self, resource: Resource, namespace: str, name: str) -> JsonObject | None:
         async with told(f"failed to get {resource.kind} {namespace}/{name}"):

@@ -40,7 +40,7 @@ async def main(settings: WebhookSettings, certificate_timing: Timing = TIMING) -
     drain = Drain()
     async with KubeClient(load_connection(settings.kubeconfig)) as kube, TaskOwner("webhook") as owner:
         certificates = start_certificates(settings, kube, owner, certificate_timing)
-        context = Context(KubeLookups(kube), check_references=settings.check_references)
+        context = Context(KubeLookups(kube), settings.namespace, check_references=settings.check_references)
         limits = Limits(settings.max_request_bytes, settings.review_timeout, settings.max_concurrent_reviews)
         server = HttpServer(
             _with_api(admission_app(context, limits, lambda: drain.begun), settings, kube),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.kube.client import KubeClient
 from app.kube.resources import SUBJECT_ACCESS_REVIEWS, Resource
@@ -26,6 +26,11 @@ class Right:
     resource: Resource
     namespace: str = ""
     name: str = ""
+
+    @property
+    def of_all(self) -> Right:
+        """The same for every object of the collection."""
+        return replace(self, name="")
 
     def __str__(self) -> str:
         what = f"{self.verb} {self.resource}" + (f' "{self.name}"' if self.name else "")

@@ -23,10 +23,18 @@ API server itself refuses before admission.
 _SECTIONS: Final[tuple[tuple[str, Callable[[Rule], bool]], ...]] = (
     ("Workflows", lambda rule: rule.kind == "DRWorkflow" and rule.severity is Severity.ERROR),
     ("Plans", lambda rule: rule.kind == "DRPlan" and rule.severity is Severity.ERROR),
-    ("Executions", lambda rule: rule.kind == "DRPlanExecution" and rule.severity is Severity.ERROR),
+    (
+        "Executions",
+        lambda rule: rule.kind == "DRPlanExecution" and rule.severity is Severity.ERROR and not _is_access(rule),
+    ),
+    ("What is read for an object", lambda rule: _is_access(rule)),
     ("Warnings", lambda rule: rule.id.startswith("N")),
     ("Schema and files", lambda rule: rule.id.startswith("S")),
 )
+
+
+def _is_access(rule: Rule) -> bool:
+    return rule.id.startswith("A")
 
 
 def rules_page() -> str:

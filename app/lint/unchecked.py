@@ -134,13 +134,13 @@ def _sends_requests(each: Checked, _: Given) -> Iterator[str]:
 
 _QUESTIONS: Final[tuple[tuple[str, Question], ...]] = (
     ("whether these workflows exist, and which parameters they need", _missing_workflows),
-    ("whether the author of a plan may read these workflows of other namespaces", _foreign_workflows),
+    ("whether the author of a plan may use these workflows of other namespaces", _foreign_workflows),
     ("whether these plans exist, and which parameters they need", _missing_plans),
     ("whether these executions exist, and are runs of the same plan", _missing_targets),
     ("whether these executions have ended, and were not taken back before", _all_targets),
     ("whether no other run of the plan is unfinished when these executions start", _starts),
-    ("whether these sources of parameters exist and give a value", _sources),
-    ("whether these Secrets exist", _secrets),
+    ("whether these sources of parameters exist, give a value, and may be read by whoever names them", _sources),
+    ("whether these Secrets exist, and may be read by whoever names them", _secrets),
     ("whether the API server accepts what these workflows make, and lets the controller make it", _makes_objects),
     ("whether the HTTP targets of these workflows answer", _sends_requests),
 )

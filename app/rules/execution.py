@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from app.engine.text import short
 from app.models.base import GROUP
 from app.models.execution import DRPlanExecution
 from app.models.names import FINALIZER, START_RESTORED_ANNOTATION
@@ -18,6 +19,7 @@ from app.models.plan import DRPlan
 from app.rules.findings import Findings, Report, Spot
 from app.rules.needs import needs_of
 from app.rules.parameters import EXECUTION_RULES, Level, check_parameters
+from app.rules.references import open_members
 from app.rules.run import (
     NO_PARAMETERS,
     Missing,
@@ -49,6 +51,8 @@ class Surroundings:
     """The workflows of the plan; one that is left out or None is not judged."""
     unfinished: Sequence[Run] = ()
     """Executions of the plan that have not ended."""
+    fixed_references: bool = True
+    """Its references may have no placeholders, so that admission knows what its creator has read (rule A5)."""
 
 
 def check_execution(execution: DRPlanExecution, around: Surroundings) -> Report:
@@ -72,7 +76,9 @@ def check_execution(execution: DRPlanExecution, around: Surroundings) -> Report:
     running = holder(plan.status.current_execution, around.unfinished)
     if running is not None:
         spec.error("E20", already_running(name, running.namespace, running.name), "planRef", found=name)
-    _check_references(spec, execution, plan, around.target)
+    if around.fixed_references:
+        _check_fixed_references(spec.below("params"), execution)
+    _check_references(spec, execution, plan, around)
     if execution.spec.operation_type is Operation.EXECUTE:
         _check_run(spec, execution, plan, around.workflows)
     _notice_restored(findings, execution)
@@ -117,18 +123,32 @@ def _check_target(spec: Spot, execution: DRPlanExecution, target: DRPlanExecutio
         spec.error("R1", text, member, found=name)
 
 
-def _check_references(spec: Spot, execution: DRPlanExecution, plan: DRPlan, target: DRPlanExecution | None) -> None:
+def _check_fixed_references(spot: Spot, execution: DRPlanExecution) -> None:
+    """Rule A5: what an execution reads is what its creator has written."""
+    for index, parameter in enumerate(execution.spec.params):
+        reference = parameter.value_from.manifest_ref if parameter.value_from is not None else None
+        for member in open_members(reference) if reference is not None else ():
+            where = f"[{index}].valueFrom.manifestRef"
+            owner = f"params[{index}]({short(parameter.name)}).valueFrom.manifestRef"
+            text = f"{owner}: {member} has a placeholder; a reference of an execution says by itself what is read"
+            spot.error("A5", text, f"{where}.{member}", runnable=True)
+
+
+def _check_references(spec: Spot, execution: DRPlanExecution, plan: DRPlan, around: Surroundings) -> None:
     """Rule E24 for references of the plan and the execution; a Revert does not read the plan's again.
 
     A plan that is not known, when lint looks at an execution alone, has no stages.
     """
     if not plan.spec.stages:
         return
+    target = around.target
     level, own = Level(plan.spec.global_params), Level(execution.spec.params)
     if execution.spec.operation_type is Operation.EXECUTE:
         for unknown in unknown_to_plan(spec, level, own):
             spec.error("E24", _told(unknown), "params", runnable=True)
     elif target is None:
+        return
+    if around.fixed_references:
         return
     for unknown in unknown_to_execution(spec, own, level, *([Level(target.spec.params)] if target else [])):
         spec.error("E24", _told(unknown), f"params{unknown.path}", runnable=True)

@@ -29,6 +29,9 @@ NAMESPACED: Final = {
 }
 """Kinds by apiVersion of which it is known that they are namespaced, and that their names are domain names."""
 
+TEMPLATED: Final = (("namespace", "namespace"), ("name", "name"), ("labelSelector", "label_selector"))
+"""Members of a reference that take placeholders: their wire names, and what the model calls them."""
+
 LONGEST: Final = 4096
 """Characters of a templated text at most. No name is longer than 253, and no sensible selector comes near it."""
 
@@ -80,12 +83,13 @@ def check_reference(spot: Spot, parameter: str, reference: ManifestRef, rules: R
 
 def _templated(reference: ManifestRef) -> list[tuple[str, str]]:
     """The texts of a reference that are rendered when a run starts and may hold a placeholder."""
-    members = (
-        ("namespace", reference.namespace),
-        ("name", reference.name),
-        ("labelSelector", reference.label_selector),
-    )
-    return [(member, text) for member, text in members if may_hold(text)]
+    members = ((wire, getattr(reference, member)) for wire, member in TEMPLATED)
+    return [(wire, text) for wire, text in members if may_hold(text)]
+
+
+def open_members(reference: ManifestRef) -> tuple[str, ...]:
+    """Members, by wire name, that have a placeholder and so may become anything."""
+    return tuple(wire for wire, text in _templated(reference) if len(text) > LONGEST or paths_in(text))
 
 
 class Taken(NamedTuple):

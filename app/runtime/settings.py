@@ -90,7 +90,9 @@ class WebhookSettings(CommonSettings):
         64, ge=1, description="reviews answered at once; beyond that the answer is 429 with Retry-After"
     )
     check_references: bool = Field(
-        True, description="refuse references to workflows that the user may not read (SubjectAccessReview)"
+        True,
+        description="refuse references to workflows that the user may not use, and to objects that they may not read "
+        "(SubjectAccessReview)",
     )
     api_enabled: bool = Field(True, description="serve the read-only API under /api/v1 on the HTTPS port")
     api_auth: Literal["unless-loopback", "always"] = Field(

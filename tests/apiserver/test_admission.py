@@ -341,7 +341,7 @@ def test_malformed_objects_are_refused_with_the_field(site: Site, spoil: Json, e
     assert b"Traceback" not in body
 
 
-def test_a_user_may_only_reference_what_they_may_read(site: Site) -> None:
+def test_a_user_may_only_reference_what_they_may_use(site: Site) -> None:
     secret = Site(site.cluster, site.cluster.namespace())
     secret.put(workflow_json())
     bob = site.cluster.plane.add_user(f"bob-{site.namespace}")
@@ -366,7 +366,7 @@ def test_a_user_may_only_reference_what_they_may_read(site: Site) -> None:
         answer = site.cluster.kubectl("create", "-f", "-", stdin=plan, identity=bob.name, check=False)
         if "cannot create resource" not in answer.stderr or time.monotonic() > deadline:
             break
-    assert f'user "{bob.username}" may not get workflow {secret.namespace}/w' in answer.stderr
+    assert f'user "{bob.username}" may not use workflow {secret.namespace}/w' in answer.stderr
     site.put(plan)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.kube.access import Right
 from app.kube.resources import WORKFLOWS
 from app.runtime import metrics
 from tests.integration.kube.support import connected
@@ -82,7 +83,7 @@ async def test_a_list_sees_a_change_made_just_before(cluster: Cluster, namespace
 
 async def test_a_right_to_some_names_is_no_right_to_the_others(cluster: Cluster, namespace: str) -> None:
     user = f"carol-{namespace}"
-    some: Json = {"apiGroups": [WORKFLOWS.group], "resources": ["drworkflows"], "verbs": ["get"]}
+    some: Json = {"apiGroups": [WORKFLOWS.group], "resources": ["drworkflows"], "verbs": ["use"]}
     role: Json = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
@@ -97,16 +98,16 @@ async def test_a_right_to_some_names_is_no_right_to_the_others(cluster: Cluster,
         "subjects": [{"kind": "User", "name": user}],
     }
     cluster.apply([role, binding])
-    keys = [(namespace, name) for name in NAMES[:3]]
+    rights = [Right("use", WORKFLOWS, namespace, name) for name in NAMES[:3]]
 
-    async def allowed(rights: set[str]) -> None:
+    async def allowed(expected: set[str]) -> None:
         """Wait until the roles are in force; the authorizer follows them by a watch."""
         found: set[str] = set()
         async with connected(cluster, "webhook") as kube, asyncio.timeout(SECONDS):
-            while found != rights:
-                answers = await KubeLookups(kube).may_read_workflows(UserInfo(username=user), keys)
-                found = {key[1] for key, access in answers.items() if access.allowed}
-                assert found <= rights
+            while found != expected:
+                answers = await KubeLookups(kube).may(UserInfo(username=user), rights)
+                found = {right.name for right, access in answers.items() if access.allowed}
+                assert found <= expected
                 await asyncio.sleep(0.05)
 
     await allowed({"w0", "w2"})

@@ -260,7 +260,7 @@ def test_revert_runs_with_the_parameters_of_its_target_and_its_own_on_top(drplan
     assert _bodies(drplan) == ["first", "first of-run of-revert rollback r ok"]
 
 
-def test_reference_of_a_revert_takes_the_parameters_of_the_run(drplan: Installation) -> None:
+def test_a_revert_reads_parameters_of_its_own(drplan: Installation) -> None:
     rollback = {
         "http": {"url": f"{drplan.site.url}/{drplan.namespace}/undo", "method": "POST", "body": "$(params.key)"}
     }
@@ -273,7 +273,7 @@ def test_reference_of_a_revert_takes_the_parameters_of_the_run(drplan: Installat
     )
     drplan.wait_phase("e", "Succeeded")
     drplan.wait_unlocked("p")
-    source = _from("ConfigMap", "undo-$(params.site)", "key", drplan.namespace)
+    source = _from("ConfigMap", "undo-berlin", "key", drplan.namespace)
     create(drplan, revert("r", "p", "e", params=[_param("key", valueFrom=source)]))
     status = drplan.wait_phase("r", "Succeeded")
     assert _bodies(drplan)[-1] == "opened"
@@ -300,8 +300,8 @@ def test_object_is_chosen_among_several(drplan: Installation) -> None:
     create(
         drplan,
         workflow("w", [_echo(drplan, body)]),
-        plan("p", [stage("s", "w")], globalParams=[_param("app", value="settings")]),
-        execution("e", "p", params=params),
+        plan("p", [stage("s", "w")], globalParams=[_param("app", value="settings"), *params]),
+        execution("e", "p"),
     )
     drplan.wait_phase("e", "Succeeded")
     assert _bodies(drplan) == ["one two"]

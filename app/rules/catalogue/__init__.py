@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from app.rules.catalogue.access import ACCESS
 from app.rules.catalogue.executions import EXECUTIONS
 from app.rules.catalogue.files import SCHEMA
 from app.rules.catalogue.notices import NOTICES
@@ -16,7 +17,7 @@ from app.rules.catalogue.workflows import WORKFLOWS
 
 __all__ = ["CATALOGUE", "RULES", "Checked", "Rule", "Severity"]
 
-CATALOGUE: Final[tuple[Rule, ...]] = (*WORKFLOWS, *PLANS, *EXECUTIONS, *NOTICES, *SCHEMA)
+CATALOGUE: Final[tuple[Rule, ...]] = (*WORKFLOWS, *PLANS, *EXECUTIONS, *ACCESS, *NOTICES, *SCHEMA)
 """All rules, grouped and in the order of their numbers."""
 
 RULES: Final[dict[str, Rule]] = {rule.id: rule for rule in CATALOGUE}

@@ -50,8 +50,11 @@ PLANS: Final[tuple[Rule, ...]] = (
     ),
     _plan(
         "P18",
-        "Whoever writes the plan may read the workflows of other namespaces that it references.",
-        f'{_USE}user "jane" may not get workflow other/w; a plan may only reference workflows that its author may read',
+        "Whoever writes the plan may `use` the workflows of other namespaces that it references.",
+        f'{_USE}user "jane" may not use workflow other/w (no rule allows it); a plan may only reference workflows of '
+        "other namespaces that its author may use: give a Role in namespace other the rule {apiGroups: "
+        '["dr.bkbcs.tencent.com"], resources: [drworkflows], resourceNames: [w], verbs: [use]} and bind it to user '
+        '"jane"',
         checked=_CLUSTER,
     ),
     _plan(

@@ -17,7 +17,7 @@ from app.rules.catalogue import CATALOGUE, RULES, Checked, Severity
 from tests.unit.rules import test_execution_rules, test_findings, test_plan_rules, test_workflow_rules
 
 ROOT = Path(__file__).parents[3]
-ID = re.compile(r"(?:[WPEURNS]|DW|DP)[0-9]+")
+ID = re.compile(r"(?:[AWPEURNS]|DW|DP)[0-9]+")
 
 
 def ids_in(folder: str) -> set[str]:

@@ -157,13 +157,15 @@ def test_questions_that_take_a_cluster_are_named() -> None:
             "shared/far (of default/p)",
             "default/gone (of default/p)",
         ),
-        "whether the author of a plan may read these workflows of other namespaces": ("shared/far (of default/p)",),
+        "whether the author of a plan may use these workflows of other namespaces": ("shared/far (of default/p)",),
         "whether these plans exist, and which parameters they need": ("default/q (of default/r)",),
         "whether these executions exist, and are runs of the same plan": ("default/old (of default/r)",),
         "whether these executions have ended, and were not taken back before": ("default/old (by default/r)",),
         STARTS: ("default/e (of plan p)", "default/r (of plan q)"),
-        "whether these sources of parameters exist and give a value": ("Node any (parameter x of default/p)",),
-        "whether these Secrets exist": ("default/token", "default/cert"),
+        "whether these sources of parameters exist, give a value, and may be read by whoever names them": (
+            "Node any (parameter x of default/p)",
+        ),
+        "whether these Secrets exist, and may be read by whoever names them": ("default/token", "default/cert"),
         "whether the API server accepts what these workflows make, and lets the controller make it": ("default/w",),
         "whether the HTTP targets of these workflows answer": ("default/w",),
     }

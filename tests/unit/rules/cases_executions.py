@@ -9,7 +9,7 @@ from typing import Any
 from app.models.names import FINALIZER, START_RESTORED_ANNOTATION
 from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow_json
 from tests.unit.rules.cases_plans import LARGE, SITE, SITE_B, SOURCE, W, with_url
-from tests.unit.rules.rule_table import Case, Review, create, delete, update
+from tests.unit.rules.rule_table import Case, Review, create, delete, unchecked, update
 
 Json = dict[str, Any]
 
@@ -85,11 +85,11 @@ CASES = [
     Case("E24", "stage[0] 's' workflow[0]: action 'a' of workflow default/w uses $(params.sitte), which has no value; give one in spec.params; did you mean 'site'?", ex(known=SITTE, params=[{"name": "site", "value": "b"}]), ex(known=SITTE, params=[{"name": "sitte", "value": "b"}])),
     Case("N17", "params[0]: no workflow takes parameter 'sitte'; did you mean 'site'?", ex(known=SITE_B, params=[{"name": "sitte", "value": "c"}]), ex(known=SITE_B, params=[{"name": "site", "value": "c"}])),
     Case("E25", "the status of a run of plan p is estimated at 1419 KiB even with all texts shortened, more than the 1024 KiB that fit: split the plan into several", ex(plan=LONG, known=LARGE), ex(known=LARGE)),
-    Case("E24", "params[0](x) uses $(params.y) in valueFrom.manifestRef.name, which has no value; give one in spec.params", source(name="$(params.y)"), ex(params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}, {"name": "y", "value": "b"}])),
-    Case("E24", "params[0](x) uses $(params.y) in valueFrom.manifestRef.name, which has no value but one that is read no sooner than this one; give one in spec.params", ex(params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}, {"name": "y", "valueFrom": SOURCE}]), ex(plan=READS_Y, params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}])),
+    Case("E24", "params[0](x) uses $(params.y) in valueFrom.manifestRef.name, which has no value; give one in spec.params", unchecked(source(name="$(params.y)")), unchecked(ex(params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}, {"name": "y", "value": "b"}]))),
+    Case("E24", "params[0](x) uses $(params.y) in valueFrom.manifestRef.name, which has no value but one that is read no sooner than this one; give one in spec.params", unchecked(ex(params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}, {"name": "y", "valueFrom": SOURCE}])), unchecked(ex(plan=READS_Y, params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}]))),
     Case("E24", "globalParams[0](y) uses $(params.z) in valueFrom.manifestRef.name, which has no value; give one in spec.params", ex(plan=READS_Z), ex(plan=READS_Z, params=[{"name": "y", "value": "b"}])),
     Case("E24", "stage[0] 's' workflow[0]: parameter 'x' of workflow default/w uses $(params.z) in valueFrom.manifestRef.labelSelector, which has no value; give one in spec.params", ex(known=SELECTS_Z), ex(known=SELECTS_Z, params=[{"name": "z", "value": "a=b"}])),
-    Case("E24", "params[0](x) uses $(params.y) in valueFrom.manifestRef.name, which has no value; give one in spec.params", revert(DONE, params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}]), revert({**DONE, "spec": {**DONE["spec"], "params": [{"name": "y", "value": "b"}]}}, params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}])),
+    Case("E24", "params[0](x) uses $(params.y) in valueFrom.manifestRef.name, which has no value; give one in spec.params", unchecked(revert(DONE, params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}])), unchecked(revert({**DONE, "spec": {**DONE["spec"], "params": [{"name": "y", "value": "b"}]}}, params=[{"name": "x", "valueFrom": reads(name="$(params.y)")}]))),
     Case("E26", "params[0](x).valueFrom.manifestRef: $(params.k) in kind is not replaced: only namespace, name and labelSelector take placeholders", source(kind="$(params.k)"), source(kind="Node")),
     Case("E27", "params[0](x).valueFrom.manifestRef: namespace is required, because a ConfigMap is namespaced", source(kind="ConfigMap", name="c"), source(kind="ConfigMap", name="c", namespace="n")),
     Case("E27", "params[0](x).valueFrom.manifestRef: namespace must consist of lower case letters, digits and '-', and have at most 63 characters", source(namespace="site.a"), source(namespace="site-a")),

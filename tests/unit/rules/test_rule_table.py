@@ -7,12 +7,12 @@ from collections import defaultdict
 import pytest
 
 from app.rules.catalogue import RULES, Severity
-from tests.unit.rules import cases_executions, cases_files, cases_plans, cases_workflows
+from tests.unit.rules import cases_access, cases_executions, cases_files, cases_plans, cases_workflows
 from tests.unit.rules.rule_table import Case, judged
 
-TABLE = [*cases_workflows.CASES, *cases_plans.CASES, *cases_executions.CASES, *cases_files.CASES]
-OTHER_EXAMPLES = {"P18", "S6"}
-"""Rules whose examples name what this table does not have: a user without a reason, and a file."""
+TABLE = [*cases_workflows.CASES, *cases_plans.CASES, *cases_executions.CASES, *cases_access.CASES, *cases_files.CASES]
+OTHER_EXAMPLES = {"S6"}
+"""Rules whose examples name what this table does not have: a file."""
 IDS = [f"{case.rule}-{number}" for number, case in enumerate(TABLE)]
 
 

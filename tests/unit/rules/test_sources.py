@@ -96,7 +96,7 @@ async def test_the_rules_refuse_exactly_the_references_that_a_run_cannot_resolve
         await resolve_run(plan, workflows, execution, AnyObject())
     except ParameterError as error:
         problems = error.problems
-    found = check_execution(execution, Surroundings(plan, workflows=workflows)).errors
+    found = check_execution(execution, Surroundings(plan, workflows=workflows, fixed_references=False)).errors
     assert {each.rule for each in found} <= {"E24"}
     told = _about([each.message for each in found])
     assert bool(told) == bool(problems)
@@ -107,7 +107,7 @@ def test_findings_name_the_member_of_the_reference() -> None:
     own = [read("a", "$(params.b)", "namespace")]
     execution = DRPlanExecution.from_wire(execution_json(params=own))
     plan = DRPlan.from_wire(plan_json(globalParams=[read("c", "$(params.b)")]))
-    errors = check_execution(execution, Surroundings(plan)).errors
+    errors = check_execution(execution, Surroundings(plan, fixed_references=False)).errors
     assert [error.path for error in errors] == ["spec.params", "spec.params[0].valueFrom.manifestRef.namespace"]
     assert all(error.runnable for error in errors)
     (notice,) = check_plan(plan, {}).notices

@@ -59,7 +59,7 @@ class Admission:
     draining: bool = False
 
     def __post_init__(self) -> None:
-        context = Context(self.lookups, check_references=self.check_references)
+        context = Context(self.lookups, "drplan-system", check_references=self.check_references)
         self.app = admission_app(context, self.limits, lambda: self.draining)
 
     async def post(self, path: str, body: bytes, **params: str) -> httpx.Response:

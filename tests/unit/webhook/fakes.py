@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.kube.access import Access
+from app.kube.access import Access, Right
 from app.kube.resources import Resource
 from webhook.failures import LookupFailedError
 from webhook.review import UserInfo
@@ -22,7 +22,8 @@ def _key(obj: Json) -> Key:
 
 @dataclass
 class FakeLookups:
-    """Answers from its lists; `failing` names methods that fail, `hanging` those that never answer."""
+    """Answers from its lists; `failing` names methods that fail, `hanging` those that never answer; `forbidden` has
+    namespace and name of what nobody may use or read."""
 
     stored_workflows: list[Json] = field(default_factory=list)
     stored_plans: list[Json] = field(default_factory=list)
@@ -32,6 +33,7 @@ class FakeLookups:
     failing: dict[str, Exception] = field(default_factory=dict)
     hanging: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
+    rights: list[Right] = field(default_factory=list)
 
     async def _ask(self, method: str) -> None:
         self.asked.append(method)
@@ -70,9 +72,27 @@ class FakeLookups:
         await self._ask("terminating")
         return namespace in self.terminating_namespaces
 
-    async def may_read_workflows(self, user: UserInfo, keys: Iterable[Key]) -> Mapping[Key, Access]:
-        await self._ask("may_read_workflows")
-        return {key: Access(key not in self.forbidden, "no rule allows it" * (key in self.forbidden)) for key in keys}
+    async def may(self, user: UserInfo, rights: Iterable[Right]) -> Mapping[Right, Access]:
+        await self._ask("may")
+        self.rights += rights
+        return {right: self._access(right) for right in self.rights}
+
+    def _access(self, right: Right) -> Access:
+        refused = (right.namespace, right.name) in self.forbidden
+        return Access(not refused, "no rule allows it" * refused)
+
+    async def resources(self, kinds: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Resource | str]:
+        await self._ask("resources")
+        return {(api_version, kind): resource_of(api_version, kind) for api_version, kind in kinds}
+
+
+def resource_of(api_version: str, kind: str) -> Resource | str:
+    """Every kind is served, but for `Wdiget`."""
+    if kind == "Wdiget":
+        known = "check the spelling, or install its CustomResourceDefinition"
+        return f"the API server serves no kind {kind!r} in apiVersion {api_version!r}; {known}"
+    group, _, version = api_version.rpartition("/")
+    return Resource(group, version, f"{kind.lower()}s", kind, namespaced=kind not in ("Namespace", "Node"))
 
 
 def unavailable(what: str) -> LookupFailedError:

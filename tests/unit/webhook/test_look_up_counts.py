@@ -31,7 +31,7 @@ FAR = {"workflowRef": {"name": "x", "namespace": "other"}}
         ("UPDATE", workflow_json(http("b")), workflow_json(http()), {}),
         ("DELETE", None, workflow_json(http(), name="unused"), {"plans": 1}),
         ("CREATE", PLAN, None, {"workflows": 1}),
-        ("CREATE", plan_json(stage("s", FAR), stage("t", FAR)), None, {"may_read_workflows": 1, "workflows": 1}),
+        ("CREATE", plan_json(stage("s", FAR), stage("t", FAR)), None, {"may": 1, "workflows": 1}),
         ("UPDATE", {**PLAN, "metadata": {**PLAN["metadata"], "labels": {"a": "b"}}}, PLAN, {}),
         ("UPDATE", plan_json(stage("s", "w")), PLAN, {"workflows": 1}),
         ("UPDATE", plan_json(stage("s", "w"), stage("s", "w")), PLAN, {"workflows": 2}),

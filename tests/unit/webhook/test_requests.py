@@ -7,9 +7,10 @@ from typing import Any, cast
 
 import pytest
 
+from app.kube.access import Right
 from app.kube.client import KubeClient
 from app.kube.errors import Forbidden, NotFound
-from app.kube.resources import Resource
+from app.kube.resources import WORKFLOWS, Resource
 from app.models.plan import DRPlan
 from app.rules.plan import workflow_keys
 from tests.unit.rules.builders import plan_json, stage, workflow_json
@@ -94,7 +95,7 @@ def stages(*used: Key) -> Json:
 )
 async def test_requests_of_a_plans_review(used: list[Key], expected: dict[str, int]) -> None:
     kube = Kube(*used, *keys(3))
-    verdict = await review_plan(review(stages(*used)), Context(lookups(kube)))
+    verdict = await review_plan(review(stages(*used)), Context(lookups(kube), "drplan-system"))
     assert (verdict.allowed, verdict.message) == (True, "")
     assert kube.asked == expected
 
@@ -172,11 +173,11 @@ async def test_a_stored_plan_with_too_many_workflows_is_changed_without_a_look_u
     large, larger = (plan_json(stage("s", *map(refers, keys(count)))) for count in (1_400, 1_500))
     changed = {**large, "spec": {**large["spec"], "failurePolicy": "Continue"}}
     kept = Request(uid="u", name="p", namespace="default", operation="UPDATE", object=changed, old_object=large)
-    verdict = await review_plan(kept, Context(lookups(kube)))
+    verdict = await review_plan(kept, Context(lookups(kube), "drplan-system"))
     assert verdict.allowed
     assert "split the plan into several" in verdict.warnings[0]
     grown = Request(uid="u", name="p", namespace="default", operation="UPDATE", object=larger, old_object=large)
-    assert "split the plan into several" in (await review_plan(grown, Context(lookups(kube)))).message
+    assert "split the plan into several" in (await review_plan(grown, Context(lookups(kube), "drplan-system"))).message
     assert kube.asked == {}
 
 
@@ -202,8 +203,9 @@ async def test_a_list_that_fails_keeps_its_code() -> None:
 async def test_who_may_not_read_a_whole_namespace_is_asked_about_each() -> None:
     far = keys(3, "other")
     kube = Kube(*far, may={far[0], far[2]})
-    answers = await lookups(kube).may_read_workflows(UserInfo(username="jane"), far)
-    assert {key: access.allowed for key, access in answers.items()} == {far[0]: True, far[1]: False, far[2]: True}
+    rights = [Right("use", WORKFLOWS, *key) for key in far]
+    answers = await lookups(kube).may(UserInfo(username="jane"), rights)
+    assert [answers[right].allowed for right in rights] == [True, False, True]
     assert kube.asked == {"access": 4}
 
 

@@ -105,14 +105,16 @@ async def test_editing_a_plan_that_runs_warns() -> None:
     ]
 
 
-async def test_references_into_other_namespaces_need_the_right_to_read_them() -> None:
+async def test_references_into_other_namespaces_need_the_right_to_use_them() -> None:
     elsewhere = {"workflowRef": {"name": "w", "namespace": "shared"}}
     plan = plan_json(stage("s", "w", elsewhere))
     fake = lookups(forbidden={("shared", "w")})
     response = await Admission(fake).validate("CREATE", plan)
     assert denied(response) == (
-        "validation failed: [stage[0] 's' workflow[1]: user \"alice\" may not get workflow shared/w "
-        "(no rule allows it); a plan may only reference workflows that its author may read]"
+        "validation failed: [stage[0] 's' workflow[1]: user \"alice\" may not use workflow shared/w "
+        "(no rule allows it); a plan may only reference workflows of other namespaces that its author may use: give a "
+        'Role in namespace shared the rule {apiGroups: ["dr.bkbcs.tencent.com"], resources: [drworkflows], '
+        'resourceNames: [w], verbs: [use]} and bind it to user "alice"]'
     )
     assert response["status"]["details"]["causes"][0]["field"] == "spec.stages[0].workflows[1].workflowRef"
     off = Admission(lookups(forbidden={("shared", "w")}), check_references=False)
