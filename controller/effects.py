@@ -97,10 +97,10 @@ async def _context(
     used = snapshot.stages[stage.run].workflows[workflow.run]
     loop = asyncio.get_running_loop()
     left = (deadline(definition, status, address) - services.now()).total_seconds()
-    secrets = await read_secrets(used.secret_params, services.kube)
+    secrets = await read_secrets(used.secret_params, services.bounded)
     identity = ActionIdentity(snapshot.execution_uid, stage.name, workflow.run, node.name)
     return ActionContext(
-        kube=services.kube,
+        kube=services.bounded,
         http=services.http,
         execution_name=snapshot.execution_name,
         execution_namespace=snapshot.execution_namespace,
@@ -128,7 +128,6 @@ async def _context(
         missing_resources=(snapshot.revert_options or RevertOptions()).missing_resources,
         explained_absence=isinstance(step, RollBack) and step.explained,
         target_identity=_target_identity(snapshot, step, node.name),
-        own_namespace=services.settings.namespace,
     )
 
 

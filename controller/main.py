@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from app.kube.bounded import BoundedClient, WriteLease
 from app.kube.cache import Cache
 from app.kube.client import KubeClient
 from app.kube.config import load_connection
@@ -170,9 +171,11 @@ async def _work(process: _Process) -> None:
     tune_garbage_collector(YOUNG_OBJECTS)
     settings, lease = process.settings, process.lease
     journal = Journal(process.kube, settings.namespace, settings.identity)
+    remaining = lease.remaining if settings.leader_elect else lambda: timedelta(days=1).total_seconds()
     services = Services(
         settings=settings,
         kube=process.kube,
+        bounded=BoundedClient(process.kube, settings.namespace, WriteLease(remaining, settings.write_timeout)),
         http=process.http,
         workflows=process.caches[WORKFLOWS.plural],
         plans=process.caches[PLANS.plural],
@@ -183,7 +186,7 @@ async def _work(process: _Process) -> None:
         executors=build_registry(),
         status_pace=StatusPace(settings.status_interval),
         traces=process.traces,
-        lease_remaining=lease.remaining if settings.leader_elect else lambda: timedelta(days=1).total_seconds(),
+        lease_remaining=remaining,
     )
     recovered = await journal.claim()
     # with an empty journal nobody has ever led here, so that nobody can still believe that he does

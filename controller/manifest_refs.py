@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.engine.gotext import quote
 from app.engine.jsonpath import JsonPathError, evaluate
 from app.kube.errors import KubeError, is_transient
-from app.kube.resources import Resource
+from app.kube.resources import Resource, is_secret
 from app.models.common import ManifestRef, Select
 
 
 class Reader(Protocol):
-    """What of the client is needed; `app.kube.client.KubeClient` has it."""
+    """What of the client is needed; `app.kube.bounded.BoundedClient` has it."""
 
     async def resource_for(self, api_version: str, kind: str) -> Resource:
         """Return the resource type that serves a kind."""
@@ -30,20 +31,23 @@ class LookupFailed(ValueError):  # noqa: N818 - says what happened
     """The reference gives no value; the text is the contract's."""
 
 
-def is_secret(ref: ManifestRef) -> bool:
-    """Tell whether `ref` points at a Secret, whose values must not be stored (decision P9)."""
-    return ref.api_version == "v1" and ref.kind == "Secret"
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What a reference gives. `secret`: it came from a Secret, so that it must not be stored (decision P9)."""
+
+    text: str
+    secret: bool
 
 
-async def read_value(ref: ManifestRef, reader: Reader) -> str:
+async def read_value(ref: ManifestRef, reader: Reader) -> Value:
     """Return the value of a rendered reference.
 
     Raises LookupFailed; when the API server is away or overloaded its own KubeError, because a later try may succeed.
     """
     resource = await _resource(ref, reader)
-    candidates = await _candidates(ref, resource, reader)
+    selected = _selected(ref, resource, await _candidates(ref, resource, reader))
     try:
-        return evaluate(ref.json_path, _selected(ref, resource, candidates))
+        return Value(evaluate(ref.json_path, selected), is_secret(resource, selected))
     except JsonPathError as error:
         raise LookupFailed(str(error)) from error
 

@@ -20,7 +20,7 @@ from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
 from app.rules.parameters import RESERVED, literal, type_problem, values_given
 from app.rules.run import Use, uses
-from controller.manifest_refs import LookupFailed, Reader, is_secret, read_value
+from controller.manifest_refs import LookupFailed, Reader, Value, read_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ async def read_secrets(refs: Mapping[str, ManifestRef], reader: Reader) -> dict[
     values, problems = {}, []
     for name, ref in refs.items():
         try:
-            values[name] = await read_value(ref, reader)
+            values[name] = (await read_value(ref, reader)).text
         except LookupFailed as error:
             problems.append(f'resolving param "{name}": {error}')
     if problems:
@@ -118,7 +118,7 @@ class _Resolution:
         self._own = (*inherited, *execution.spec.params)
         self._reader = reader
         self._reverting = execution.spec.operation_type is Operation.REVERT
-        self._read: dict[ManifestRef, str] = {}
+        self._read: dict[ManifestRef, Value] = {}
         self._problems: list[str] = []
         mode = Mode.ROLLBACK if self._reverting else execution.spec.mode
         self._assumed = mode is None
@@ -172,9 +172,9 @@ class _Resolution:
             except LookupFailed as error:
                 self._problems.append(f'resolving {level}: resolving param "{name}": {error}')
             else:
-                values[name] = SecretParam(ref) if is_secret(ref) else value
+                values[name] = SecretParam(ref) if value.secret else value.text
 
-    async def _value(self, ref: ManifestRef) -> str:
+    async def _value(self, ref: ManifestRef) -> Value:
         if ref not in self._read:
             self._read[ref] = await read_value(ref, self._reader)
         return self._read[ref]
@@ -200,7 +200,7 @@ class _Resolution:
                 continue
             value = values[name]
             hidden = isinstance(value, SecretParam)
-            text = await self._value(value.manifest_ref) if isinstance(value, SecretParam) else value
+            text = (await self._value(value.manifest_ref)).text if isinstance(value, SecretParam) else value
             problem = type_problem(parameter.type, text)
             if problem:
                 told = problem.partition("; found")[0] if hidden else problem

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from app.kube.bounded import BoundedClient
 from app.kube.cache import Cache
 from app.kube.client import KubeClient
 from app.kube.events import EventRecorder
@@ -28,11 +29,14 @@ def utc_now() -> datetime:
 class Services:
     """The controller's connections, caches and stores.
 
-    `lease_remaining` gives the seconds left of the leader's lease: effects begin only within it (design: the fence).
+    `kube` is for the controller's own objects; what is done or read for an action, a parameter or a rollback goes by
+    `bounded`. `lease_remaining` gives the seconds left of the leader's lease: effects begin only within it (design: the
+    fence).
     """
 
     settings: ControllerSettings
     kube: KubeClient
+    bounded: BoundedClient
     http: HttpSender
     workflows: Cache
     plans: Cache

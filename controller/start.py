@@ -49,7 +49,7 @@ async def _execute_snapshot(services: Services, execution: DRPlanExecution, plan
     stoppers = check_execution(execution, around).stoppers
     if stoppers:
         raise StartRefusedError("; ".join(finding.message for finding in stoppers))
-    resolved = await resolve_run(plan, workflows, execution, services.kube)
+    resolved = await resolve_run(plan, workflows, execution, services.bounded)
     return _snapshot(execution, plan, workflows, resolved)
 
 
@@ -90,7 +90,7 @@ async def _from_live(services: Services, execution: DRPlanExecution, plan: DRPla
     """For a target without snapshot: the live definitions as far as they exist (invariant 6)."""
     workflows = await _runnable(services, plan, {}, required=False)
     known = _without_missing(plan, workflows)
-    resolved = await resolve_run(known, workflows, execution, services.kube, inherited=target.spec.params)
+    resolved = await resolve_run(known, workflows, execution, services.bounded, inherited=target.spec.params)
     return _base(execution, plan).model_copy(
         update={
             "workflows": {"/".join(key): workflow.spec for key, workflow in workflows.items()},
@@ -132,7 +132,7 @@ async def _own_values(services: Services, execution: DRPlanExecution, plan: DRPl
         Parameter(name=param.name, value=param.value) for param in kept.resolved_params if param.value != MASK
     )
     bare = plan.model_copy(update={"spec": DRPlanSpec.model_construct(stages=(), global_params=before)})
-    values = (await resolve_run(bare, {}, execution, services.kube)).run
+    values = (await resolve_run(bare, {}, execution, services.bounded)).run
     return {name: value for name, value in values.items() if name in own}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from app.kube.errors import ApiError, ApiUnavailable
+from app.kube.errors import ApiError, ApiUnavailable, IllegalName
 from app.kube.resources import Resource
 
 JsonObject = dict[str, Any]
@@ -19,18 +19,18 @@ def make_query(**values: str | int | None) -> dict[str, str]:
 
 
 def name_of(body: Mapping[str, Any]) -> str:
-    """The name in an object's metadata; ValueError when there is none."""
+    """The name in an object's metadata; IllegalName when there is none."""
     name = (body.get("metadata") or {}).get("name")
     if not isinstance(name, str) or not name:
-        raise ValueError(f"metadata.name of a {body.get('kind', 'object')} is missing")
+        raise IllegalName(f"metadata.name of a {body.get('kind', 'object')} is missing")
     return name
 
 
 def namespace_for(resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> str | None:
-    """The namespace given, else that of the object; ValueError when a namespaced resource has neither."""
+    """The namespace given, else that of the object; IllegalName when a namespaced resource has neither."""
     found = namespace or (body.get("metadata") or {}).get("namespace")
     if resource.namespaced and not found:
-        raise ValueError(f"metadata.namespace of a {resource.kind} is missing")
+        raise IllegalName(f"metadata.namespace of a {resource.kind} is missing")
     return found
 
 

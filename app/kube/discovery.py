@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 import orjson
 
-from app.kube.errors import NotFound, NotServed, UnknownKind
-from app.kube.resources import Resource
+from app.engine.object_names import api_version_problem, kind_problem
+from app.kube.errors import IllegalName, NotFound, NotServed, UnknownKind
+from app.kube.resources import Resource, api_path, group_path
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
@@ -34,7 +35,14 @@ class Discovery:
         self._known: dict[tuple[str, str], Resource] = {}
 
     async def resource_for(self, api_version: str, kind: str) -> Resource:
-        """The resource of `api_version` and `kind`; UnknownKind with a hint when the server has none."""
+        """The resource of `api_version` and `kind`; UnknownKind with a hint when the server has none.
+
+        Raises IllegalName for what no kind can be called, so that a type has one spelling only.
+        """
+        if problem := api_version_problem(api_version):
+            raise IllegalName(f"apiVersion {problem}")
+        if problem := kind_problem(kind):
+            raise IllegalName(f"kind {problem}")
         found = self._known.get((api_version, kind))
         if found is None:
             served = await self._served(api_version)
@@ -66,7 +74,7 @@ class Discovery:
         if not group:
             return (await self._served("v1")).get(kind)
         try:
-            document = orjson.loads(await self._get_raw(f"/apis/{group}"))
+            document = orjson.loads(await self._get_raw(group_path(group)))
         except (NotFound, NotServed):
             return None
         preferred = (document.get("preferredVersion") or {}).get("groupVersion")
@@ -78,9 +86,8 @@ class Discovery:
 
     async def _served(self, api_version: str) -> dict[str, Resource]:
         group, _, version = api_version.rpartition("/")
-        path = f"/apis/{group}/{version}" if group else f"/api/{version}"
         try:
-            document = orjson.loads(await self._get_raw(path))
+            document = orjson.loads(await self._get_raw(api_path(group, version)))
         except (NotFound, NotServed):
             return {}
         entries: list[dict[str, Any]] = document.get("resources") or []

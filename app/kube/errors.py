@@ -17,6 +17,8 @@
     │   └── WatchSilent      a watch brought no line for too long
     ├── WatchLineTooLong    one watch event is larger than the read buffer
     ├── UnknownKind         the server serves no such kind
+    ├── IllegalName         nothing of that name can exist: it never becomes part of a URL
+    ├── OutOfBounds         actions may not touch it: see `app.kube.bounded`
     └── ConnectionConfigError  there is no usable kubeconfig or service account
 
 The text of an `ApiError` is the server's own message and nothing else, because users read it in
@@ -157,6 +159,17 @@ class UnknownKind(KubeError):
     def __init__(self, message: str, *, may_come: bool = False) -> None:
         super().__init__(message)
         self.may_come = may_come
+
+
+class IllegalName(KubeError, ValueError):
+    """A name, namespace, apiVersion or resource that nothing can have; no request was made, and none would help.
+
+    The text says what was found and what would be accepted.
+    """
+
+
+class OutOfBounds(KubeError):
+    """Nothing that is done for an action may touch this; no request was made, or its answer is withheld."""
 
 
 class ConnectionConfigError(KubeError):

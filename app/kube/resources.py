@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
+
+from app.engine.object_names import (
+    group_problem,
+    name_problem,
+    namespace_problem,
+    plural_problem,
+    subresource_problem,
+    version_problem,
+)
+from app.kube.errors import IllegalName
 
 DR_GROUP = "dr.bkbcs.tencent.com"
 """API group of the three kinds of drplan."""
+
+
+def group_path(group: str) -> str:
+    """Path under which an API group is served, one that is not the core group. Raises IllegalName."""
+    if problem := group_problem(group):
+        raise IllegalName(f"API group {problem}")
+    return f"/apis/{group}"
+
+
+def api_path(group: str, version: str) -> str:
+    """Path under which a version of an API group is served; the core group is empty. Raises IllegalName."""
+    if problem := version_problem(version):
+        raise IllegalName(f"API version {problem}")
+    return f"{group_path(group)}/{version}" if group else f"/api/{version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,29 +54,44 @@ class Resource:
 
     @property
     def api_path(self) -> str:
-        """Path under which the group and version are served."""
-        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        """Path under which the group and version are served. Raises IllegalName."""
+        return api_path(self.group, self.version)
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
         """URL path of the collection, of one object, or of its subresource.
 
-        A namespaced resource without namespace gives the collection across all namespaces; naming an object
-        needs the namespace and raises ValueError without it. For cluster-scoped resources it is ignored.
+        A namespaced resource without namespace gives the collection across all namespaces; naming an object needs the
+        namespace. For cluster-scoped resources it is ignored. Raises IllegalName for whatever nothing can be called: an
+        empty name too, which would mean the whole collection.
         """
         parts = [self.api_path]
         if self.namespaced and namespace:
-            parts += ["namespaces", quote(namespace, safe="")]
-        elif self.namespaced and name:
-            raise ValueError(f"{self.kind} {name!r}: a namespace is needed, because {self.plural} are namespaced")
-        parts.append(self.plural)
-        if name:
-            parts.append(quote(name, safe=""))
-        if subresource:
-            parts.append(subresource)
+            parts += ["namespaces", self._legal("namespace", namespace, namespace_problem(namespace))]
+        elif self.namespaced and name is not None:
+            raise IllegalName(f"{self.kind} {name!r}: a namespace is needed, because {self.plural} are namespaced")
+        parts.append(self._legal("resource", self.plural, plural_problem(self.plural)))
+        if name is not None:
+            parts.append(self._legal("name", name, name_problem(name)))
+        if subresource is not None:
+            parts.append(self._legal("sub-resource", subresource, subresource_problem(subresource)))
         return "/".join(parts)
+
+    def _legal(self, what: str, text: str, problem: str) -> str:
+        """`text` as a segment of a path."""
+        if problem:
+            raise IllegalName(f"{what} of a {self.kind} {problem}")
+        return quote(text, safe="")
 
     def __str__(self) -> str:
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+def is_secret(resource: Resource, obj: Mapping[str, Any] | None = None) -> bool:
+    """Tell whether values of `resource`, or of the object `obj` that was read from it, must not be shown.
+
+    Decided by what was resolved and by what was answered, not by how anybody wrote it (invariant 11).
+    """
+    return (resource.group, resource.plural) == ("", "secrets") or "Secret" in (resource.kind, (obj or {}).get("kind"))
 
 
 WORKFLOWS = Resource(DR_GROUP, "v1alpha1", "drworkflows", "DRWorkflow")

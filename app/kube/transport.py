@@ -19,10 +19,11 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
+from app.engine.object_names import path_problem
 from app.engine.proxies import Proxies, UnusableProxyError
 from app.kube.config import ConnectionConfig
 from app.kube.credentials import Credentials
-from app.kube.errors import ApiUnavailable, ConnectionConfigError, error_from_response
+from app.kube.errors import ApiUnavailable, ConnectionConfigError, IllegalName, error_from_response
 from app.runtime import metrics
 
 CONNECT_TIMEOUT = 10.0
@@ -142,10 +143,15 @@ class Transport:
         headers: dict[str, str],
         timeouts: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
-        """Get the head of an answer; at a 401 once more with a fresh token, a GET once more on a dead connection."""
+        """Get the head of an answer; at a 401 once more with a fresh token, a GET once more on a dead connection.
+
+        Raises IllegalName for a path that would not reach the server as it is: whoever made it forgot to look.
+        """
         session = self._session
         if session is None:
             raise RuntimeError("KubeClient is used outside its `async with` block")
+        if problem := path_problem(path):
+            raise IllegalName(f"path of a request {problem}")
         retry_dead = method == "GET"
         retry_unauthorized = True
         while True:

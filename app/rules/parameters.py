@@ -161,9 +161,9 @@ def gives_value(parameter: Parameter) -> bool:
 
 
 def reads_secret(parameter: Parameter) -> bool:
-    """True when the value is read from a Secret, so that it may not be stored (decision P9)."""
+    """True when the value is read from a Secret of any API, so that it may not be stored (decision P9)."""
     reference = parameter.value_from.manifest_ref if parameter.value_from and literal(parameter) is None else None
-    return reference is not None and reference.api_version == "v1" and reference.kind == "Secret"
+    return reference is not None and reference.kind == "Secret"
 
 
 def literal(parameter: Parameter) -> str | None:

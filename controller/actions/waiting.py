@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from app.kube.client import KubeClient
+from app.kube.bounded import BoundedClient
 from app.kube.errors import Forbidden, Gone, KubeError, NotFound, WatchLineTooLong, is_transient
 from app.kube.resources import Resource
 
@@ -41,7 +42,7 @@ class WaitTimeout(Exception):  # noqa: N818 - says what happened
 
 
 async def wait_for(
-    kube: KubeClient,
+    kube: BoundedClient,
     resource: Resource,
     namespace: str | None,
     name: str,
@@ -80,7 +81,7 @@ async def wait_for(
 
 
 async def _states(
-    kube: KubeClient, resource: Resource, namespace: str | None, name: str, poll: float
+    kube: BoundedClient, resource: Resource, namespace: str | None, name: str, poll: float
 ) -> AsyncGenerator[Seen]:
     """Yield the object's states without end."""
     watching = True
@@ -103,12 +104,12 @@ async def _states(
         await asyncio.sleep(poll * random.uniform(0.8, 1.2))  # noqa: S311 - spreading load, not a secret
 
 
-async def _watched(kube: KubeClient, resource: Resource, namespace: str | None, name: str) -> AsyncGenerator[Seen]:
+async def _watched(kube: BoundedClient, resource: Resource, namespace: str | None, name: str) -> AsyncGenerator[Seen]:
     """Yield the present state and every later one, until the server ends the watch.
 
     A list by name instead of a get, because its resourceVersion is a current one, which an old object's is not.
     """
-    selector = f"metadata.name={name}"
+    selector = f"metadata.name={_escaped(name)}"
     listed = await kube.list(resource, namespace=namespace, field_selector=selector)
     found = next(iter(listed["items"]), None)
     yield Seen(found, found is not None)
@@ -120,7 +121,12 @@ async def _watched(kube: KubeClient, resource: Resource, namespace: str | None, 
                 yield Seen(event.object, event.type != "DELETED")
 
 
-async def _read(kube: KubeClient, resource: Resource, namespace: str | None, name: str) -> Seen:
+def _escaped(value: str) -> str:
+    """A value in a field selector: names of some kinds may have what separates its terms."""
+    return re.sub(r"([\\,=])", r"\\\1", value)
+
+
+async def _read(kube: BoundedClient, resource: Resource, namespace: str | None, name: str) -> Seen:
     try:
         return Seen(await kube.get(resource, name, namespace=namespace), exists=True)
     except NotFound:

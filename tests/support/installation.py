@@ -12,9 +12,9 @@ from devcluster import ControlPlane, Profile, register_webhooks, start_controlle
 from tests.support.cluster import CRDS, Cluster
 from tests.support.site import Site
 
-STEADY_LEASE = ("--lease-duration=10", "--renew-deadline=8", "--retry-period=1")
+STEADY_LEASE = ("--lease-duration=12", "--renew-deadline=8", "--retry-period=1")
 """Lease settings for tests that do not kill the leader: a busy machine does not depose it."""
-FAST_LEASE = ("--lease-duration=3", "--renew-deadline=2", "--retry-period=0.4")
+FAST_LEASE = ("--lease-duration=3", "--renew-deadline=2", "--retry-period=0.4", "--write-timeout=2")
 """Lease settings for tests that kill the leader: the next one takes over in three seconds."""
 API = "dr.bkbcs.tencent.com/v1alpha1"
 FINAL = ("Succeeded", "Failed", "Cancelled")

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from app.engine.names import ActionIdentity
 from app.engine.templates import Scope
+from app.kube.bounded import BoundedClient
 from app.kube.client import KubeClient
 from app.models.actions import Action
 from app.runtime.http_client import HttpSender
@@ -36,11 +37,12 @@ def context(
     namespace: str = "default",
     action: str = "step",
     run: str = "run-1",
+    own_namespace: str = "",
     **others: Any,
 ) -> ActionContext:
     """A context of action `action` in the run with UID `run`, `seconds` before its time-out."""
     made = ActionContext(
-        kube=cast("KubeClient", kube),
+        kube=BoundedClient(cast("KubeClient", kube), own_namespace),
         http=cast("HttpSender", http),
         execution_name="failover",
         execution_namespace=namespace,

@@ -106,6 +106,16 @@ def test_settings_do_not_change() -> None:
         (["--log-level=loud"], {}, "p: --log-level: found 'loud': input should be 'debug', 'info', 'warning' or"),
         (["--leader-elect=maybe"], {}, "p: --leader-elect: found 'maybe': input should be a valid boolean"),
         (["--lease-duration=5"], {}, "p: lease_duration (5 s) must be greater than renew_deadline (10 s)"),
+        (
+            ["--lease-duration=8", "--renew-deadline=5", "--retry-period=1"],
+            {},
+            "p: lease_duration (8 s) must be at least write_timeout (10 s) and retry_period (1 s) together: a",
+        ),
+        (
+            ["--write-timeout=13.5"],
+            {},
+            "p: lease_duration (15 s) must be at least write_timeout (13.5 s) and retry_per",
+        ),
         (["--nonsense"], {}, "p: unrecognized arguments: --nonsense; see --help"),
         (["--health"], {}, "p: unrecognized arguments: --health"),
     ],
