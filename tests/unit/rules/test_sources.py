@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.kube.resources import CONFIG_MAPS, Resource
+from app.kube.resources import CONFIG_MAPS, SECRETS, Resource
 from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
@@ -28,7 +28,7 @@ class AnyObject:
     """A reader that finds every object."""
 
     async def resource_for(self, api_version: str, kind: str) -> Resource:
-        return CONFIG_MAPS
+        return SECRETS if kind == "Secret" else CONFIG_MAPS
 
     async def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> Json:
         return {"metadata": {}, "data": {"v": "read"}}
