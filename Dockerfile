@@ -38,7 +38,7 @@ ENV DRPLAN_COMMIT="${COMMIT}" \
 # A number, so that `runAsNonRoot` can be checked; the one of the chart's podSecurityContext.
 USER 65532:65532
 WORKDIR /
-# metrics, probes, admission and the HTTP API
-EXPOSE 8080 8081 9443
+# metrics, probes, admission, the HTTP API
+EXPOSE 8080 8081 9443 9444
 # No HEALTHCHECK: Kubernetes does not read it, and asks /healthz and /readyz by the probes of the chart.
 ENTRYPOINT ["/opt/drplan/bin/drplan"]

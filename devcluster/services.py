@@ -69,6 +69,8 @@ class WebhookProcess(ServiceProcess):
     """A running webhook service."""
 
     webhook_port: int
+    api_port: int
+    """Port of the HTTP API."""
     cert_dir: Path
 
     @property
@@ -84,6 +86,7 @@ def start_webhook(
     name: str = "webhook",
     identity: str = "webhook",
     webhook_port: int | None = None,
+    api_port: int | None = None,
     cert_dir: Path | None = None,
     arguments: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
@@ -95,19 +98,22 @@ def start_webhook(
         plane: the control plane; stopping it stops the process.
         name: name of the process and of its log (``logs/<name>.log``).
         identity: who it logs in as.
-        webhook_port: HTTPS port; None means a free one.
+        webhook_port: HTTPS port of admission; None means a free one.
+        api_port: HTTPS port of the HTTP API; None means a free one.
         cert_dir: folder of its certificates; None means ``<directory>/webhook-certificates``.
         arguments: further flags.
         env: further environment variables.
         wait: return only when it is ready.
     """
     port = webhook_port if webhook_port is not None else plane.port()
+    for_api = api_port if api_port is not None else plane.port()
     certificates = cert_dir if cert_dir is not None else plane.directory / "webhook-certificates"
-    flags = [f"--webhook-port={port}", f"--cert-dir={certificates}", "--drain-seconds=0", *arguments]
+    ports = [f"--webhook-port={port}", f"--api-port={for_api}"]
+    flags = [*ports, f"--cert-dir={certificates}", "--drain-seconds=0", *arguments]
     health, metrics = plane.port(), plane.port()
     command = _command("webhook", plane, identity, health, metrics, flags)
     process = WebhookProcess(name, command, plane.layout.logs / f"{name}.log", _environment(env), health, metrics)
-    process.webhook_port, process.cert_dir = port, certificates
+    process.webhook_port, process.api_port, process.cert_dir = port, for_api, certificates
     _run(plane, process, wait)
     return process
 

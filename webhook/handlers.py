@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from app.kube.resources import EXECUTIONS, PLANS
 from app.models.base import ApiModel
 from app.models.execution import DRPlanExecution
 from app.models.phases import Operation
@@ -15,7 +16,12 @@ from app.models.plan import CurrentExecution, DRPlan
 from app.models.stored import members
 from app.models.workflow import DRWorkflow
 from app.rules.decode import UndecodableError, decode
-from app.rules.deletion import check_execution_deletion, check_plan_deletion, check_workflow_deletion
+from app.rules.deletion import (
+    check_execution_deletion,
+    check_plan_deletion,
+    check_workflow_deletion,
+    referencing_plans,
+)
 from app.rules.execution import IMMUTABLE, Surroundings, check_execution
 from app.rules.findings import Finding, Report, denial, only_new, refusal
 from app.rules.known import decode_workflow, places_of
@@ -26,6 +32,7 @@ from app.rules.unfinished import unfinished_runs
 from app.rules.workflow import check_workflow
 from app.runtime.groups import both
 from webhook.access import forbidden_workflows, unreadable
+from webhook.disclosure import hidden_from, without_foreign_runs
 from webhook.failures import LookupFailedError
 from webhook.lookups import Lookups
 from webhook.review import ALLOWED, JsonObject, Request, Verdict, refused, verdict_of
@@ -70,7 +77,10 @@ async def review_workflow(request: Request, context: Context) -> Verdict:
 
 
 async def _workflow_deletion(request: Request, context: Context) -> Report:
-    return check_workflow_deletion(request.namespace, request.name, await context.lookups.plans())
+    plans = await context.lookups.plans()
+    homes = {key.partition("/")[0] for key in referencing_plans(request.namespace, request.name, plans)}
+    hidden = await hidden_from(request.user_info, PLANS, homes, context.lookups)
+    return check_workflow_deletion(request.namespace, request.name, plans, hidden)
 
 
 async def review_plan(request: Request, context: Context) -> Verdict:
@@ -95,7 +105,7 @@ async def review_plan(request: Request, context: Context) -> Verdict:
         missing = [key for key in workflow_keys(stored) if key not in workflows and key not in forbidden]
         before = {**workflows, **await _workflows(context, missing)}
         report = only_new(check_plan(stored, before), report)
-    report = await with_suggestions(report, request.namespace, context.lookups)
+    report = await with_suggestions(report, request.user_info, request.namespace, context.lookups)
     report = replace(report, errors=(*refused_uses, *report.errors))
     reads = list(reads_of_plan(plan, workflows))
     if reads and stored is not None:
@@ -116,9 +126,10 @@ def _too_large(plan: DRPlan, request: Request) -> Report:
 
 async def _plan_deletion(request: Request, context: Context) -> Report:
     executions = await context.lookups.executions_of(request.namespace, request.name)
-    return check_plan_deletion(
-        request.namespace, request.name, _lock(request.old), unfinished_runs(request.name, executions)
-    )
+    unfinished = unfinished_runs(request.name, executions)
+    homes = [request.namespace] if unfinished else []
+    named = not await hidden_from(request.user_info, EXECUTIONS, homes, context.lookups)
+    return check_plan_deletion(request.namespace, request.name, _lock(request.old), unfinished, named=named)
 
 
 async def review_execution(request: Request, context: Context) -> Verdict:
@@ -133,7 +144,9 @@ async def review_execution(request: Request, context: Context) -> Verdict:
     if isinstance(execution, Report):
         return verdict_of(execution)
     around = await _surroundings(execution, request.namespace, context)
-    report = await with_suggestions(check_execution(execution, around), request.namespace, context.lookups)
+    report = check_execution(execution, around)
+    report = await with_suggestions(report, request.user_info, request.namespace, context.lookups)
+    report = await without_foreign_runs(report, request.user_info, request.namespace, context.lookups)
     reads = reads_of_execution(execution, around.plan, around.workflows, around.target)
     return verdict_of(await _with_unreadable(report, request, reads, context))
 

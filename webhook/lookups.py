@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from cachetools import TTLCache
+
 from app.kube.access import Access, Right, User, ask_access
 from app.kube.client import KubeClient
 from app.kube.errors import BadRequest, NotFound, UnknownKind
@@ -25,6 +27,11 @@ WITHOUT_ANSWER = (
 
 MOST_NAMES = 200
 """Names that are looked at to suggest one."""
+
+
+REMEMBERED_SECONDS = 10.0
+"""How long it is believed that a user may, or may not, list a kind: that decides about hints only."""
+MOST_REMEMBERED = 1024
 
 
 class Lookups(Protocol):
@@ -57,6 +64,9 @@ class Lookups(Protocol):
     async def resources(self, kinds: Iterable[Kind]) -> Mapping[Kind, Resource | str]:
         """The resource types that serve kinds, by apiVersion and kind; of one that is not served, why."""
 
+    async def listable(self, user: UserInfo, resource: Resource, namespaces: Iterable[str]) -> frozenset[str]:
+        """Of these namespaces, those in which a user may list a kind; what was answered just now may count."""
+
 
 class KubeLookups:
     """Look-ups by quorum reads of the API server."""
@@ -64,6 +74,7 @@ class KubeLookups:
     def __init__(self, kube: KubeClient) -> None:
         self._kube = kube
         self._workflows = StoredWorkflows(kube)
+        self._listable: TTLCache[tuple[User, Right], bool] = TTLCache(MOST_REMEMBERED, REMEMBERED_SECONDS)
 
     async def plan(self, namespace: str, name: str) -> JsonObject | None:
         """Read a plan."""
@@ -127,6 +138,24 @@ class KubeLookups:
         known = {right: granted[right.of_all] for right in wanted if right.of_all in granted}
         rest = await together(lambda right: self._may(user, right), [right for right in wanted if right not in known])
         return {**known, **rest}
+
+    async def listable(self, user: UserInfo, resource: Resource, namespaces: Iterable[str]) -> frozenset[str]:
+        """Ask by SubjectAccessReviews; for several namespaces, first whether it is all of them."""
+        wanted = list(dict.fromkeys(namespaces))
+        if len(wanted) > 1 and await self._may_list(user, resource, ""):
+            return frozenset(wanted)
+        answers = await together(lambda namespace: self._may_list(user, resource, namespace), wanted)
+        return frozenset(namespace for namespace, allowed in answers.items() if allowed)
+
+    async def _may_list(self, user: UserInfo, resource: Resource, namespace: str) -> bool:
+        asking = User(user.username, user.uid, user.groups, tuple(user.extra.items()))
+        right = Right("list", resource, namespace)
+        known = self._listable.get((asking, right))
+        if known is None:
+            async with told(f"failed to check access: whether a user may {right}"):
+                known = (await ask_access(self._kube, asking, right, timeout=READ_SECONDS)).allowed
+            self._listable[asking, right] = known
+        return known
 
     async def _may(self, user: UserInfo, right: Right) -> Access:
         asking = User(user.username, user.uid, user.groups, tuple(user.extra.items()))

@@ -27,6 +27,7 @@ from app.rules.decode import UndecodableError
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.service.probes import new_app
+from webhook.bodies import Bodies, BodyError, Gate, OverloadError
 from webhook.defaults import Defaulter, default_plan, default_workflow
 from webhook.failures import LookupFailedError
 from webhook.handlers import Context, review_execution, review_plan, review_workflow, undecodable
@@ -46,18 +47,6 @@ Judge = Callable[[Request], Awaitable[Verdict]]
 Endpoint = Callable[[HttpRequest], Awaitable[Response]]
 
 
-class OverloadError(Exception):
-    """More reviews at once than the service takes on."""
-
-
-class _BodyError(Exception):
-    """A body that is not going to be read to its end; `status` is the HTTP answer."""
-
-    def __init__(self, status: HTTPStatus, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one review, and all together, may take."""
@@ -65,22 +54,10 @@ class Limits:
     body_bytes: int = 8 * 1024 * 1024
     seconds: float = 8.0
     at_once: int = 64
-
-
-class Gate:
-    """Counts the reviews in flight and refuses those beyond the limit."""
-
-    def __init__(self, places: int) -> None:
-        self._places = places
-        self.in_flight = 0
-
-    def __enter__(self) -> None:
-        if self.in_flight >= self._places:
-            raise OverloadError
-        self.in_flight += 1
-
-    def __exit__(self, *_exc: object) -> None:
-        self.in_flight -= 1
+    bytes_at_once: int = 16 * 1024 * 1024
+    """Of large reviews that are judged together."""
+    arriving_bytes: int = 48 * 1024 * 1024
+    """Of all bodies that are under way."""
 
 
 def admission_app(
@@ -89,19 +66,28 @@ def admission_app(
     """The application with the five paths. While `draining`, answers ask the API server to close the connection."""
     app = new_app("drplan admission")
     endpoints: dict[str, Endpoint] = {}
-    gate = Gate(limits.at_once)
+    door = Door(limits)
     for resource, defaulter in ((WORKFLOWS, default_workflow), (PLANS, default_plan)):
-        endpoints[mutate_path(resource)] = _endpoint(resource, _mutating(defaulter), limits, gate, draining)
+        endpoints[mutate_path(resource)] = _endpoint(resource, _mutating(defaulter), door, draining)
     for resource, reviewer in (
         (WORKFLOWS, review_workflow),
         (PLANS, review_plan),
         (EXECUTIONS, review_execution),
     ):
         judge = _validating(reviewer, context)
-        endpoints[validate_path(resource)] = _endpoint(resource, judge, limits, gate, draining)
+        endpoints[validate_path(resource)] = _endpoint(resource, judge, door, draining)
     for path, endpoint in endpoints.items():
         app.add_api_route(path, endpoint, methods=["POST"], name=path.strip("/"))
     return FastLane(app, endpoints)
+
+
+class Door:
+    """What all paths share: the bodies that are under way, the places of those that are judged, the limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.seconds = limits.seconds
+        self.bodies = Bodies(limits.body_bytes, limits.arriving_bytes)
+        self.gate = Gate(limits.at_once, limits.bytes_at_once)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,25 +125,24 @@ def _validating(reviewer: Callable[[Request, Context], Awaitable[Verdict]], cont
     return judge
 
 
-def _endpoint(resource: Resource, judge: Judge, limits: Limits, gate: Gate, draining: Callable[[], bool]) -> Endpoint:
+def _endpoint(resource: Resource, judge: Judge, door: Door, draining: Callable[[], bool]) -> Endpoint:
     """What answers the reviews of one path."""
 
     async def endpoint(http: HttpRequest) -> Response:
         started = time.perf_counter()
-        seconds = _deadline(http.scope["query_string"], limits.seconds)
+        seconds = _deadline(http.scope["query_string"], door.seconds)
         try:
-            with gate:
-                body = await _read_body(http, limits.body_bytes, seconds)
+            body = await door.bodies.read(http, seconds)
+            with door.gate.place(len(body)):
                 request = parse_review(body)
                 left = max(0.1, seconds - (time.perf_counter() - started))
                 verdict = await _judge(request, resource, judge, left)
-        except OverloadError:
+        except OverloadError as error:
             _count(resource, "", "overloaded")
-            text = f"{limits.at_once} reviews are in progress, try again"
-            return Response(text, HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "1"}, media_type="text/plain")
-        except _BodyError as error:
+            return Response(str(error), HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "1"}, media_type="text/plain")
+        except BodyError as error:
             _count(resource, "", "malformed")
-            return Response(str(error), error.status, media_type="text/plain")
+            return Response(str(error), error.status, {"Connection": "close"}, media_type="text/plain")
         except EnvelopeError as error:
             _count(resource, "", "malformed")
             return Response(str(error), HTTPStatus.BAD_REQUEST, media_type="text/plain")
@@ -166,19 +151,6 @@ def _endpoint(resource: Resource, judge: Judge, limits: Limits, gate: Gate, drai
         return Response(answer(request, verdict), headers=headers, media_type="application/json")
 
     return endpoint
-
-
-async def _read_body(http: HttpRequest, limit: int, seconds: float) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(seconds):
-            async for chunk in http.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise _BodyError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the review is larger than {limit} bytes")
-    except TimeoutError as error:
-        raise _BodyError(HTTPStatus.REQUEST_TIMEOUT, "the review did not arrive in time") from error
-    return bytes(body)
 
 
 @lru_cache(maxsize=64)

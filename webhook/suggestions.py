@@ -9,8 +9,10 @@ from dataclasses import replace
 from app.engine.graph import closest
 from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS, Resource
 from app.rules.findings import Finding, Report, did_you_mean
+from webhook.disclosure import hidden_from
 from webhook.failures import LookupFailedError
 from webhook.lookups import Lookups
+from webhook.review import UserInfo
 
 ABOUT: dict[str, Resource] = {"P6": WORKFLOWS, "E2": PLANS, "E5": EXECUTIONS}
 """The rules about references to objects, and of what kind these are."""
@@ -19,17 +21,18 @@ SUGGESTION_SECONDS = 1.0
 """How long the names of one kind may take; without them the refusal is told without a suggestion."""
 
 
-async def with_suggestions(report: Report, namespace: str, lookups: Lookups) -> Report:
+async def with_suggestions(report: Report, user: UserInfo, namespace: str, lookups: Lookups) -> Report:
     """The report with near names of the object's own namespace at the end of messages about missing objects.
 
-    Nothing of other namespaces is told, whose objects the user may not be allowed to see. A look-up that fails changes
-    nothing of the report.
+    Only of kinds that the user may list there, and nothing of other namespaces. A look-up that fails changes nothing
+    of the report.
     """
     known: dict[str, list[str]] = {}
     for resource in dict.fromkeys(ABOUT[each.rule] for each in report.errors if _is_local(each, namespace)):
         with suppress(LookupFailedError, TimeoutError):
             async with asyncio.timeout(SUGGESTION_SECONDS):
-                known[resource.plural] = await lookups.names(resource, namespace)
+                if not await hidden_from(user, resource, [namespace], lookups):
+                    known[resource.plural] = await lookups.names(resource, namespace)
     return replace(report, errors=tuple(_told(finding, namespace, known) for finding in report.errors))
 
 

@@ -97,10 +97,11 @@ def _populate(plane: ControlPlane, *, webhook: bool, controller: bool) -> None:
 
 
 def _addresses(service: ServiceProcess) -> str:
-    admission = f"https://127.0.0.1:{service.webhook_port}, " if isinstance(service, WebhookProcess) else ""
+    own = ""
+    if isinstance(service, WebhookProcess):
+        own = f"https://127.0.0.1:{service.webhook_port}, API https://127.0.0.1:{service.api_port}/api/v1, "
     return (
-        f"{admission}probes http://127.0.0.1:{service.health_port}, "
-        f"metrics http://127.0.0.1:{service.metrics_port}/metrics"
+        f"{own}probes http://127.0.0.1:{service.health_port}, metrics http://127.0.0.1:{service.metrics_port}/metrics"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.models.plan import CurrentExecution
@@ -44,24 +44,34 @@ def _items(value: object, member: str) -> list[dict[str, Any]]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-def check_workflow_deletion(namespace: str, name: str, plans: Iterable[Mapping[str, Any]]) -> Report:
-    """A workflow stays while a plan references it."""
+def check_workflow_deletion(
+    namespace: str, name: str, plans: Iterable[Mapping[str, Any]], hidden: Collection[str] = ()
+) -> Report:
+    """A workflow stays while a plan references it; plans of `hidden` namespaces are counted, not named."""
     keys = referencing_plans(namespace, name, plans)
     if not keys:
         return Report()
-    text = f"cannot delete DRWorkflow {namespace}/{name}: referenced by DRPlan(s): [{_listed(keys)}]"
+    shown = [key for key in keys if key.partition("/")[0] not in hidden]
+    listed = _listed(shown) + f" {len(keys) - len(shown)} that you may not list" * (len(shown) < len(keys))
+    text = f"cannot delete DRWorkflow {namespace}/{name}: referenced by DRPlan(s): [{listed.strip()}]"
     return refusal("DW1", "metadata.name", text, f"Workflow is referenced by {len(keys)} plan(s)")
 
 
-def check_plan_deletion(namespace: str, name: str, lock: CurrentExecution | None, unfinished: Sequence[Run]) -> Report:
-    """A plan stays while an execution of it has not ended; a stale lock does not count."""
+def check_plan_deletion(
+    namespace: str, name: str, lock: CurrentExecution | None, unfinished: Sequence[Run], *, named: bool = True
+) -> Report:
+    """A plan stays while an execution of it has not ended; a stale lock does not count.
+
+    With `named` False the executions are counted, not named.
+    """
     held = locked(lock, unfinished)
     if held is not None:
-        text = f"cannot delete plan with running execution: {held.key}"
+        text = "cannot delete plan with running execution" + f": {held.key}" * named
         return refusal("DP1", "status.currentExecution", text, "Plan has a running execution")
     if not unfinished:
         return Report()
-    runs = _listed([f"{run.key} (phase={run.phase})" for run in unfinished])
+    told = [f"{run.key} (phase={run.phase})" for run in unfinished]
+    runs = _listed(told) if named else f"{len(told)} that you may not list"
     text = f"cannot delete DRPlan {namespace}/{name}: has running executions: [{runs}]"
     return refusal("DP2", "metadata.name", text, f"Plan has {len(unfinished)} running execution(s)")
 

@@ -92,7 +92,12 @@ def known_invalid(plan: DRPlan) -> bool:
 
 def already_running(plan: str, namespace: str, name: str) -> str:
     """The text of E20, which also ends the loser of a race for the plan's lock (decision P2)."""
-    return f"plan {plan} already has a running execution: {namespace}/{name}"
+    return f"{running_elsewhere(plan)}: {namespace}/{name}"
+
+
+def running_elsewhere(plan: str) -> str:
+    """The text of E20 for who may not know which execution that is."""
+    return f"plan {plan} already has a running execution"
 
 
 def _check_target(spec: Spot, execution: DRPlanExecution, target: DRPlanExecution | None) -> None:

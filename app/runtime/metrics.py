@@ -281,6 +281,17 @@ api_request_duration_seconds = _histogram(
     route=OPEN,
 )
 
+connections = _gauge(
+    "drplan_connections", "Open connections by port, those in their TLS handshake included.", server=OPEN
+)
+connections_ended_total = _counter(
+    "drplan_connections_ended_total",
+    "Connections that the process ended by itself. Reasons: what took too long (handshake, head, body, answer, idle), "
+    "too-large or malformed (a request), evicted or crowded (too many connections), certificate (a client certificate "
+    "of a name that is not allowed), system (no connection to be had from the system).",
+    server=OPEN,
+    reason=OPEN,
+)
 kube_requests_total = _counter(
     "drplan_kube_requests_total",
     "Requests to the API server; code is the HTTP status, or `unavailable` when there was no answer.",

@@ -85,7 +85,11 @@ class WebhookSettings(CommonSettings):
     max_request_bytes: int = Field(
         8 * 1024 * 1024, ge=1024, description="largest admission review that is read, in bytes"
     )
-    review_timeout: Seconds = Field(8.0, description="seconds after which a review is refused instead of left open")
+    review_timeout: Seconds = Field(
+        8.0,
+        description="seconds from the head of a review in which its body arrives (else 408) and it is judged (else it "
+        "is refused); less where the API server says that it waits less",
+    )
     max_concurrent_reviews: int = Field(
         64, ge=1, description="reviews answered at once; beyond that the answer is 429 with Retry-After"
     )
@@ -94,7 +98,31 @@ class WebhookSettings(CommonSettings):
         description="refuse references to workflows that the user may not use, and to objects that they may not read "
         "(SubjectAccessReview)",
     )
-    api_enabled: bool = Field(True, description="serve the read-only API under /api/v1 on the HTTPS port")
+    max_connections: int = Field(
+        512, ge=8, description="connections that the admission port holds; beyond that the one of least use ends"
+    )
+    max_connections_per_peer: int = Field(
+        256,
+        ge=4,
+        description="of these, connections of one peer, which is an IPv4 address or a /64 of IPv6; at least what the "
+        "API servers need that come from one address",
+    )
+    client_ca_file: str | None = Field(
+        None,
+        description="PEM file of the authority whose client certificates the admission port demands; an API server "
+        "has one to show only if its AdmissionConfiguration gives it. Without it every caller is heard",
+    )
+    client_names: str = Field(
+        "",
+        description="names, with commas between them, of which such a certificate must have one (common name, DNS "
+        "name or URI); empty: any certificate of that authority",
+    )
+    api_enabled: bool = Field(True, description="serve the read-only API under /api/v1")
+    api_port: Port = Field(
+        9444,
+        description="port of the HTTPS read-only API; 0 takes a free one. That of webhook_port: both on one port, as "
+        "it was before",
+    )
     api_auth: Literal["unless-loopback", "always"] = Field(
         "unless-loopback",
         description="who needs a bearer token of the cluster for that API: everybody, or nobody while bind_address is "
@@ -110,6 +138,26 @@ class WebhookSettings(CommonSettings):
     drain_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
         5.0, description="seconds that reviews are still answered after SIGTERM"
     )
+
+    @property
+    def accepted_callers(self) -> frozenset[str]:
+        """The names of `client_names`."""
+        return frozenset(filter(None, (name.strip() for name in self.client_names.split(","))))
+
+    @model_validator(mode="after")
+    def _callers_fit(self) -> Self:
+        if self.accepted_callers and not self.client_ca_file:
+            raise ValueError("client_names needs client_ca_file, the authority that signed their certificates")
+        if self.client_ca_file and self.api_enabled and self.api_port == self.webhook_port != 0:
+            raise ValueError(
+                "client_ca_file closes the admission port to users of the API: give the API another port (api_port)"
+            )
+        if self.max_connections_per_peer > self.max_connections:
+            raise ValueError(
+                f"max_connections_per_peer ({self.max_connections_per_peer}) must be at most max_connections "
+                f"({self.max_connections})"
+            )
+        return self
 
     @model_validator(mode="after")
     def _authority_outlives_certificates(self) -> Self:

@@ -1,7 +1,8 @@
 """Running an ASGI application on uvicorn inside the process's own task group.
 
-uvicorn is a guest here: it installs no signal handlers, does not touch logging and never ends the process. The
-socket is bound before anything runs, so that a port in use is one clear error at the start.
+uvicorn is a guest here: it installs no signal handlers, does not touch logging, accepts no connections (`Acceptor`
+does, with limits) and never ends the process. The socket is bound before anything runs, so that a port in use is one
+clear error at the start.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,9 @@ from app.runtime.health import Health
 from app.runtime.logging import get_logger
 from app.runtime.settings import CommonSettings
 from app.runtime.tasks import TaskOwner
+from app.service.acceptor import Acceptor, TlsContext
+from app.service.guarded import Greeting, GuardedProtocol
+from app.service.limits import ORDINARY, ConnectionLimits
 from app.service.probes import health_app, metrics_app
 
 log = get_logger(__name__)
@@ -29,24 +32,44 @@ Message = MutableMapping[str, Any]
 AsgiApp = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
 
+SWEEP_TICKS = 5
+"""Of uvicorn's tenths of a second: how often connections are looked at."""
+
+
 class PortError(Exception):
     """A port cannot be listened on; the text names address, port and reason."""
 
 
 class _GuestServer(uvicorn.Server):
-    """uvicorn's server without its signal handlers: the process has its own."""
+    """uvicorn's server without its signal handlers, as the process has its own, and with our way to accept."""
+
+    acceptor: Acceptor
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  (uvicorn's)
+        self.servers = []
+        self.acceptor.start()
+        self.started = True
+
+    async def on_tick(self, counter: int) -> bool:
+        self.acceptor.check()
+        if counter % SWEEP_TICKS == 0:
+            self.acceptor.sweep()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.acceptor.close()
+        await super().shutdown(sockets)
+
 
 class HttpServer:
     """One listening port. `listen` binds it, `run` serves until cancelled and then finishes open requests.
 
-    `port` 0 takes a free one; `grace` is how many seconds open requests get at the end. `keep_alive` seconds must be
-    longer than the client's idle time (the API server's is 90), because a request that meets a closing
-    connection fails. With `tls` the port speaks HTTPS; the context may be changed while in use.
+    `port` 0 takes a free one; `grace` is how many seconds open requests get at the end. With `tls` the port speaks
+    HTTPS; the context may be changed while in use. `greet` may give a connection another application.
     """
 
     def __init__(
@@ -56,29 +79,31 @@ class HttpServer:
         name: str,
         host: str,
         port: int,
-        tls: ssl.SSLContext | None = None,
+        tls: TlsContext | None = None,
         grace: float = 3.0,
-        keep_alive: int = 120,
-        max_concurrency: int | None = None,
+        limits: ConnectionLimits = ORDINARY,
+        greet: Greeting | None = None,
     ) -> None:
         self.name = name
         self.port = port
         self._host = host
         self._grace = grace
         self._socket: socket.socket | None = None
-        context = tls
+        self._tls = tls
+        self._limits = limits
+        self._greet = greet
         self._server = _GuestServer(
             uvicorn.Config(
                 app,
+                http=GuardedProtocol,
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=keep_alive,
+                timeout_keep_alive=round(limits.idle),
                 timeout_graceful_shutdown=max(1, round(grace)),
-                limit_concurrency=max_concurrency,
-                ssl_context_factory=None if context is None else lambda _config, _default: context,
             )
         )
 
@@ -116,6 +141,15 @@ class HttpServer:
         if self._socket is None:
             self.listen()
         assert self._socket is not None
+        self._server.acceptor = Acceptor(
+            self.name,
+            self._socket,
+            self._server.config,
+            self._server.server_state,
+            limits=self._limits,
+            tls=self._tls,
+            greet=self._greet,
+        )
         serving = asyncio.create_task(self._server.serve(sockets=[self._socket]), name=f"http/{self.name}")
         log.info("listening", server=self.name, host=self._host, port=self.port)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -53,12 +54,14 @@ class Curl:
     webhook: WebhookProcess
     ca: Path
 
-    def __call__(self, path: str, token: str | None = None, *arguments: str, port: int | None = None) -> Answer:
-        scheme = "https" if port is None else "http"
+    def __call__(
+        self, path: str, token: str | None = None, *arguments: str, port: int | None = None, scheme: str = ""
+    ) -> Answer:
+        scheme = scheme or ("https" if port is None else "http")
         command = ["curl", "-sS", "-i", "--max-time", "30", "--cacert", str(self.ca), *arguments]
         if token is not None:
             command += ["-H", f"Authorization: Bearer {token}"]
-        command.append(f"{scheme}://127.0.0.1:{port or self.webhook.webhook_port}{path}")
+        command.append(f"{scheme}://127.0.0.1:{port or self.webhook.api_port}{path}")
         found = subprocess.run(command, capture_output=True, check=True)
         head, _, body = found.stdout.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
@@ -371,6 +374,29 @@ def test_on_a_loopback_address_no_token_is_needed_by_default(curl: Curl, filled:
 def test_the_api_can_be_turned_off(curl: Curl) -> None:
     webhook = start_webhook(curl.cluster.plane, name="webhook-without-api", arguments=["--no-api-enabled"])
     try:
-        assert Curl(curl.cluster, webhook, curl.ca)("/api/v1/plans").code == 404
+        without = Curl(curl.cluster, webhook, curl.ca)
+        assert without("/api/v1/plans", port=webhook.webhook_port, scheme="https").code == 404
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", webhook.api_port), timeout=5)
+    finally:
+        webhook.stop()
+
+
+def test_the_port_of_admission_says_where_the_api_is(curl: Curl, admin: str) -> None:
+    for path in ("/api/v1/plans", "/api/v1/openapi.json", "/api/x"):
+        answer = curl(path, admin, port=curl.webhook.webhook_port, scheme="https")
+        text = answer.message(421, "MisdirectedRequest")
+        assert f"the HTTP API is on port {curl.webhook.api_port} of the service" in text
+    assert curl("/validate-dr-bkbcs-tencent-com-v1alpha1-drplan", admin).code == 404  # no reviews on the API's port
+
+
+def test_both_can_be_on_one_port_as_before(curl: Curl, filled: str, admin: str) -> None:
+    plane = curl.cluster.plane
+    port = plane.port()
+    webhook = start_webhook(plane, name="webhook-shared", webhook_port=port, api_port=port)
+    try:
+        shared = Curl(curl.cluster, webhook, curl.ca)
+        assert shared(f"/api/v1/namespaces/{filled}/plans", admin).code == 200
+        assert shared("/validate-dr-bkbcs-tencent-com-v1alpha1-drplan", None, "-d", "{}").code == 400
     finally:
         webhook.stop()

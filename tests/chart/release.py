@@ -136,7 +136,7 @@ class Release:
         flags = [f"--kubeconfig={self._log_in(pod['serviceAccountName'])}", "--bind-address=127.0.0.1"]
         flags += [f"--health-port={health}", f"--metrics-port={metrics}"]
         if component == "webhook":
-            flags += [f"--webhook-port={self.port}", "--drain-seconds=0"]
+            flags += [f"--webhook-port={self.port}", "--api-port=0", "--drain-seconds=0"]
         command = [sys.executable, "-m", "app.cli", *container["args"], *flags]
         environment = {**os.environ, **{item["name"]: item["value"] for item in container.get("env", ())}}
         log = plane.layout.logs / f"{self.name}-{component}-{self._number}.log"

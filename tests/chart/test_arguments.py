@@ -78,6 +78,9 @@ def test_the_webhook_knows_the_controller() -> None:
         ("webhook.reviewTimeout=3", "review_timeout", 3),
         ("webhook.drainSeconds=12", "drain_seconds", 12),
         ("webhook.port=10250", "webhook_port", 10250),
+        ("api.port=10251", "api_port", 10251),
+        ("webhook.maxConnections=300", "max_connections", 300),
+        ("webhook.maxConnectionsPerPeer=33", "max_connections_per_peer", 33),
     ],
 )
 def test_values_reach_the_webhook(value: str, name: str, expected: object) -> None:

@@ -38,7 +38,14 @@ PLACED = (
     "serviceAccount.annotations.owner=ops",
     "commonLabels.team=dr",
 )
+CALLERS = (
+    "networkPolicy.enabled=true",
+    "networkPolicy.apiFrom[0].podSelector.matchLabels.app=dashboard",
+    "webhook.clientCertificate.configMap=callers",
+    "webhook.clientCertificate.names={apiserver}",
+)
 CHOICES = {
+    "callers": CALLERS,
     "autoscaled": AUTOSCALED,
     "placed": PLACED,
     "cert-manager": CERT_MANAGER,
@@ -66,6 +73,37 @@ def test_given_certificate_is_what_the_api_server_trusts() -> None:
         "webhooks"
     ]:
         assert hook["clientConfig"]["caBundle"] == "Q0E="
+
+
+def test_the_http_api_has_a_port_of_its_own() -> None:
+    documents = render(*CALLERS)
+    ports = one(documents, "Service", "drplan-webhook")["spec"]["ports"]
+    assert [(each["name"], each["port"], each["targetPort"]) for each in ports] == [
+        ("https", 443, "https"),
+        ("api", 9444, "api"),
+    ]
+    named = {each["name"]: each["containerPort"] for each in container(documents, "webhook")["ports"]}
+    assert (named["https"], named["api"]) == (9443, 9444)
+    rules = one(documents, "NetworkPolicy", "drplan-webhook")["spec"]["ingress"]
+    by_port = {rule["ports"][0]["port"]: rule.get("from") for rule in rules}
+    assert by_port["api"] == [{"podSelector": {"matchLabels": {"app": "dashboard"}}}]
+    assert by_port["https"] is None
+
+
+@pytest.mark.parametrize("value", ["api.port=9443", "api.enabled=false"])
+def test_without_one_nothing_names_it(value: str) -> None:
+    documents = render("networkPolicy.enabled=true", value)
+    assert len(one(documents, "Service", "drplan-webhook")["spec"]["ports"]) == 1
+    assert "api" not in {each["name"] for each in container(documents, "webhook")["ports"]}
+    rules = one(documents, "NetworkPolicy", "drplan-webhook")["spec"]["ingress"]
+    assert "api" not in {rule["ports"][0]["port"] for rule in rules}
+
+
+def test_client_certificates_are_demanded_by_a_mounted_authority() -> None:
+    main = container(render(*CALLERS), "webhook")
+    assert {"--client-ca-file=/etc/drplan/callers/ca.crt", "--client-names=apiserver"} <= set(main["args"])
+    mounts = {each["name"]: each["mountPath"] for each in main["volumeMounts"]}
+    assert mounts["callers"] == "/etc/drplan/callers"
 
 
 def test_monitoring() -> None:

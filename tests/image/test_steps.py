@@ -122,7 +122,7 @@ def running(image: Image) -> Iterator[Cluster]:
 
 def _webhook(image: Image, plane: ControlPlane, own: Path, certificates: Path) -> WebhookProcess:
     health, metrics, port = plane.port(), plane.port(), plane.port()
-    flags = [f"--webhook-port={port}", f"--cert-dir={certificates}", "--drain-seconds=0"]
+    flags = [f"--webhook-port={port}", "--api-port=0", f"--cert-dir={certificates}", "--drain-seconds=0"]
     command = _command(image, plane, own, "webhook", health, metrics) + flags
     log = plane.layout.logs / "webhook.log"
     process = WebhookProcess("webhook", command, log, image.environment, health, metrics)

@@ -39,6 +39,7 @@ def replica(plane: ControlPlane, name: str, arguments: Sequence[str] = ()) -> We
         f"--kubeconfig={plane.identity('webhook').kubeconfig}",
         "--bind-address=127.0.0.1",
         f"--webhook-port={port}",
+        "--api-port=0",
         f"--health-port={health}",
         f"--metrics-port={metrics}",
         f"--cert-secret={SECRET}",

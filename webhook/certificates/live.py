@@ -27,6 +27,7 @@ class LiveCertificate:
     def __init__(self, names: Sequence[str]) -> None:
         self.context: ssl.SSLContext = new_context()
         self.served: ServingPair | None = None
+        self._others: list[ssl.SSLContext] = []
         self._names = tuple(names)
         self._trouble = "it has not been looked for yet"
 
@@ -43,7 +44,8 @@ class LiveCertificate:
         except CertificateError as error:
             self.refuse(str(error), source=source)
             return False
-        load_pem_pair(self.context, pair.certificate.decode(), pair.key.decode())
+        for context in (self.context, *self._others):
+            load_pem_pair(context, pair.certificate.decode(), pair.key.decode())
         self.served = pair
         self._trouble = ""
         metrics.certificate_reloads_total.labels("loaded").inc()
@@ -53,6 +55,12 @@ class LiveCertificate:
         )
         self._warn_of_names(pair, source)
         return True
+
+    def serve_in(self, context: ssl.SSLContext, *, instead_of: ssl.SSLContext | None = None) -> None:
+        """Serve the certificate in a further context, from now on, `instead_of` one that was given before."""
+        if self.served is not None:
+            load_pem_pair(context, self.served.certificate.decode(), self.served.key.decode())
+        self._others = [*(other for other in self._others if other is not instead_of), context]
 
     def refuse(self, why: str, *, source: str) -> None:
         """Note that what there is cannot be served; logged when the reason is new, counted each time."""

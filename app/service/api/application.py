@@ -1,13 +1,14 @@
 """The application behind `/api/v1`: its paths, its OpenAPI document, its errors, and how many requests it takes on.
 
-It shares a port and an event loop with admission, so it has limits of its own, and nothing of it is on the way of a
-review: `with_api` looks at the path only.
+It has a port of its own, but shares an event loop with admission, so it has limits of its own. Where a setting puts
+both on one port, nothing of it is on the way of a review: `with_api` looks at the path only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
@@ -90,6 +91,19 @@ def with_api(admission: AsgiApp, api: AsgiApp) -> AsgiApp:
         await chosen(scope, receive, send)
 
     return dispatch
+
+
+def moved_app(port: Callable[[], int]) -> AsgiApp:
+    """What answers paths of the API on the port of admission, where it once was: it says where the API is now."""
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:  # noqa: ANN401  (ASGI)
+        text = (
+            f"this port is for admission reviews only; the HTTP API is on port {port()} of the service "
+            "(setting `api_port`, value `api.port` of the chart)"
+        )
+        await problem(ProblemError(HTTPStatus.MISDIRECTED_REQUEST, text))(scope, receive, send)
+
+    return app
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:

@@ -42,6 +42,14 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- default (printf "%s-webhook" (include "drplan.fullname" .)) .Values.serviceAccount.webhookName -}}
 {{- end -}}
 
+{{/* Port of the HTTP API where it has one of its own; empty where it is off or shares that of admission. */}}
+{{- define "drplan.apiPort" -}}
+{{- $port := int (default 9444 .Values.api.port) -}}
+{{- if and .Values.api.enabled (ne $port (int .Values.webhook.port)) -}}
+{{ $port }}
+{{- end -}}
+{{- end -}}
+
 {{- define "drplan.webhookService" -}}
 {{- include "drplan.fullname" . }}-webhook
 {{- end -}}

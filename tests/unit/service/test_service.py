@@ -127,7 +127,7 @@ async def test_signals_are_left_to_the_process() -> None:
 
 async def test_https() -> None:
     authority = Authority()
-    server = HttpServer(slow_app(asyncio.Event()), name="x", host="127.0.0.1", port=0, tls=authority.server_context())
+    server = HttpServer(slow_app(asyncio.Event()), name="x", host="127.0.0.1", port=0, tls=authority.server_context)
     port = server.listen()
     running = asyncio.create_task(server.run())
     trust = ssl.create_default_context(cadata=authority.pem)

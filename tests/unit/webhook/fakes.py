@@ -30,6 +30,8 @@ class FakeLookups:
     executions: list[Json] = field(default_factory=list)
     terminating_namespaces: set[str] = field(default_factory=set)
     forbidden: set[Key] = field(default_factory=set)
+    unlisted: set[tuple[str, str]] = field(default_factory=set)
+    """Kind and namespace of what the user may not list."""
     failing: dict[str, Exception] = field(default_factory=dict)
     hanging: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
@@ -71,6 +73,10 @@ class FakeLookups:
     async def terminating(self, namespace: str) -> bool:
         await self._ask("terminating")
         return namespace in self.terminating_namespaces
+
+    async def listable(self, user: UserInfo, resource: Resource, namespaces: Iterable[str]) -> frozenset[str]:
+        await self._ask("listable")
+        return frozenset(each for each in namespaces if (resource.kind, each) not in self.unlisted)
 
     async def may(self, user: UserInfo, rights: Iterable[Right]) -> Mapping[Right, Access]:
         await self._ask("may")

@@ -59,6 +59,54 @@ async def test_a_look_up_of_names_that_hangs_changes_nothing_of_the_refusal(monk
     assert (response["status"]["code"], response["status"]["message"]) == (403, f"validation failed: [{PLAIN}]")
 
 
+@pytest.mark.parametrize(
+    ("kind", "new"),
+    [
+        ("DRWorkflow", plan_json(stage("s", "switch-ovr"))),
+        ("DRPlan", execution_json(planRef="failovr")),
+        ("DRPlanExecution", execution_json(planRef="failover", operationType="Revert", revertExecutionRef="run1")),
+    ],
+)
+async def test_names_are_told_only_to_who_may_list_them(kind: str, new: Json) -> None:
+    fake = cluster(unlisted={(kind, "default")})
+    told = (await Admission(fake).validate("CREATE", new))["status"]["message"]
+    assert "not found" in told
+    assert "did you mean" not in told
+    assert "names" not in fake.asked
+    for trouble in ({"failing": {"listable": unavailable("x")}}, {"hanging": {"listable"}}):
+        told = (await Admission(cluster(**trouble)).validate("CREATE", new))["status"]["message"]
+        assert "did you mean" not in told
+
+
+RUNNING = execution_json("secret-run", planRef="failover", status={"phase": "Running"})
+
+
+async def test_the_execution_that_runs_is_named_only_to_who_may_list_executions() -> None:
+    def fake(*unlisted: tuple[str, str]) -> FakeLookups:
+        return FakeLookups([], [plan_json(name="failover")], [RUNNING], unlisted=set(unlisted))
+
+    new, old = execution_json(planRef="failover"), plan_json(name="failover")
+    for operation, sent in (("CREATE", (new,)), ("DELETE", (None, old))):
+        told = (await Admission(fake()).validate(operation, *sent))["status"]["message"]
+        assert "default/secret-run" in told
+        hidden = await Admission(fake(("DRPlanExecution", "default"))).validate(operation, *sent)
+        assert hidden["allowed"] is False
+        assert "running execution" in hidden["status"]["message"]
+        assert "secret-run" not in str(hidden)
+
+
+async def test_plans_that_use_a_workflow_are_named_only_to_who_may_list_them() -> None:
+    plans = [plan_json(stage("s", OTHER), name=f"p-{ns}", namespace=ns) for ns in ("default", "secret", "hidden")]
+    workflow = workflow_json(name="switch-ovr", namespace="other")
+    fake = FakeLookups([], plans, unlisted={("DRPlan", "secret"), ("DRPlan", "hidden")})
+    refused = await Admission(fake).validate("DELETE", None, workflow)
+    assert refused["status"]["message"].endswith("[default/p-default 2 that you may not list]")
+    assert "secret" not in str(refused)
+    fake.unlisted.add(("DRPlan", "default"))
+    refused = await Admission(fake).validate("DELETE", None, workflow)
+    assert refused["status"]["message"].endswith("[3 that you may not list]")
+
+
 async def test_names_are_listed_only_for_refusals_about_references() -> None:
     fake = cluster()
     await Admission(fake).validate("CREATE", plan_json(stage("s", "switch-over")))

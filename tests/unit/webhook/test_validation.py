@@ -217,7 +217,7 @@ async def test_an_execution_of_a_missing_plan_reads_nothing_else_but_names_to_su
     fake = FakeLookups()
     response = await Admission(fake).validate("CREATE", execution_json(planRef="x"))
     assert denied(response) == ('validation failed: [plan x not found: drplans.dr.bkbcs.tencent.com "x" not found]')
-    assert fake.asked == ["plan", "names"]
+    assert fake.asked == ["plan", "listable", "names"]
 
 
 async def test_a_revert_is_checked_against_its_target() -> None:
