@@ -27,6 +27,7 @@ from app.models.phases import Phase
 from app.models.plan import CurrentExecution, DRPlan, DRPlanStatus
 from app.models.stored import members
 from controller.journal.format import Entry, entries_by_run
+from controller.journal.head import HeadStore
 from controller.journal.store import SegmentStore
 from controller.reconcilers.execution_state import definition_of
 from controller.recorded import recorded_status
@@ -134,6 +135,7 @@ async def convert(
         release = Release(kube, now) if found.resource is PLANS else None
         if await _rewrite(kube, found, release.plan if release else None) is not None:
             say(f"{found}: converted")
+    await HeadStore(kube, namespace).delete()
     for segment in segments:
         await store.delete(segment)
 

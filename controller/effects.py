@@ -39,8 +39,11 @@ async def attempt(
     address: Address,
     *,
     in_doubt: bool,
+    look_only: bool = False,
 ) -> Outcome:
     """Run one attempt and return its outcome; secrets are masked in everything it says.
+
+    With `look_only` it counts as expired: what an earlier process left of it is looked at, and nothing is done anew.
 
     An executor that fails in a way nobody foresaw ends its action Failed, and is logged with its traceback: one broken
     action must not take the other runs down.
@@ -50,10 +53,13 @@ async def attempt(
     if step is None:
         return Failed(f"action {node.name} has nothing to run")
     left = max(0.0, (deadline(definition, status, address) - services.now()).total_seconds())
+    left = 0.0 if look_only else left
     secrets: frozenset[str] = frozenset()
     try:
         async with asyncio.timeout(left + OVERTIME):
-            context = await _context(services, snapshot, definition, status, address, step, in_doubt=in_doubt)
+            context = await _context(
+                services, snapshot, definition, status, address, step, in_doubt=in_doubt, left=left
+            )
             secrets = secret_values(context.scope)
             outcome = await _run(services, step, context)
     except (ParameterError, KubeError) as error:
@@ -92,11 +98,11 @@ async def _context(
     step: Forward | RollBack,
     *,
     in_doubt: bool,
+    left: float,
 ) -> ActionContext:
     stage, workflow, node = definition.stages[address.stage], definition.workflow(address), definition.action(address)
     used = snapshot.stages[stage.run].workflows[workflow.run]
     loop = asyncio.get_running_loop()
-    left = (deadline(definition, status, address) - services.now()).total_seconds()
     secrets = await read_secrets(used.secret_params, services.bounded)
     identity = ActionIdentity(snapshot.execution_uid, stage.name, workflow.run, node.name)
     return ActionContext(

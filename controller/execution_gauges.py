@@ -13,13 +13,11 @@ from typing import Any
 
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from pydantic import ValidationError
 
 from app.kube.cache import Cache
 from app.kube.stream import EventType
-from app.models.execution import DRPlanExecution
 from app.models.phases import Operation, Phase
-from controller.metadata import restored_from_backup
+from app.rules.unfinished import is_parked
 from controller.services import utc_now
 
 _PHASES = tuple(phase for phase in Phase if phase is not Phase.SKIPPED)
@@ -27,7 +25,7 @@ _UNFINISHED = (Phase.PENDING, Phase.RUNNING, Phase.UNKNOWN)
 HELP = {
     "drplan_stored_executions": "Executions that exist, by operation and phase; each controller process says the same.",
     "drplan_oldest_execution_timestamp_seconds": "Start of the oldest execution of a phase, for Pending ones their "
-    "creation; absent when there is none. Restored ones, which wait for a word of a user, do not count.",
+    "creation; absent when there is none. Parked ones, which wait for a word of a user, do not count.",
     "drplan_oldest_execution_progress_timestamp_seconds": "When the Running execution that has not moved for longest "
     "last moved, as far as this process saw it; absent when none runs.",
     "drplan_last_success_timestamp_seconds": "End of the latest successful execution that still exists; absent when "
@@ -67,7 +65,7 @@ class ExecutionGauges(Collector):
             status = execution.get("status") or {}
             operation, phase = _operation_of(execution), phase_of(execution)
             counts[operation, phase] += 1
-            if phase in _UNFINISHED and not (phase is Phase.PENDING and _waits_for_user(execution)):
+            if phase in _UNFINISHED and not (phase is Phase.PENDING and is_parked(execution)):
                 began = status.get("startTime") or execution["metadata"].get("creationTimestamp")
                 _keep(oldest, phase, began, min)
             elif phase is Phase.SUCCEEDED:
@@ -102,13 +100,6 @@ def phase_of(execution: dict[str, Any]) -> Phase:
 def _operation_of(execution: dict[str, Any]) -> str:
     operation = (execution.get("spec") or {}).get("operationType")
     return Operation.REVERT if operation == Operation.REVERT else Operation.EXECUTE
-
-
-def _waits_for_user(execution: dict[str, Any]) -> bool:
-    try:
-        return restored_from_backup(DRPlanExecution.from_wire(execution))
-    except ValidationError:
-        return False
 
 
 def _keep(found: dict[str, float], key: str, stamp: str | None, choose: Callable[[float, float], float]) -> None:

@@ -13,6 +13,7 @@ from app.models.phases import Phase
 from app.models.stored import items, members
 from app.runtime.logging import get_logger
 from app.runtime.tasks import TaskOwner
+from controller.doubt import Inheritance, under_way
 from controller.journal import Entry
 from controller.queue import Key, WorkQueue
 from controller.reconcilers.execution import BY_TARGET, ExecutionReconciler
@@ -33,13 +34,21 @@ _DETAILS = frozenset({"stageStatuses", "conditions", "summary", "resolvedParams"
 
 async def lead(services: Services, recovered: dict[str, list[Entry]], stop: asyncio.Event) -> None:
     """Reconcile and run until `stop` is set, then wind down within the grace period."""
+    try:
+        await _lead(services, recovered, stop)
+    finally:
+        await services.journal.leave()
+
+
+async def _lead(services: Services, recovered: dict[str, list[Entry]], stop: asyncio.Event) -> None:
+    inheritance = Inheritance(services.journal, under_way(services.executions.items()))
     async with TaskOwner("leader") as owner:
         owner.spawn("journal", services.journal.run())
         runs = Runs(services, owner, lambda key, delay: executions.add_after(key, delay))
-        executions = WorkQueue("drplanexecution", ExecutionReconciler(services, runs).reconcile)
+        executions = WorkQueue("drplanexecution", ExecutionReconciler(services, runs, inheritance).reconcile)
         plans = WorkQueue("drplan", PlanReconciler(services).reconcile)
         workflows = WorkQueue("drworkflow", WorkflowReconciler(services).reconcile)
-        _Feed(services, runs, workflows, plans, executions).connect()
+        _Feed(services, runs, inheritance, workflows, plans, executions).connect()
         for queue in (workflows, plans, executions):
             owner.spawn(queue.name, queue.run())
         owner.spawn("sweep", sweep(services, recovered))
@@ -54,10 +63,17 @@ class _Feed:
     """Turns changes in the caches into keys to reconcile."""
 
     def __init__(
-        self, services: Services, runs: Runs, workflows: WorkQueue, plans: WorkQueue, executions: WorkQueue
+        self,
+        services: Services,
+        runs: Runs,
+        inheritance: Inheritance,
+        workflows: WorkQueue,
+        plans: WorkQueue,
+        executions: WorkQueue,
     ) -> None:
         self._services = services
         self._runs = runs
+        self._inheritance = inheritance
         self._workflows = workflows
         self._plans = plans
         self._executions = executions
@@ -104,6 +120,7 @@ class _Feed:
         del event
         if new is None:
             if old is not None:
+                self._inheritance.told(old["metadata"]["uid"])
                 self._plans.add((key_of(old)[0], str(members(old.get("spec")).get("planRef", ""))))
                 run = self._runs.get(old["metadata"]["uid"])
                 if run is not None:

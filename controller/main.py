@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -170,7 +171,12 @@ async def _work(process: _Process) -> None:
         await cache.wait_synced(SYNC_TIMEOUT)
     tune_garbage_collector(YOUNG_OBJECTS)
     settings, lease = process.settings, process.lease
-    journal = Journal(process.kube, settings.namespace, settings.identity)
+    journal = Journal(
+        process.kube,
+        settings.namespace,
+        settings.identity,
+        resume_within=timedelta(seconds=settings.resume_within),
+    )
     remaining = lease.remaining if settings.leader_elect else lambda: timedelta(days=1).total_seconds()
     services = Services(
         settings=settings,
@@ -188,13 +194,19 @@ async def _work(process: _Process) -> None:
         traces=process.traces,
         lease_remaining=remaining,
     )
-    recovered = await journal.claim()
+    recovered = await journal.claim(known_revision=_newest_version(process.caches.values()))
     # with an empty journal nobody has ever led here, so that nobody can still believe that he does
     if settings.leader_elect and journal.epoch > 1 and (wait := lease.previous_remaining()) > 0:
         log.info("waiting until the previous leader's lease has expired", seconds=round(wait, 1))
         await asyncio.sleep(wait)
     process.leading = True
     await lead(services, recovered, process.stop)
+
+
+def _newest_version(caches: Iterable[Cache]) -> int:
+    """Return the newest resourceVersion that this process has seen; all versions of a cluster count up together."""
+    versions = (str(item["metadata"].get("resourceVersion", "")) for cache in caches for item in cache.items())
+    return max((int(version) for version in versions if version.isdecimal()), default=0)
 
 
 def _health(process: _Process) -> Health:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from app.engine.names import label_value
-from app.models.base import GROUP
 from app.models.execution import DRPlanExecution
-from app.models.names import FINALIZER, OPERATION_LABEL, PLAN_LABEL, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
-
-ADOPTED_ANNOTATION = f"{GROUP}/adopted-uid"
-"""The uid of the execution when the controller first saw it: on an object restored from a backup it is another one."""
+from app.models.names import ADOPTED_ANNOTATION, FINALIZER, OPERATION_LABEL, PLAN_LABEL, RESUME_ANNOTATION
+from app.rules.unfinished import comes_from_backup
 
 
 def missing_metadata(execution: DRPlanExecution) -> dict[str, Any] | None:
@@ -56,6 +53,4 @@ def without_resume(execution: DRPlanExecution) -> dict[str, Any]:
 def restored_from_backup(execution: DRPlanExecution) -> bool:
     """Tell whether an execution that has not started was created with our finalizer on it (decision D9)."""
     metadata = execution.metadata
-    if FINALIZER not in metadata.finalizers or metadata.annotations.get(ADOPTED_ANNOTATION) == metadata.uid:
-        return False
-    return metadata.annotations.get(START_RESTORED_ANNOTATION) != "true"
+    return comes_from_backup(metadata.uid, metadata.finalizers, metadata.annotations)

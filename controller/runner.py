@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,21 +17,31 @@ from app.engine import notes
 from app.engine.conditions import cancel_requested
 from app.engine.decide import Start, conclude, decide
 from app.engine.definition import Address, RunDefinition
-from app.engine.events import ActionStarted, CancelRequested, Event, RunResumed, RunSuspended
+from app.engine.events import (
+    ActionFinished,
+    ActionStarted,
+    AttemptFailed,
+    CancelRequested,
+    Event,
+    RunResumed,
+    RunSuspended,
+)
 from app.engine.fold import fold
 from app.engine.outcome import Failed, Outcome
-from app.engine.tree import running_actions
+from app.engine.tree import action_at, running_actions
 from app.models.execution import DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
 from app.models.names import RESUME_ANNOTATION
 from app.models.phases import Phase
 from app.models.snapshot import Snapshot
+from app.models.suspension import Reason
 from app.runtime import metrics
 from app.runtime.groups import TaskGroup
 from app.runtime.logging import get_logger
 from controller import observer
+from controller.doubt import RunSuspendedBy, can_do_without_journal, refused, seen_only, taken_up, without_outputs
 from controller.effects import attempt
-from controller.journal import Entry
+from controller.journal import Entry, EntryRefused, Takeover
 from controller.services import Services
 from controller.status_writer import ExecutionGone, StatusWriter
 from controller.traces import RunTrace
@@ -48,8 +58,9 @@ class Run:
     """One execution that is running here. `run` drives it; `cancel` and `drain` are called from outside.
 
     `in_doubt` are the actions that were recorded as started by an earlier process: they are attempted again under the
-    same attempt number, and their executors observe first (invariant 3). `is_stored` tells that `status` is just what
-    the execution in `stored` has.
+    same attempt number, and their executors observe first (invariant 3). `takeover` is what a new leader may believe of
+    their past, None where the process is the same; `on_taken_up` is called once that is recorded. `is_stored` tells
+    that `status` is just what the execution in `stored` has.
     """
 
     def __init__(
@@ -61,6 +72,8 @@ class Run:
         stored: dict[str, Any],
         *,
         in_doubt: Sequence[Address] = (),
+        takeover: Takeover | None = None,
+        on_taken_up: Callable[[], None] = lambda: None,
         is_stored: bool = False,
     ) -> None:
         self.snapshot = snapshot
@@ -78,8 +91,18 @@ class Run:
         """Attempts whose intent is committed and that have not begun, with whether they are in doubt."""
         self._cancel_message: str | None = None
         self._resume = False
+        self._takeover = takeover
+        self._on_taken_up = on_taken_up
+        """What is to be recorded before anything goes on; None once it is."""
+        self._look_only = status.phase is Phase.UNKNOWN
+        """Whether a cancel leaves it at looking at what is in doubt: the run stood still, and nobody let it go on."""
+        self._looked_at: set[Address] = set()
+        self._concluding: dict[Address, Outcome] = {}
+        """Outcomes whose events are being committed."""
+        self._withheld: dict[Address, Outcome] = {}
+        """Outcomes that the API server refused to take into the journal."""
         self._doubted_at: float | None = None
-        self._suspension = ""
+        self._suspension: RunSuspendedBy | None = None
         self._draining = False
         self._results: dict[Address, Outcome] = {}
         self._in_flight: set[Address] = set()
@@ -156,14 +179,59 @@ class Run:
                 events.append(ActionStarted(now, start.address, start.attempt))
                 status = fold(self.definition, status, events[-1])
         if not events:
+            self._forget_takeover()
             return
         sequence = self.status.journal_sequence
         entries = [self._entry(sequence + number, event) for number, event in enumerate(events, start=1)]
-        await self._services.journal.append(entries)
-        observer.observe(self.definition, events, self.status, status, self.trace)
+        try:
+            await self._services.journal.append(entries)
+        except EntryRefused as refusal:
+            self._take_refusal(events, refusal)
+            return
         self._suspend_after_long_doubt()
-        self._adopt(status.model_copy(update={"journal_sequence": sequence + len(events)}))
-        self._committed += [(start, False) for start in starts]
+        self._take_commit(events, status)
+
+    def _take_commit(self, events: Sequence[Event], status: DRPlanExecutionStatus) -> None:
+        """Go on from `status`, which `events`, now committed, have led to."""
+        observer.observe(self.definition, events, self.status, status, self.trace)
+        self._adopt(status.model_copy(update={"journal_sequence": self.status.journal_sequence + len(events)}))
+        for event in events:
+            if isinstance(event, ActionStarted):
+                self._committed.append((Start(event.address, event.attempt), False))
+            elif isinstance(event, RunSuspended | RunResumed):
+                self._look_only = isinstance(event, RunSuspended)
+        self._forget_takeover()
+
+    def _forget_takeover(self) -> None:
+        """Let what is in doubt go on, where it may: what the take-over says of it is recorded."""
+        if self._takeover is None:
+            return
+        self._takeover = None
+        self._on_taken_up()
+        self._committed = [item for item in self._committed if not self._has_ended(item[0].address)]
+
+    def _has_ended(self, address: Address) -> bool:
+        return action_at(self.status, address).phase.is_final
+
+    def _take_refusal(self, events: Sequence[Event], refusal: EntryRefused) -> None:
+        """Stand still, because the API server takes no more of this run's entries; keep what they were to say."""
+        done, rest = events[: refusal.committed], events[refusal.committed :]
+        self._take_commit(done, self._folded(done))
+        if can_do_without_journal(rest):
+            self._look_only = self._look_only or any(isinstance(event, RunSuspended) for event in rest)
+            self._adopt(self._folded(rest))
+            return
+        for event in rest:
+            if isinstance(event, ActionFinished | AttemptFailed) and event.address in self._concluding:
+                self._withheld[event.address] = self._concluding[event.address]
+        self._suspension = refused(refusal)
+        self._wake.set()
+
+    def _folded(self, events: Sequence[Event]) -> DRPlanExecutionStatus:
+        status = self.status
+        for event in events:
+            status = fold(self.definition, status, event)
+        return status
 
     def _launch(self, group: TaskGroup) -> None:
         """Begin what is committed, within the lease and not while shutting down.
@@ -173,14 +241,20 @@ class Run:
         """
         if self._draining or self._services.lease_remaining() < LEASE_MARGIN:
             return
-        committed, self._committed = self._committed, []
+        waits = self._takeover is not None or self.status.phase is Phase.UNKNOWN
+        committed, self._committed = self._committed, [item for item in self._committed if waits and item[1]]
         for start, in_doubt in committed:
-            self._spawn(group, start, in_doubt=in_doubt)
+            if not (waits and in_doubt):
+                self._spawn(group, start, in_doubt=in_doubt)
 
     def _collect(self, now: datetime) -> tuple[list[Event], DRPlanExecutionStatus]:
         """Turn results and a wish to cancel into events; the cancel first: it decides whether failures are repeated."""
         events: list[Event] = []
         status = self.status
+        if self._takeover is not None:
+            doubtful = [start.address for start, in_doubt in self._committed if in_doubt]
+            events += taken_up(self.definition, status, doubtful, self._takeover, now)
+            status = self._folded(events)
         if self._cancel_message is not None and not cancel_requested(status):
             events.append(CancelRequested(now, self._cancel_message))
             status = fold(self.definition, status, events[-1])
@@ -188,18 +262,39 @@ class Run:
             events.append(RunResumed(now))
             status = fold(self.definition, status, events[-1])
         self._resume = False
-        results, self._results = self._results, {}
-        for address, outcome in results.items():
+        self._let_go_of_withheld(status)
+        self._concluding, self._results = self._results, {}
+        for address, outcome in self._concluding.items():
             self._in_flight.discard(address)
             self._note_doubt(outcome)
-            event = conclude(self.definition, status, address, outcome, now, jitter=random.random())  # noqa: S311
+            event = self._conclude(status, address, outcome, now)
             events.append(event)
             status = fold(self.definition, status, event)
         if self._suspension and status.phase is Phase.RUNNING and not cancel_requested(status):
-            events.append(RunSuspended(now, self._suspension))
+            events.append(RunSuspended(now, *self._suspension))
             status = fold(self.definition, status, events[-1])
-        self._suspension = ""
+        self._suspension = None
         return events, status
+
+    def _conclude(
+        self, status: DRPlanExecutionStatus, address: Address, outcome: Outcome, now: datetime
+    ) -> AttemptFailed | ActionFinished:
+        if address in self._looked_at and (seen := seen_only(address, outcome, now)) is not None:
+            return seen
+        return conclude(self.definition, status, address, outcome, now, jitter=random.random())  # noqa: S311
+
+    def _let_go_of_withheld(self, status: DRPlanExecutionStatus) -> None:
+        """Have refused outcomes recorded again when somebody lets the run go on; in a cancel without outputs."""
+        if not self._withheld or status.phase is not Phase.RUNNING:
+            return
+        if self._suspension is not None:
+            self._wake.set()
+            if not cancel_requested(status):
+                return
+        withheld, self._withheld = self._withheld, {}
+        if cancel_requested(status):
+            withheld = {address: without_outputs(outcome) for address, outcome in withheld.items()}
+        self._results = {**withheld, **self._results}
 
     def _note_doubt(self, outcome: Outcome) -> None:
         if isinstance(outcome, Failed) and outcome.in_doubt and self._doubted_at is None:
@@ -214,7 +309,8 @@ class Run:
         if away > self._services.settings.unknown_after:
             self._suspension = (
                 f"The API server did not answer a write of an action and was away for {away:.0f} s; look at what the "
-                f'action made, then annotate the execution with {RESUME_ANNOTATION}: "true" to go on, or cancel it'
+                f'action made, then annotate the execution with {RESUME_ANNOTATION}: "true" to go on, or cancel it',
+                Reason.OUTCOME_UNKNOWN,
             )
             self._wake.set()
 
@@ -241,12 +337,21 @@ class Run:
             return
 
     def _spawn(self, group: TaskGroup, start: Start, *, in_doubt: bool) -> None:
-        self._in_flight.add(start.address)
-        node = self.definition.action(start.address)
-        group.create_task(self._effect(start.address, self.status, in_doubt=in_doubt), name=f"action/{node.name}")
+        address = start.address
+        self._in_flight.add(address)
+        look_only = in_doubt and self._look_only
+        if look_only:
+            self._looked_at.add(address)
+        node = self.definition.action(address)
+        effect = self._effect(address, self.status, in_doubt=in_doubt, look_only=look_only)
+        group.create_task(effect, name=f"action/{node.name}")
 
-    async def _effect(self, address: Address, status: DRPlanExecutionStatus, *, in_doubt: bool) -> None:
-        outcome = await attempt(self._services, self.snapshot, self.definition, status, address, in_doubt=in_doubt)
+    async def _effect(
+        self, address: Address, status: DRPlanExecutionStatus, *, in_doubt: bool, look_only: bool
+    ) -> None:
+        outcome = await attempt(
+            self._services, self.snapshot, self.definition, status, address, in_doubt=in_doubt, look_only=look_only
+        )
         self._results[address] = outcome
         self._wake.set()
 

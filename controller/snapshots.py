@@ -1,7 +1,7 @@
 """Snapshots of runs and prior states of objects, in immutable ConfigMaps of the controller's namespace.
 
-A snapshot is compressed JSON. One that is too large for a ConfigMap is split: parts first, the index last, so that a
-snapshot with an index is complete and one without is none.
+Both are compressed JSON. What is too large for a ConfigMap is split: parts first, the index last, so that what has an
+index is complete and what has none is none.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ import orjson
 from pydantic import ValidationError
 
 from app.kube.client import KubeClient
-from app.kube.errors import AlreadyExists, NotFound
+from app.kube.errors import AlreadyExists, KubeError, NotFound
 from app.kube.resources import CONFIG_MAPS
 from app.models.base import GROUP
 from app.models.names import EXECUTION_UID_LABEL
@@ -30,6 +31,10 @@ OWNER_ANNOTATION = f"{GROUP}/execution"
 SNAPSHOT = "snapshot"
 PRIOR = "prior-state"
 SELECTOR = f"{COMPONENT_LABEL} in ({SNAPSHOT},{PRIOR})"
+
+
+class PriorDamagedError(KubeError):
+    """A prior state that is there and cannot be used; the message names the ConfigMap and what to do."""
 
 
 class SnapshotDamagedError(Exception):
@@ -56,36 +61,45 @@ class SnapshotStore:
         """Store a snapshot, parts first. Leftovers of an earlier try without an index are replaced."""
         owner = Owner(snapshot.execution_uid, snapshot.execution_namespace, snapshot.execution_name)
         packed = gzip.compress(orjson.dumps(snapshot.dump()), compresslevel=6, mtime=0)
+        name = _index_name(owner.uid)
+        chunks = await self._save_parts(name, owner, SNAPSHOT, packed)
+        index = self._config_map(name, owner, SNAPSHOT, {"format": str(FORMAT), **_index_of(packed, chunks)}, chunks[0])
+        await self._create_or_replace(index)
+
+    async def _save_parts(self, name: str, owner: Owner, component: str, packed: bytes) -> list[bytes]:
+        """Store what does not fit into the index `name`; return all chunks, of which the first belongs there."""
         chunks = [packed[start : start + PART_BYTES] for start in range(0, len(packed), PART_BYTES)]
-        index: dict[str, str] = {
-            "format": str(FORMAT),
-            "parts": str(len(chunks) - 1),
-            "sha256": hashlib.sha256(packed).hexdigest(),
-        }
         for number, chunk in enumerate(chunks[1:], start=1):
-            await self._create_or_replace(self._config_map(_part_name(owner.uid, number), owner, SNAPSHOT, {}, chunk))
-        await self._create_or_replace(self._config_map(_index_name(owner.uid), owner, SNAPSHOT, index, chunks[0]))
+            await self._create_or_replace(self._config_map(_part_name(name, number), owner, component, {}, chunk))
+        return chunks
 
     async def load(self, uid: str) -> Snapshot | None:
         """Return the snapshot of the run `uid`, or None when it has no complete one. Raises `SnapshotDamagedError`."""
         name = _index_name(uid)
-        try:
-            index = await self._kube.get(CONFIG_MAPS, name, namespace=self._namespace)
-            chunks = [_content(index)]
-            for number in range(1, int(index["data"]["parts"]) + 1):
-                part = await self._kube.get(CONFIG_MAPS, _part_name(uid, number), namespace=self._namespace)
-                chunks.append(_content(part))
-        except NotFound as error:
-            if error.details.get("name") == name:
-                return None
-            raise SnapshotDamagedError(f"snapshot {self._namespace}/{name} has lost a part: {error}") from error
-        packed = b"".join(chunks)
-        if hashlib.sha256(packed).hexdigest() != index["data"]["sha256"]:
-            raise SnapshotDamagedError(f"snapshot {self._namespace}/{name} was changed: its checksum does not match")
+        packed = await self._load_packed(name, "snapshot")
+        if packed is None:
+            return None
         try:
             return Snapshot.load(orjson.loads(gzip.decompress(packed)))
         except (ValidationError, OSError, ValueError) as error:
             raise SnapshotDamagedError(f"snapshot {self._namespace}/{name} cannot be read: {error}") from error
+
+    async def _load_packed(self, name: str, what: str) -> bytes | None:
+        """Return what the index `name` stands for; None without one. Raises `SnapshotDamagedError`."""
+        try:
+            index = await self._kube.get(CONFIG_MAPS, name, namespace=self._namespace)
+            chunks, data = [_content(index)], index.get("data") or {}
+            for number in range(1, int(data.get("parts", 0)) + 1):
+                part = await self._kube.get(CONFIG_MAPS, _part_name(name, number), namespace=self._namespace)
+                chunks.append(_content(part))
+        except NotFound as error:
+            if error.details.get("name") == name:
+                return None
+            raise SnapshotDamagedError(f"{what} {self._namespace}/{name} has lost a part: {error}") from error
+        packed = b"".join(chunks)
+        if "sha256" in data and hashlib.sha256(packed).hexdigest() != data["sha256"]:
+            raise SnapshotDamagedError(f"{what} {self._namespace}/{name} was changed: its checksum does not match")
+        return packed
 
     async def delete(self, uid: str, *, keep_priors: bool = False) -> None:
         """Remove what belongs to the run `uid`; with `keep_priors` its snapshot only."""
@@ -114,20 +128,32 @@ class SnapshotStore:
     async def save_prior(self, owner: Owner, key: str, obj: Mapping[str, Any] | None) -> None:
         """See `PriorStates.save`."""
         packed = gzip.compress(orjson.dumps({"key": key, "object": obj}), mtime=0)
-        try:
-            await self._kube.create(
-                CONFIG_MAPS, self._config_map(_prior_name(owner.uid, key), owner, PRIOR, {}, packed)
-            )
-        except AlreadyExists:
-            return
+        name = _prior_name(owner.uid, key)
+        if len(packed) > PART_BYTES and await self._exists(name):
+            return  # its parts must not be replaced by those of a later state
+        chunks = await self._save_parts(name, owner, PRIOR, packed)
+        with suppress(AlreadyExists):
+            index = self._config_map(name, owner, PRIOR, _index_of(packed, chunks), chunks[0])
+            await self._kube.create(CONFIG_MAPS, index)
 
     async def load_prior(self, owner: Owner, key: str) -> tuple[bool, dict[str, Any] | None]:
-        """See `PriorStates.load`."""
+        """See `PriorStates.load`. Raises `PriorDamagedError`."""
+        name = _prior_name(owner.uid, key)
         try:
-            found = await self._kube.get(CONFIG_MAPS, _prior_name(owner.uid, key), namespace=self._namespace)
+            packed = await self._load_packed(name, "prior state")
+            return (False, None) if packed is None else (True, orjson.loads(gzip.decompress(packed))["object"])
+        except (SnapshotDamagedError, OSError, ValueError, KeyError, TypeError) as error:
+            raise PriorDamagedError(
+                f"the record of what an object was like before, ConfigMap {self._namespace}/{name}, cannot be used: "
+                f"{error}; restore it from a backup, or delete it to do without"
+            ) from error
+
+    async def _exists(self, name: str) -> bool:
+        try:
+            await self._kube.get(CONFIG_MAPS, name, namespace=self._namespace)
         except NotFound:
-            return False, None
-        return True, orjson.loads(gzip.decompress(_content(found)))["object"]
+            return False
+        return True
 
     async def _create_or_replace(self, config_map: dict[str, Any]) -> None:
         try:
@@ -180,8 +206,13 @@ def _index_name(uid: str) -> str:
     return f"drplan-snapshot-{uid}"
 
 
-def _part_name(uid: str, number: int) -> str:
-    return f"drplan-snapshot-{uid}-{number}"
+def _part_name(index: str, number: int) -> str:
+    return f"{index}-{number}"
+
+
+def _index_of(packed: bytes, chunks: Sequence[bytes]) -> dict[str, str]:
+    """Return what an index says of the whole."""
+    return {"parts": str(len(chunks) - 1), "sha256": hashlib.sha256(packed).hexdigest()}
 
 
 def _prior_name(uid: str, key: str) -> str:

@@ -8,8 +8,10 @@ from app.engine.text import cut
 from app.models.execution import DRPlanExecutionStatus
 from app.models.meta import Condition, ConditionStatus
 from app.models.phases import Phase
+from app.models.suspension import Reason
 
 CANCEL_REQUESTED = "CancelRequested"
+SUSPENDED = "Suspended"
 _REASONS = {Phase.SUCCEEDED: "Succeeded", Phase.FAILED: "Failed", Phase.CANCELLED: "Cancelled"}
 
 
@@ -59,12 +61,16 @@ def with_cancel_requested(status: DRPlanExecutionStatus, message: str, at: datet
 
 
 def with_suspension(
-    status: DRPlanExecutionStatus, message: str, at: datetime, *, suspended: bool
+    status: DRPlanExecutionStatus, message: str, at: datetime, *, reason: Reason | None = None
 ) -> DRPlanExecutionStatus:
-    """Return `status` with the condition `Suspended`, which says why a run of phase Unknown stands still."""
-    word: ConditionStatus = "True" if suspended else "False"
-    reason = "OutcomeUnknown" if suspended else "Resumed"
-    conditions = set_condition(status.conditions, "Suspended", word, reason, message, at, status.observed_generation)
+    """Return `status` with the condition `Suspended`, which says why an execution stands still.
+
+    That is a run of phase Unknown, or one that is Pending and does not start by itself. Without `reason` it goes on.
+    """
+    word: ConditionStatus = "False" if reason is None else "True"
+    conditions = set_condition(
+        status.conditions, SUSPENDED, word, reason or "Resumed", message, at, status.observed_generation
+    )
     return status.model_copy(update={"conditions": conditions})
 
 

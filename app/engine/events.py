@@ -1,7 +1,8 @@
 """Events of a run: what the journal holds, and what `fold` turns into a status (design: the journal).
 
 An event is stored as one JSON object: `e` its name, `t` its time in microseconds since the epoch, `at` the address of
-an action as three indexes, and the event's own members.
+an action as three indexes, and the event's own members. It is bounded: messages are cut as in a status, and what an
+executor puts into outputs is bounded before its first effect (`app.engine.amounts`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.engine.definition import Address
+from app.engine.text import cut
 from app.models.execution import ActionOutputs
 from app.models.phases import Phase
+from app.models.suspension import Reason
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -35,6 +38,14 @@ class AttemptFailed:
     message: str
     not_before: datetime
     outputs: ActionOutputs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptInterrupted:
+    """The process ended while an attempt was under way, and may have been ended by it. Committed before it goes on."""
+
+    at: datetime
+    address: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,7 @@ class RunSuspended:
 
     at: datetime
     message: str
+    reason: Reason = Reason.OUTCOME_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +83,20 @@ class RunResumed:
     at: datetime
 
 
-Event = ActionStarted | AttemptFailed | ActionFinished | CancelRequested | RunSuspended | RunResumed
+Event = (
+    ActionStarted | AttemptFailed | AttemptInterrupted | ActionFinished | CancelRequested | RunSuspended | RunResumed
+)
 _BY_NAME: dict[str, type[Event]] = {
     cls.__name__: cls
-    for cls in (ActionStarted, AttemptFailed, ActionFinished, CancelRequested, RunSuspended, RunResumed)
+    for cls in (
+        ActionStarted,
+        AttemptFailed,
+        AttemptInterrupted,
+        ActionFinished,
+        CancelRequested,
+        RunSuspended,
+        RunResumed,
+    )
 }
 
 
@@ -91,7 +113,7 @@ def from_microseconds(value: int) -> datetime:
 def encode(event: Event) -> dict[str, Any]:
     """Return the stored form of an event."""
     data: dict[str, Any] = {"e": type(event).__name__, "t": to_microseconds(event.at)}
-    if isinstance(event, ActionStarted | AttemptFailed | ActionFinished):
+    if isinstance(event, ActionStarted | AttemptFailed | AttemptInterrupted | ActionFinished):
         data["at"] = list(event.address)
     if isinstance(event, ActionStarted):
         data["attempt"] = event.attempt
@@ -100,7 +122,9 @@ def encode(event: Event) -> dict[str, Any]:
     if isinstance(event, ActionFinished):
         data["phase"] = event.phase.value
     if isinstance(event, AttemptFailed | ActionFinished | CancelRequested | RunSuspended):
-        data["message"] = event.message
+        data["message"] = cut(event.message)
+    if isinstance(event, RunSuspended) and event.reason is not Reason.OUTCOME_UNKNOWN:
+        data["reason"] = event.reason.value
     if isinstance(event, AttemptFailed | ActionFinished) and event.outputs is not None:
         data["outputs"] = event.outputs.to_wire()
     return data
@@ -124,11 +148,13 @@ def decode(data: dict[str, Any]) -> Event:
         case "AttemptFailed":
             not_before = from_microseconds(data["notBefore"])
             return AttemptFailed(at, Address(*data["at"]), data["message"], not_before, outputs)
+        case "AttemptInterrupted":
+            return AttemptInterrupted(at, Address(*data["at"]))
         case "ActionFinished":
             return ActionFinished(at, Address(*data["at"]), Phase(data["phase"]), data["message"], outputs)
         case "CancelRequested":
             return CancelRequested(at, data["message"])
         case "RunSuspended":
-            return RunSuspended(at, data["message"])
+            return RunSuspended(at, data["message"], Reason(data.get("reason", Reason.OUTCOME_UNKNOWN)))
         case _:
             return RunResumed(at)

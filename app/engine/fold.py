@@ -18,6 +18,7 @@ from app.engine.events import (
     ActionFinished,
     ActionStarted,
     AttemptFailed,
+    AttemptInterrupted,
     CancelRequested,
     Event,
     RunResumed,
@@ -114,18 +115,23 @@ def _apply(definition: RunDefinition, status: DRPlanExecutionStatus, event: Even
             return _action_started(status, event)
         case AttemptFailed():
             return with_action(status, event.address, _attempt_failed(_started(status, event), event))
+        case AttemptInterrupted():
+            return with_action(status, event.address, _interrupted(_started(status, event)))
         case ActionFinished():
             return with_action(status, event.address, _action_finished(_started(status, event), event))
         case CancelRequested():
             return _cancel(definition, status, event)
         case RunSuspended():
-            status = with_suspension(status, event.message, event.at, suspended=True)
+            status = with_suspension(status, event.message, event.at, reason=event.reason)
             return status.model_copy(update={"phase": Phase.UNKNOWN, "message": cut(event.message)})
         case RunResumed():
             return _resumed(definition, status, event.at)
 
 
-def _action(status: DRPlanExecutionStatus, event: ActionStarted | AttemptFailed | ActionFinished) -> ActionStatus:
+_OfAction = ActionStarted | AttemptFailed | AttemptInterrupted | ActionFinished
+
+
+def _action(status: DRPlanExecutionStatus, event: _OfAction) -> ActionStatus:
     nowhere = IllegalEventError(f"{type(event).__name__}: no action at {tuple(event.address)} in this run")
     if min(event.address) < 0:
         raise nowhere
@@ -135,7 +141,7 @@ def _action(status: DRPlanExecutionStatus, event: ActionStarted | AttemptFailed 
         raise nowhere from None
 
 
-def _started(status: DRPlanExecutionStatus, event: AttemptFailed | ActionFinished) -> ActionStatus:
+def _started(status: DRPlanExecutionStatus, event: AttemptFailed | AttemptInterrupted | ActionFinished) -> ActionStatus:
     """Return the action whose attempt has ended. Only what was recorded as started can end (invariant 2)."""
     action = _action(status, event)
     phase = event.phase if isinstance(event, ActionFinished) else Phase.RUNNING
@@ -155,6 +161,7 @@ def _action_started(status: DRPlanExecutionStatus, event: ActionStarted) -> DRPl
             "attempt": event.attempt,
             "retry_count": event.attempt - 1,
             "next_attempt_time": None,
+            "interruptions": 0,
             "message": texts.running(action.name),
         }
     )
@@ -165,6 +172,10 @@ def _action_started(status: DRPlanExecutionStatus, event: ActionStarted) -> DRPl
         return status
     stage = with_workflow(stage, event.address.workflow, begun(workflow, event.at))
     return with_stage(status, event.address.stage, begun(stage, event.at))
+
+
+def _interrupted(action: ActionStatus) -> ActionStatus:
+    return action.model_copy(update={"interruptions": action.interruptions + 1})
 
 
 def _attempt_failed(action: ActionStatus, event: AttemptFailed) -> ActionStatus:
@@ -183,7 +194,7 @@ def _action_finished(action: ActionStatus, event: ActionFinished) -> ActionStatu
 
 
 def _resumed(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
-    status = with_suspension(status, "The run goes on", at, suspended=False)
+    status = with_suspension(status, "The run goes on", at)
     return status.model_copy(update={"phase": Phase.RUNNING, "message": definition.note})
 
 

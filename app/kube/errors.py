@@ -176,6 +176,9 @@ class ConnectionConfigError(KubeError):
     """The connection to the cluster cannot be configured; the text says what was tried and what is missing."""
 
 
+_TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger than max")
+"""What an API server says, as 500, when etcd or the way to it does not take an object of that size."""
+
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: BadRequest,
     401: Unauthorized,
@@ -191,11 +194,12 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 def is_transient(error: BaseException) -> bool:
     """Say whether the same request may succeed a little later without anybody changing anything.
 
-    True for a missing answer, for 429 and for 5xx other than 501. A conflict is not transient: it needs
-    a fresh read first.
+    True for a missing answer, for 429 and for 5xx other than 501 and those that say that the object is too large
+    (etcd's limit is told as 500). A conflict is not transient: it needs a fresh read first.
     """
     if isinstance(error, ServerError):
-        return error.status != HTTPStatus.NOT_IMPLEMENTED
+        too_large = any(text in error.message for text in _TOO_LARGE)
+        return error.status != HTTPStatus.NOT_IMPLEMENTED and not too_large
     return isinstance(error, (ApiUnavailable, TooManyRequests, TimeoutError))
 
 

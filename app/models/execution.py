@@ -129,6 +129,8 @@ class ActionStatus(ApiModel):
     """Number of the latest attempt, from 1."""
     retry_count: Int32 = 0
     """Attempts after the first."""
+    interruptions: Int32 = 0
+    """How often the controller was ended while this attempt was under way; the third time it is given up."""
     next_attempt_time: Time | None = None
     """When a failed attempt is repeated."""
     message: str = ""

@@ -33,7 +33,7 @@ from app.rules.run import (
 )
 from app.rules.sources import Unknown, unknown_to_execution, unknown_to_plan, unknown_to_stage, unknown_to_workflow
 from app.rules.strays import check_strays
-from app.rules.unfinished import Run, holder
+from app.rules.unfinished import Run, comes_from_backup, holder
 from app.rules.unsupported import check_delete_mode
 
 IMMUTABLE = "cannot modify spec after creation"
@@ -63,6 +63,8 @@ def check_execution(execution: DRPlanExecution, around: Surroundings) -> Report:
     if not name:
         spec.error("E1", "planRef is required", "planRef")
         return findings.report()
+    if _is_restored(findings, execution):
+        return findings.report()
     plan = around.plan
     if plan is None:
         text = f'plan {name} not found: drplans.{GROUP} "{name}" not found'
@@ -81,7 +83,6 @@ def check_execution(execution: DRPlanExecution, around: Surroundings) -> Report:
     _check_references(spec, execution, plan, around)
     if execution.spec.operation_type is Operation.EXECUTE:
         _check_run(spec, execution, plan, around.workflows)
-    _notice_restored(findings, execution)
     return findings.report()
 
 
@@ -185,12 +186,18 @@ def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: 
     check_size(spec.below("planRef"), "E25", plan, workflows)
 
 
-def _notice_restored(findings: Findings, execution: DRPlanExecution) -> None:
-    """Rule N4: an execution that comes from a backup does not start by itself (decision D9)."""
+def _is_restored(findings: Findings, execution: DRPlanExecution) -> bool:
+    """Rule N4: an execution that comes from a backup is let in whatever surrounds it, and does not start (decision D9).
+
+    A backup brings executions before their plans, and several of one plan. Should somebody let one start, everything
+    is looked at then.
+    """
     meta = execution.metadata
-    if FINALIZER in meta.finalizers and meta.annotations.get(START_RESTORED_ANNOTATION) != "true":
-        findings.at("metadata.finalizers").warn(
-            "N4",
-            f"the finalizer {FINALIZER} says that this execution was restored from a backup: it will not be run, "
-            f'unless it is created with the annotation {START_RESTORED_ANNOTATION}: "true"',
-        )
+    if not comes_from_backup(meta.uid, meta.finalizers, meta.annotations):
+        return False
+    findings.at("metadata.finalizers").warn(
+        "N4",
+        f"the finalizer {FINALIZER} says that this execution was restored from a backup: it will not be run, "
+        f'unless it is created with the annotation {START_RESTORED_ANNOTATION}: "true"',
+    )
+    return True

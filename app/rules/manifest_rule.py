@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from app.engine.amounts import objects_of, too_many
 from app.rules.findings import Findings, Spot
 from app.rules.manifests import Budget, ManifestError, load_documents
 from app.rules.remember import remembered
@@ -33,6 +34,8 @@ class _Manifest:
 
 def check_manifest(spot: Spot, text: str) -> None:
     """Rule W27: every document parses and has apiVersion, kind and metadata.name. `spot` is the manifest.
+
+    A manifest has at most as many objects as can be recorded of one action (`app.engine.amounts`).
 
     Placeholders are replaced by a harmless word first. A manifest in which a placeholder stands alone on a line may get
     its structure only when it is rendered: there, problems are warnings (N2).
@@ -79,6 +82,8 @@ def _problems(text: str, budget: Budget) -> tuple[str, ...]:
         return (f"KubernetesResource.Manifest is not valid YAML: {error}",)
     if not documents:
         return ("KubernetesResource.Manifest contains no object",)
+    if problem := too_many(objects_of(documents)):
+        return (f"KubernetesResource.Manifest: {problem}",)
     problems = []
     for index, document in enumerate(documents):
         where = f" document {index}" if len(documents) > 1 else ""

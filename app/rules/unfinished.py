@@ -1,14 +1,16 @@
-"""Which executions of a plan have not ended, and which of them holds it (decisions W3, D7).
+"""Which executions of a plan have not ended, and which of them holds it (decisions W3, D7, D9).
 
-Stored executions are looked at as plain dicts, so that one that cannot be decoded still counts.
+Stored executions are looked at as plain dicts, so that one that cannot be decoded still counts. One that is parked, as
+after a restore from a backup, does not start by itself: it holds nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.models.names import ADOPTED_ANNOTATION, FINALIZER, START_RESTORED_ANNOTATION
 from app.models.plan import CurrentExecution
 
 ENDED = frozenset({"Succeeded", "Failed", "Cancelled", "Canceled"})
@@ -34,9 +36,35 @@ class Run:
 
 
 def unfinished_runs(plan: str, executions: Iterable[Mapping[str, Any]]) -> list[Run]:
-    """The executions of the plan of that name that have not ended, oldest first."""
-    runs = [_run(item) for item in executions if _member(item, "spec").get("planRef") == plan]
+    """The executions of the plan of that name that have not ended and may still run, oldest first."""
+    mine = (item for item in executions if _member(item, "spec").get("planRef") == plan)
+    runs = [_run(item) for item in mine if not is_parked(item)]
     return sorted((run for run in runs if run.phase not in ENDED), key=lambda run: (run.created, run.name))
+
+
+def comes_from_backup(uid: str, finalizers: Collection[str], annotations: Mapping[str, str]) -> bool:
+    """Tell whether an execution that has not started was created with our finalizer on it (decision D9).
+
+    Not one that somebody lets start, nor one that the controller has seen under this uid.
+    """
+    if FINALIZER not in finalizers or (uid and annotations.get(ADOPTED_ANNOTATION) == uid):
+        return False
+    return annotations.get(START_RESTORED_ANNOTATION) != "true"
+
+
+def is_parked(item: Mapping[str, Any]) -> bool:
+    """Tell whether a stored execution has not begun and does not begin before somebody says so."""
+    status, metadata = _member(item, "status"), _member(item, "metadata")
+    if str(status.get("phase") or "Pending") != "Pending":
+        return False
+    conditions = status.get("conditions")
+    says_so = any(
+        isinstance(each, Mapping) and (each.get("type"), each.get("status")) == ("Suspended", "True")
+        for each in (conditions if isinstance(conditions, list) else ())
+    )
+    finalizers = metadata.get("finalizers")
+    known = finalizers if isinstance(finalizers, list) else []
+    return says_so or comes_from_backup(str(metadata.get("uid", "")), known, _member(metadata, "annotations"))
 
 
 def holder(lock: CurrentExecution | None, unfinished: Sequence[Run]) -> Run | None:

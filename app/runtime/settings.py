@@ -204,6 +204,11 @@ class ControllerSettings(CommonSettings):
     unknown_after: Seconds = Field(
         120.0, description="seconds a write may be in doubt before its run is shown as Unknown"
     )
+    resume_within: Annotated[float, Field(gt=0, le=365 * 86400)] = Field(
+        1800.0,
+        description="seconds without a living controller within which the next one lets interrupted runs go on by "
+        "themselves; after that they are shown as Unknown and ask",
+    )
     otlp_endpoint: str | None = Field(
         None,
         description="OpenTelemetry collector that gets the traces of runs (OTLP by HTTP, at /v1/traces below it), such "

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 
-from app.models.names import FINALIZER, OPERATION_LABEL, PLAN_LABEL
+from app.models.names import ADOPTED_ANNOTATION, FINALIZER, OPERATION_LABEL, PLAN_LABEL
 from bench.client import Client
 from bench.figures import Figure
 from bench.floor import finished_status
 from bench.lab import Lab, Space
 from bench.objects import Json, collection, execution, http_action, plan, use, workflow
 from bench.processes import cpu_seconds, resident_mb
-from controller.metadata import ADOPTED_ANNOTATION
 from devcluster import ServiceProcess, register_webhooks, start_webhook, unregister_webhooks
 
 PLANS, RUNS_EACH, ACTIONS = 500, 10, 20

@@ -5,13 +5,20 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from app.engine.amounts import objects_of, too_many
 from app.rules.manifests import ManifestError, load_documents
 
 
 def parse_manifest(text: str) -> tuple[dict[str, Any], ...]:
-    """Return the objects of all YAML documents, Lists opened up, empty documents left out. Raises ManifestError."""
+    """Return the objects of all YAML documents, Lists opened up, empty documents left out.
+
+    Raises ManifestError, also when they are more than can be recorded.
+    """
+    documents = load_documents(text)
+    if problem := too_many(objects_of(documents)):
+        raise ManifestError(problem)
     objects: list[dict[str, Any]] = []
-    for index, document in enumerate(load_documents(text)):
+    for index, document in enumerate(documents):
         where = f"document {index + 1}"
         plain = _plain(document)
         items = plain.get("items") if isinstance(plain, dict) and plain.get("kind") == "List" else None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.cel.ready import ReadyWhen, ReadyWhenError, compile_ready_when
+from app.engine.amounts import too_long
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
 from app.engine.templates import UnresolvedPlaceholders, render
 from app.kube.errors import KubeError, NotServed, UnknownKind
@@ -43,6 +44,8 @@ class ResourceExecutor:
             return Failed(f"failed to render manifest: {error}")
         except ManifestError as error:
             return Failed(f"failed to parse manifest: {error}")
+        if problem := too_long(documents, context.execution_namespace):
+            return Failed(problem)
         operation = operation_of(body, ActionType.KUBERNETES_RESOURCE) or ResourceOperation.CREATE
         try:
             ready_when = compile_ready_when(body.ready_when) if body.wait_ready and body.ready_when else None

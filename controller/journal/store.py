@@ -7,16 +7,28 @@ from contextlib import suppress
 from typing import Any
 
 from app.kube.client import KubeClient
-from app.kube.errors import AlreadyExists, ApiError, ApiUnavailable, Conflict, KubeError, NotFound
+from app.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    ApiUnavailable,
+    Conflict,
+    KubeError,
+    NotFound,
+    Unauthorized,
+    is_transient,
+)
 from app.kube.resources import CONFIG_MAPS
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff
 from controller.journal.format import (
+    COMPONENT,
+    COMPONENT_LABEL,
     SELECTOR,
     Header,
     Segment,
     read_segment,
+    segment_name,
     size_of,
     to_config_map,
 )
@@ -28,11 +40,20 @@ class Deposed(Exception):  # noqa: N818 - a fact about this process, not a fault
     """Another leader has claimed the journal: this process must stop at once."""
 
 
+class WoundBack(Deposed):
+    """The journal is older than what this process wrote: etcd was restored from a backup under its feet."""
+
+
+class SegmentRefused(Exception):  # noqa: N818 - the API server's answer, not a fault
+    """The API server refuses a segment for good. The text is its answer."""
+
+
 class SegmentStore:
     """Reads and writes segments of one namespace as `identity`.
 
-    A write is repeated, for as long as it takes, until it is known to be in. What comes back from a conflict or a
-    time-out is settled by reading: own header means a harmless touch or an own late write, another one `Deposed`.
+    A write is repeated, for as long as it takes, until it is known to be in or refused for good. What comes back from a
+    conflict or a time-out is settled by reading: own header means a harmless touch or an own late write, another one
+    `Deposed`.
     """
 
     def __init__(self, kube: KubeClient, namespace: str) -> None:
@@ -47,23 +68,38 @@ class SegmentStore:
         found = await self._kube.list_all(CONFIG_MAPS, namespace=self._namespace, label_selector=SELECTOR)
         return sorted((read_segment(item) for item in found), key=lambda segment: segment.number)
 
-    async def claim(self, identity: str) -> tuple[Header, list[Segment]]:
+    async def read_unlabelled(self, number: int) -> Segment | None:
+        """Return a segment that no list has shown: somebody took its label off. None: it is gone."""
+        try:
+            return read_segment(await self._kube.get(CONFIG_MAPS, segment_name(number), namespace=self._namespace))
+        except NotFound:
+            return None
+
+    async def relabel(self, segment: Segment) -> None:
+        """Store a segment as it is, with its label. Raises `KubeError`, a `Conflict` among them."""
+        await self._put(segment)
+
+    async def claim(
+        self, identity: str, *, after: Header | None = None, number: int = 0
+    ) -> tuple[Header, list[Segment]]:
         """Take the journal over: fence the last leader off and return its segments, the last one being ours and empty.
 
         The header of the last segment is overwritten first, so that the old leader can no longer append; then the next
-        one is created, so that it can no longer roll either.
+        one is created, so that it can no longer roll either. Epochs and numbers go on behind those of `after` and
+        `number`, the last that are known from elsewhere: what was deleted by hand is not used again.
         """
         while True:
             segments = await self.read_all()
             last = segments[-1] if segments else None
-            header = Header(identity, max((segment.header.epoch for segment in segments), default=0) + 1)
+            known = [after.epoch] if after is not None else []
+            header = Header(identity, max([segment.header.epoch for segment in segments] + known, default=0) + 1)
             if last is not None:
                 last.header = header
                 try:
                     await self._put(last)
                 except (Conflict, NotFound):
                     continue
-            fresh = Segment(last.number + 1 if last else 1, "", header, [])
+            fresh = Segment(max(last.number if last else 0, number) + 1, "", header, [])
             try:
                 await self._post(fresh)
             except AlreadyExists:
@@ -72,7 +108,7 @@ class SegmentStore:
             return header, [*segments, fresh]
 
     async def write(self, segment: Segment, *, is_new: bool) -> None:
-        """Store `segment`. Returns when it is in; raises `Deposed`.
+        """Store `segment`. Returns when it is in; raises `Deposed`, and `SegmentRefused` when it is not taken.
 
         A new one proves nothing by being accepted: a later leader may have used that number and deleted the segment
         again. So that is followed by a look at all of them.
@@ -110,6 +146,8 @@ class SegmentStore:
                     return
             except ApiError as error:
                 metrics.journal_writes_total.labels(result="refused").inc()
+                if is_for_good(error):
+                    raise SegmentRefused(str(error)) from error
                 log.error("journal write refused, trying again", segment=segment.name, error=str(error))
                 await asyncio.sleep(backoff.next())
             else:
@@ -128,7 +166,8 @@ class SegmentStore:
         """Return whether `segment` is stored as it should be, and whether it has to be made anew."""
         while True:
             try:
-                live = read_segment(await self._kube.get(CONFIG_MAPS, segment.name, namespace=self._namespace))
+                stored = await self._kube.get(CONFIG_MAPS, segment.name, namespace=self._namespace)
+                live = read_segment(stored)
             except NotFound:
                 log.warning("journal segment is gone, writing it again", segment=segment.name)
                 segment.resource_version = ""
@@ -142,8 +181,11 @@ class SegmentStore:
                 raise Deposed(
                     f"journal segment {segment.name} was claimed by {live.header.leader} (epoch {live.header.epoch})"
                 )
+            demand_not_wound_back(segment.name, segment.resource_version, live.resource_version)
             segment.resource_version = live.resource_version
-            return [line.text for line in live.lines] == [line.text for line in segment.lines], False
+            is_labelled = (stored["metadata"].get("labels") or {}).get(COMPONENT_LABEL) == COMPONENT
+            same = [line.text for line in live.lines] == [line.text for line in segment.lines]
+            return is_labelled and same, False
 
     async def _demand_not_deposed(self, backoff: Backoff) -> None:
         """Raise `Deposed` when there is a segment that only another leader can have made or claimed.
@@ -181,6 +223,20 @@ class SegmentStore:
     def _take_version(segment: Segment, stored: dict[str, Any]) -> None:
         segment.resource_version = stored["metadata"]["resourceVersion"]
         metrics.journal_bytes_total.inc(size_of(segment.lines))
+
+
+def is_for_good(error: ApiError) -> bool:
+    """Tell whether the API server would refuse the very same write again: too large, malformed, against a policy."""
+    return not is_transient(error) and not isinstance(error, Unauthorized)
+
+
+def demand_not_wound_back(name: str, known: str, live: str) -> None:
+    """Raise `WoundBack` when an object has an older version than this process has seen: versions only ever grow."""
+    if known.isdecimal() and live.isdecimal() and int(live) < int(known):
+        raise WoundBack(
+            f"ConfigMap {name} has version {live}, older than {known} that was seen before: etcd was restored from a "
+            "backup while this process led"
+        )
 
 
 def _result(error: KubeError) -> str:

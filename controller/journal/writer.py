@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.kube.cache import Cache
@@ -13,11 +14,17 @@ from app.kube.client import KubeClient
 from app.kube.errors import KubeError
 from app.kube.resources import CONFIG_MAPS
 from app.kube.stream import EventType
+from app.models.stored import members
+from app.models.suspension import Reason
 from app.runtime import metrics
 from app.runtime.groups import TaskGroup
 from app.runtime.logging import get_logger
+from controller.journal.batch import Waiting, store_each
 from controller.journal.format import SELECTOR, Entry, Header, Line, Segment, entries_by_run, size_of
-from controller.journal.store import Deposed, SegmentStore
+from controller.journal.head import Head, HeadStore
+from controller.journal.housekeeping import LAST_WORD, Housekeeping
+from controller.journal.store import Deposed, SegmentRefused, SegmentStore, WoundBack
+from controller.journal.takeover import Takeover, judge
 
 log = get_logger(__name__)
 
@@ -27,10 +34,18 @@ LARGE_SEGMENT_BYTES = 64 * 1024
 """The same where many runs write at once; in between, a segment may have the size of four writes."""
 WRITE_BYTES = 256 * 1024
 """Most bytes of entries in one write: an object may have about 1 MiB."""
+FULL_SEGMENT_BYTES = 512 * 1024
+"""The size to which a segment may grow where the API server refuses to make another one."""
+RESTORE_RETRY = 5.0
+"""Seconds until a segment is written again whose writing was refused."""
 SYNC_SECONDS = 60.0
 """How long one try waits for the first list of the journal's watch."""
 CARRY_FORWARD_SEGMENTS = 16
 """With more segments than this, entries that keep the oldest alive are written again at the end."""
+
+RESUME_WITHIN = timedelta(minutes=30)
+"""How long nobody may have led for runs under way to go on by themselves."""
+BEHIND = "the cluster is behind what a controller has seen of it: etcd was restored from a backup"
 
 
 class JournalClosed(Exception):  # noqa: N818 - a fact about this process, not a fault
@@ -44,17 +59,34 @@ class Journal:
     is kept until a status write covers it (`release`) or its run is over (`forget`).
     """
 
-    def __init__(self, kube: KubeClient, namespace: str, identity: str) -> None:
+    def __init__(
+        self,
+        kube: KubeClient,
+        namespace: str,
+        identity: str,
+        *,
+        resume_within: timedelta = RESUME_WITHIN,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.takeover = Takeover()
+        """What the claim has found out about the past of the runs under way."""
+        self._kube = kube
+        self._namespace = namespace
         self._store = SegmentStore(kube, namespace)
+        self._heads = HeadStore(kube, namespace)
+        self._housekeeping = Housekeeping(self._store, self._heads, now)
         self._identity = identity
+        self._resume_within = resume_within
+        self._now = now
         self._header = Header(identity, 0)
         self._segments: list[Segment] = []
         self._fence = 0
-        self._pending: list[tuple[list[Line], asyncio.Future[None]]] = []
+        self._pending: list[Waiting] = []
         self._released: dict[str, int] = {}
         self._to_restore: set[int] = set()
         self._wake = asyncio.Event()
         self._closed = False
+        self._deposed = False
         self._watch = Cache(kube, CONFIG_MAPS, namespace=namespace, label_selector=SELECTOR, project=_metadata_only)
         self._watch.subscribe(self._on_segment)
 
@@ -63,28 +95,82 @@ class Journal:
         """Number of this leader; each claim counts one up."""
         return self._header.epoch
 
-    async def claim(self) -> dict[str, list[Entry]]:
-        """Take the journal over and return each run's entries, by uid. Raises `DamagedSegmentError`, `KubeError`."""
-        self._header, self._segments = await self._store.claim(self._identity)
+    async def claim(self, *, known_revision: int = 0) -> dict[str, list[Entry]]:
+        """Take the journal over and return each run's entries, by uid.
+
+        `known_revision` is the newest resourceVersion that this process has seen of anything: an API server that is
+        behind it was restored from a backup. Raises `DamagedSegmentError`, `KubeError`.
+        """
+        head = await self._heads.read()
+        await self._find_unlabelled(head)
+        self._header, self._segments = await self._store.claim(
+            self._identity, after=head.header if head else None, number=head.last if head else 0
+        )
         self._fence = self._segments[-1].number
         recovered = entries_by_run(self._segments)
+        newest = max((entry.event.at for entries in recovered.values() for entry in entries), default=None)
+        now, found = self._now(), {segment.number for segment in self._segments[:-1]}
+        self.takeover = judge(head, found, newest, now, resume_within=self._resume_within)
+        if self.takeover.reason is None and known_revision > await self._revision():
+            self.takeover = replace(self.takeover, reason=Reason.JOURNAL_INCOMPLETE, message=BEHIND)
+        await self._housekeeping.begin(self._new_head(head, newest or now, now))
         log.info(
             "journal claimed",
             epoch=self._header.epoch,
             segments=len(self._segments),
             entries=sum(len(entries) for entries in recovered.values()),
+            unsure=self.takeover.message,
         )
         return recovered
 
+    async def _find_unlabelled(self, head: Head | None) -> None:
+        """Give segments their label back that somebody took off while nobody led: no list shows them."""
+        listed = {segment.number for segment in await self._store.read_all()} if head else set()
+        for number in [number for number in head.segments if number not in listed] if head else ():
+            segment = await self._store.read_unlabelled(number)
+            if segment is not None:
+                log.warning("journal segment had lost its label", segment=segment.name)
+                await self._store.relabel(segment)
+
+    async def _revision(self) -> int:
+        found = await self._kube.list(CONFIG_MAPS, namespace=self._namespace, limit=1)
+        version = str(members(found.get("metadata")).get("resourceVersion", ""))
+        return int(version) if version.isdecimal() else 0
+
+    def _new_head(self, old: Head | None, newest: datetime, now: datetime) -> Head:
+        """Return the head of this leader, which says what the old one said until the take-over is complete."""
+        is_unsure = self.takeover.reason is Reason.JOURNAL_INCOMPLETE
+        return Head(
+            header=self._header,
+            segments=tuple(segment.number for segment in self._segments),
+            since=old.since if old else now,
+            alive=old.alive if old else newest if self.takeover.reason else now,
+            ended_in_order=old.ended_in_order if old else True,
+            unsure=self.takeover.message if is_unsure else "",
+        )
+
+    def take_over(self) -> None:
+        """Say that every run under way has been told what to believe of its past (see `takeover`)."""
+        self._housekeeping.take_over()
+
+    async def leave(self) -> None:
+        """Say, at the end of a process that still leads, that it ended in order; takes a second at most."""
+        if self._deposed:
+            return
+        try:
+            async with asyncio.timeout(LAST_WORD):
+                await self._housekeeping.good_bye()
+        except (KubeError, Deposed, TimeoutError) as error:
+            log.warning("the journal does not say that its leader ended in order", error=str(error))
+
     async def append(self, entries: Sequence[Entry]) -> None:
-        """Commit `entries`; they are on disk when this returns. Raises `JournalClosed`."""
+        """Commit `entries` of one run; they are on disk when this returns. Raises `JournalClosed`, `EntryRefused`."""
         if self._closed:
             raise JournalClosed("the journal is closed")
-        committed = asyncio.get_running_loop().create_future()
-        lines = [Line(entry.uid, entry.sequence, entry.line()) for entry in entries]
-        self._pending.append((lines, committed))
+        item = Waiting([Line(entry.uid, entry.sequence, entry.line()) for entry in entries])
+        self._pending.append(item)
         self._wake.set()
-        await committed
+        await item.committed
 
     def entries(self, uid: str) -> list[Entry]:
         """Return what is committed of a run and may not be in its status, from memory."""
@@ -107,11 +193,21 @@ class Journal:
             async with TaskGroup() as group:
                 group.create_task(self._watch.run(), name="journal/watch")
                 group.create_task(self._notice_missing(), name="journal/missing")
+                group.create_task(self._housekeeping.run(), name="journal/housekeeping")
                 await self._write_loop()
         except* Deposed as deposed:
-            raise deposed.exceptions[0] from None
+            self._deposed = True
+            await self._tell_why(deposed)
+            raise _first(deposed) from None
         finally:
             self._close()
+
+    async def _tell_why(self, deposed: BaseExceptionGroup[Deposed]) -> None:
+        """Leave word for the next leader when etcd was restored under this one."""
+        if isinstance(error := _first(deposed), WoundBack):
+            with suppress(KubeError, Deposed, TimeoutError):
+                async with asyncio.timeout(LAST_WORD):
+                    await self._housekeeping.mark_unsure(str(error))
 
     async def _write_loop(self) -> None:
         while True:
@@ -121,21 +217,25 @@ class Journal:
             await self._restore()
             await self._commit()
             await self._clean_up()
+            self._housekeeping.name(segment.number for segment in self._segments)
             metrics.journal_segments.set(len(self._segments))
 
     async def _commit(self) -> None:
         # whoever no longer waits has given up: what he wanted to happen must not be recorded
-        batch, self._pending = [item for item in self._pending if not item[1].done()], []
-        if not batch:
-            return
+        batch, self._pending = [item for item in self._pending if not item.committed.done()], []
         try:
-            await self._write([line for lines, _ in batch for line in lines])
+            await store_each(batch, self._write, self._is_sound)
         except BaseException:
             self._pending = batch + self._pending
             raise
-        for _, committed in batch:
-            if not committed.done():
-                committed.set_result(None)
+
+    async def _is_sound(self) -> bool:
+        """Tell whether the API server takes the last segment as it is; if not, a refusal is about no entry."""
+        try:
+            await self._store.write(self._segments[-1], is_new=False)
+        except SegmentRefused:
+            return False
+        return True
 
     async def _write(self, lines: list[Line]) -> None:
         """Store lines at the end, in as many writes as keep every segment well below the size of an object."""
@@ -143,34 +243,45 @@ class Journal:
             await self._write_part(part)
 
     async def _write_part(self, lines: list[Line]) -> None:
-        """Store lines in the last segment, in the place of those that are no longer needed, or in a new one."""
+        """Store lines in the last segment, in the place of those that are no longer needed, or in a new one.
+
+        Where no new one can be made (a quota), the last one is filled up further. Raises `SegmentRefused`.
+        """
         last = self._segments[-1]
         kept = [line for line in last.lines if self._is_needed(line)]
         if kept and size_of(kept) >= min(max(SEGMENT_BYTES, 4 * size_of(lines)), LARGE_SEGMENT_BYTES):
-            last = Segment(last.number + 1, "", self._header, lines)
-            await self._store.write(last, is_new=True)
-            self._segments.append(last)
-        else:
-            last.lines = kept + lines
+            try:
+                await self._begin_segment(lines)
+            except SegmentRefused:
+                if size_of(kept) + size_of(lines) > FULL_SEGMENT_BYTES:
+                    raise
+            else:
+                return
+        before, last.lines = last.lines, kept + lines
+        try:
             await self._store.write(last, is_new=False)
+        except SegmentRefused:
+            last.lines = before
+            raise
+
+    async def _begin_segment(self, lines: list[Line]) -> None:
+        fresh = Segment(self._segments[-1].number + 1, "", self._header, lines)
+        await self._store.write(fresh, is_new=True)
+        self._segments.append(fresh)
 
     async def _clean_up(self) -> None:
-        """Delete whole segments whose entries are all covered; bounded, so that a commit never waits long.
+        """Have whole segments deleted whose entries are all covered, without waiting for it.
 
         The one that the claim made stays: it keeps a deposed leader from going on under that number.
         """
         old = [segment for segment in self._segments[:-1] if segment.number != self._fence]
-        for segment in [segment for segment in old if not any(map(self._is_needed, segment.lines))][:4]:
-            try:
-                await self._store.delete(segment)
-            except KubeError as error:
-                log.warning("journal segment cannot be deleted yet", segment=segment.name, error=str(error))
-                return
-            self._segments.remove(segment)
-            old.remove(segment)
-            self._wake.set()
-        if len(old) > CARRY_FORWARD_SEGMENTS:
-            await self._carry_forward(old)
+        covered = [segment for segment in old if not any(map(self._is_needed, segment.lines))]
+        if covered:
+            self._segments = [segment for segment in self._segments if segment not in covered]
+            self._housekeeping.name(segment.number for segment in self._segments)
+            self._housekeeping.doom(covered)
+        if len(old) - len(covered) > CARRY_FORWARD_SEGMENTS:
+            await self._carry_forward([segment for segment in old if segment not in covered])
         self._forget_unmentioned()
 
     async def _carry_forward(self, old: list[Segment]) -> None:
@@ -178,7 +289,11 @@ class Journal:
         for segment in old:
             needed = [line for line in segment.lines if self._is_needed(line)]
             if size_of(needed) <= SEGMENT_BYTES // 2:
-                await self._write(needed)
+                try:
+                    await self._write(needed)
+                except SegmentRefused as refusal:
+                    log.warning("journal segment stays as it is", segment=segment.name, error=str(refusal))
+                    return
                 segment.lines = []
                 self._wake.set()
                 return
@@ -213,14 +328,26 @@ class Journal:
         numbers, self._to_restore = self._to_restore, set()
         for segment in [s for s in self._segments if s.number in numbers]:
             log.warning("journal segment was deleted by somebody, writing it again", segment=segment.name)
-            await self._store.restore(segment)
+            try:
+                await self._store.restore(segment)
+            except SegmentRefused as refusal:
+                self._to_restore.add(segment.number)
+                asyncio.get_running_loop().call_later(RESTORE_RETRY, self._wake.set)
+                log.error("journal segment cannot be written again yet", segment=segment.name, error=str(refusal))
 
     def _close(self) -> None:
         self._closed = True
-        for _, committed in self._pending:
-            if not committed.done():
-                committed.set_exception(JournalClosed("the journal is closed"))
+        for item in self._pending:
+            item.fail(JournalClosed("the journal is closed"))
         self._pending = []
+
+
+def _first(group: BaseExceptionGroup[Deposed]) -> Deposed:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, Deposed)
+    return found
 
 
 def _parts(lines: list[Line]) -> Iterator[list[Line]]:

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from app.engine.abandon import abandoned
+from app.engine.conditions import with_suspension
 from app.engine.definition import RunDefinition
 from app.engine.fold import end_run, initial_status
 from app.engine.history import Run as PlanRun
 from app.engine.history import ended_record, holds_lock, with_lock
 from app.engine.notes import started
 from app.engine.texts import EXECUTION_CANCELED
-from app.kube.errors import ApiError, Conflict, NotFound, is_transient
+from app.kube.errors import NotFound
 from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
-from app.models.names import FINALIZER, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
+from app.models.names import FINALIZER, RESUME_ANNOTATION
 from app.models.phases import Phase, PlanPhase
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
+from app.models.suspension import Reason
 from app.rules.execution import known_invalid
 from app.runtime.groups import both
 from app.runtime.logging import get_logger
 from app.runtime.tracing import trace_id_of
 from controller.completion import announce_end, complete, count_end, record_unstarted, revert_snapshot
 from controller.definitions import Definitions, read_definitions
-from controller.metadata import missing_metadata, restored_from_backup, without_finalizer, without_resume
+from controller.doubt import Inheritance, with_gap
+from controller.journal import Takeover
+from controller.metadata import missing_metadata, without_finalizer, without_resume
 from controller.plan_status import PlanUnreadableError, change_plan_status, problems_of, read_plan
 from controller.queue import Key
 from controller.reconcilers.execution_state import (
@@ -39,6 +44,8 @@ from controller.reconcilers.execution_state import (
     definition_of,
     demand_lock,
     is_unsettled,
+    parking,
+    refused_as,
 )
 from controller.reconcilers.plan import settled_lock
 from controller.reconcilers.rivals import Rivals
@@ -59,23 +66,13 @@ BY_TARGET = "target"
 """Index of unfinished Reverts by `namespace/name` of the execution they take back."""
 
 
-@contextmanager
-def _refused_as(what: str) -> Iterator[None]:
-    """Turn a refusal of the API server that is for good into one of the start."""
-    try:
-        yield
-    except ApiError as error:
-        if is_transient(error) or isinstance(error, Conflict):
-            raise
-        raise StartRefusedError(f"the API server refuses {what}: {error}") from error
-
-
 class ExecutionReconciler:
     """Decides about one execution at a time; what takes long runs in tasks of `Runs`."""
 
-    def __init__(self, services: Services, runs: Runs) -> None:
+    def __init__(self, services: Services, runs: Runs, inheritance: Inheritance) -> None:
         self._services = services
         self._runs = runs
+        self._inheritance = inheritance
         self._synced_at = services.now()
         self._rivals = Rivals(services, runs)
 
@@ -88,6 +85,7 @@ class ExecutionReconciler:
             execution = DRPlanExecution.from_wire(stored)
         except ValidationError as error:
             log.error("execution cannot be read", execution="/".join(key), error=problems_of(error))
+            self._inheritance.told(stored["metadata"]["uid"])
             await self._release_unreadable(stored)
             return None
         if execution.phase is not Phase.PENDING:
@@ -108,6 +106,7 @@ class ExecutionReconciler:
 
     async def _ended(self, execution: DRPlanExecution) -> float | None:
         """Repair what a crash left undone, keep the finalizer on, or let a deletion go through."""
+        self._inheritance.told(execution.metadata.uid)
         await self._complete_if_owed(execution)
         self._services.journal.forget(execution.metadata.uid)
         if execution.metadata.deletion_timestamp is not None:
@@ -174,12 +173,8 @@ class ExecutionReconciler:
             if FINALIZER in execution.metadata.finalizers:
                 await self._end_unstarted(execution, Phase.CANCELLED, DELETED)
             return None
-        if restored_from_backup(execution) and not cancel_message(execution):
-            message = (
-                "This execution was restored from a backup and does not start by itself; annotate it with "
-                f'{START_RESTORED_ANNOTATION}: "true" to start it, or delete it'
-            )
-            await self._wait(execution, message)
+        if (why := parking(execution, self._synced_at, self._services.settings.resume_within)) is not None:
+            await self._wait(execution, *why)
             return None
         self._rivals.note(execution)
         adopted, definitions = await both(self._adopt(execution), read_definitions(self._services, execution))
@@ -224,7 +219,7 @@ class ExecutionReconciler:
             generation=execution.metadata.generation,
             resolved_params=snapshot.resolved_params,
         )
-        with _refused_as("the status of this run"):
+        with refused_as("the status of this run"):
             written = await self._write_status(execution, status)
         if written is None:
             return None
@@ -233,7 +228,7 @@ class ExecutionReconciler:
         return None
 
     async def _saved(self, snapshot: Snapshot) -> None:
-        with _refused_as("the snapshot of this run"):
+        with refused_as("the snapshot of this run"):
             await self._services.snapshots.save(snapshot)
 
     async def _kept_snapshot(self, execution: DRPlanExecution) -> Snapshot | None:
@@ -256,11 +251,13 @@ class ExecutionReconciler:
         await self._wait(execution, f"Waiting until plan {name} has been validated")
         return min(left, 2.0)
 
-    async def _wait(self, execution: DRPlanExecution, message: str) -> None:
-        """Say in the status of an execution that has not started what it waits for."""
+    async def _wait(self, execution: DRPlanExecution, message: str, reason: Reason | None = None) -> None:
+        """Say in the status of an execution that has not started what it waits for; with `reason` it is parked."""
         if execution.status.phase is Phase.PENDING and execution.status.message == message:
             return
         waiting = execution.status.model_copy(update={"phase": Phase.PENDING, "message": message})
+        if reason is not None:
+            waiting = with_suspension(waiting, message, self._services.now(), reason=reason)
         await self._write_status(execution, waiting)
 
     async def _demand_free(self, plan: DRPlan, execution: DRPlanExecution) -> DRPlanStatus:
@@ -310,12 +307,16 @@ class ExecutionReconciler:
             )
             return None
         definition = definition_of(snapshot)
-        status = recorded_status(definition, execution, self._services.journal.entries(execution.metadata.uid))
+        entries = self._services.journal.entries(execution.metadata.uid)
+        takeover = self._inheritance.of(execution.metadata.uid)
+        if takeover is not None:
+            takeover = with_gap(takeover, execution.status, [entry.sequence for entry in entries])
+        status = recorded_status(definition, execution, entries)
         told = log.bind(execution=execution.metadata.key, trace_id=trace_id_of(execution.metadata.uid))
         if cancel := cancel_message(execution):
             told.info("run is cancelled", why=cancel)
         told.info("run resumed", doubtful=len(doubtful(status)))
-        self._begin(snapshot, definition, status, fresh)
+        self._begin(snapshot, definition, status, fresh, takeover=takeover)
         run = self._runs.get(execution.metadata.uid)
         if run is not None and cancel:
             run.cancel(cancel)
@@ -331,11 +332,22 @@ class ExecutionReconciler:
         status: DRPlanExecutionStatus,
         stored: dict[str, Any],
         *,
+        takeover: Takeover | None = None,
         is_stored: bool = False,
     ) -> None:
         if status.phase is not None and status.phase.is_final:
             announce_end(self._services, stored, definition.operation, status)
-        run = Run(self._services, snapshot, definition, status, stored, in_doubt=doubtful(status), is_stored=is_stored)
+        run = Run(
+            self._services,
+            snapshot,
+            definition,
+            status,
+            stored,
+            in_doubt=doubtful(status),
+            takeover=takeover,
+            on_taken_up=partial(self._inheritance.told, snapshot.execution_uid),
+            is_stored=is_stored,
+        )
         self._runs.start(run, DRPlanExecution.from_wire(stored))
 
     async def _abandon(self, execution: DRPlanExecution, why: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from app.cel.language import compile_expression
@@ -10,18 +12,33 @@ from app.engine.build import execute_definition
 from app.engine.definition import RunDefinition
 from app.engine.revert import revert_definition
 from app.engine.texts import EXECUTION_CANCELED
+from app.kube.errors import ApiError, Conflict, is_transient
 from app.models.execution import DRPlanExecution
-from app.models.names import CANCEL_ANNOTATION
+from app.models.names import CANCEL_ANNOTATION, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
 from app.models.phases import Operation, Phase
 from app.models.plan import DRPlanStatus
 from app.models.snapshot import Snapshot
+from app.models.suspension import Reason
 from app.rules.execution import already_running
+from controller.metadata import restored_from_backup
+from controller.start import StartRefusedError
 
 DELETED = "Execution deleted while running"
 
 
 class LockHeldError(Exception):
     """The plan belongs to another execution."""
+
+
+@contextmanager
+def refused_as(what: str) -> Iterator[None]:
+    """Turn a refusal of the API server that is for good into one of the start."""
+    try:
+        yield
+    except ApiError as error:
+        if is_transient(error) or isinstance(error, Conflict):
+            raise
+        raise StartRefusedError(f"the API server refuses {what}: {error}") from error
 
 
 def cancel_message(execution: DRPlanExecution) -> str:
@@ -39,6 +56,32 @@ def _cancel_message(annotations: Mapping[str, str], *, deleted: bool) -> str:
     if deleted:
         return DELETED
     return EXECUTION_CANCELED if annotations.get(CANCEL_ANNOTATION) == "true" else ""
+
+
+def parking(execution: DRPlanExecution, led_since: datetime, resume_within: float) -> tuple[str, Reason] | None:
+    """Return message and reason of an execution that does not start by itself; None when it may start.
+
+    `led_since` is when this process took over. What was created `resume_within` seconds before that, or longer ago, was
+    meant for then; it may also come with an old snapshot of etcd.
+    """
+    metadata = execution.metadata
+    if cancel_message(execution):
+        return None
+    if restored_from_backup(execution):
+        message = (
+            "This execution was restored from a backup and does not start by itself; annotate it with "
+            f'{START_RESTORED_ANNOTATION}: "true" to start it, or delete it'
+        )
+        return message, Reason.RESTORED_FROM_BACKUP
+    wanted = {metadata.annotations.get(name) for name in (RESUME_ANNOTATION, START_RESTORED_ANNOTATION)}
+    created = metadata.creation_timestamp or led_since
+    if (led_since - created).total_seconds() <= resume_within or "true" in wanted:
+        return None
+    message = (
+        f"This execution was created at {created:%Y-%m-%dT%H:%M:%SZ}, long before a controller could start it, and "
+        f'does not start by itself; annotate it with {RESUME_ANNOTATION}: "true" to start it, or delete it'
+    )
+    return message, Reason.CREATED_LONG_AGO
 
 
 def definition_of(snapshot: Snapshot) -> RunDefinition:

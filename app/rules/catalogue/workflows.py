@@ -92,7 +92,7 @@ WORKFLOWS: Final[tuple[Rule, ...]] = (
     ),
     _workflow(
         "W27",
-        "Every document of a manifest is YAML with apiVersion, kind and metadata.name.",
+        "Every document of a manifest is YAML with apiVersion, kind and metadata.name; it has at most 1000 objects.",
         f"{_A}KubernetesResource.Manifest: apiVersion, metadata.name are required",
     ),
     _workflow("W28", "A rollback block can be decoded.", f"{_A}rollback: timeout must be text, found 5"),

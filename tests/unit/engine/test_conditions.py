@@ -8,6 +8,7 @@ from app.engine.conditions import cancel_requested, set_condition, with_suspensi
 from app.engine.events import CancelRequested, RunResumed, RunSuspended
 from app.models.execution import DRPlanExecutionStatus
 from app.models.phases import Phase
+from app.models.suspension import Reason
 from tests.unit.engine.runs import START, Player, after, definition_of, flow, stage
 
 
@@ -74,7 +75,7 @@ def test_a_transition_time_changes_with_the_status_only() -> None:
 
 
 def test_conditions_of_others_are_left_alone_and_in_order() -> None:
-    status = with_suspension(player().status, "why", after(1), suspended=True)
+    status = with_suspension(player().status, "why", after(1), reason=Reason.OUTCOME_UNKNOWN)
     again = set_condition(status.conditions, "Started", "True", "Started", "x", after(1), 1)
     assert [condition.type for condition in again] == ["Started", "Suspended"]
     assert again[1] == status.conditions[1]

@@ -15,6 +15,7 @@ from app.engine.events import (
     ActionFinished,
     ActionStarted,
     AttemptFailed,
+    AttemptInterrupted,
     CancelRequested,
     Event,
     RunResumed,
@@ -27,6 +28,7 @@ from app.engine.events import (
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs, HttpResponse
 from app.models.phases import Phase
+from app.models.suspension import Reason
 
 AT = datetime(2026, 3, 1, 8, 0, 0, 123456, tzinfo=UTC)
 T = 1772352000123456
@@ -53,6 +55,11 @@ STORED: list[tuple[Event, dict[str, Any]]] = [
     (CancelRequested(AT, "stop"), {"e": "CancelRequested", "t": T, "message": "stop"}),
     (RunSuspended(AT, "away"), {"e": "RunSuspended", "t": T, "message": "away"}),
     (RunResumed(AT), {"e": "RunResumed", "t": T}),
+    (AttemptInterrupted(AT, WHERE), {"e": "AttemptInterrupted", "t": T, "at": [1, 0, 2]}),
+    (
+        RunSuspended(AT, "gone", Reason.JOURNAL_INCOMPLETE),
+        {"e": "RunSuspended", "t": T, "message": "gone", "reason": "JournalIncomplete"},
+    ),
 ]
 
 

@@ -1,0 +1,121 @@
+"""What the journal needs besides its entries: the head kept up, segments deleted. No commit waits for any of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+
+from app.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
+from app.runtime import metrics
+from app.runtime.logging import get_logger
+from controller.journal.format import Segment
+from controller.journal.head import Head, HeadStore
+from controller.journal.store import Deposed, SegmentStore, WoundBack
+
+log = get_logger(__name__)
+
+HEARTBEAT = 30.0
+"""Seconds after which the head says again that its leader is alive."""
+PAUSE = 0.2
+"""Seconds between two rounds: many new segments are told of in one write."""
+LAST_WORD = 1.0
+"""Seconds that a write at the end of the process may take."""
+
+
+class Housekeeping:
+    """Writes the head and deletes segments, in this order: what the head does not name any more may go."""
+
+    def __init__(self, segments: SegmentStore, heads: HeadStore, now: Callable[[], datetime]) -> None:
+        self._segments = segments
+        self._heads = heads
+        self._now = now
+        self._head: Head | None = None
+        self._doomed: list[Segment] = []
+        self._taken_over = False
+        self._wake = asyncio.Event()
+
+    async def begin(self, head: Head) -> None:
+        """Store the head of a journal that has just been claimed. Raises `Deposed`, `KubeError`."""
+        self._head = head
+        await self._write()
+
+    def take_over(self) -> None:
+        """Say that every run under way has been told what to believe of its past; the head lives from now on."""
+        if self._head is None or self._taken_over:
+            return
+        now = self._now()
+        self._head = replace(self._head, since=now, alive=now, ended_in_order=False, unsure="")
+        self._taken_over = True
+        self._wake.set()
+
+    def name(self, numbers: Iterable[int]) -> None:
+        """Take note of the segments that exist."""
+        if self._head is not None and (named := tuple(numbers)) != self._head.segments:
+            self._head = replace(self._head, segments=named)
+            self._wake.set()
+
+    def doom(self, segments: Iterable[Segment]) -> None:
+        """Have segments deleted that nobody needs and that are not named any more."""
+        self._doomed += segments
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled. Raises `Deposed`."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT):
+                    await self._wake.wait()
+            self._wake.clear()
+            metrics.loop_iterations_total.labels(loop="journal-housekeeping").inc()
+            doomed, self._doomed = self._doomed, []
+            try:
+                await self._beat()
+                await self._delete(doomed)
+            except KubeError as error:
+                self._doomed = doomed + self._doomed
+                log.warning("journal housekeeping is late", error=str(error), doomed=len(self._doomed))
+            await asyncio.sleep(PAUSE)
+
+    async def good_bye(self) -> None:
+        """Say that this leader ends in order: nothing that was under way has ended its process."""
+        if self._head is None or not self._taken_over:
+            return
+        self._head = replace(self._head, alive=self._now(), ended_in_order=True)
+        try:
+            await self._write()
+        except WoundBack as error:
+            await self.mark_unsure(str(error))
+
+    async def mark_unsure(self, why: str) -> None:
+        """Tell the next leader that what is stored is older than what has happened."""
+        live = await self._heads.read()
+        if live is not None:
+            await self._heads.write(replace(live, unsure=why))
+
+    async def _beat(self) -> None:
+        if self._head is not None and self._taken_over:
+            self._head = replace(self._head, alive=self._now())
+        await self._write()
+
+    async def _write(self) -> None:
+        """Store the head over whatever an own write without answer, or somebody's hand, has left of it."""
+        while (head := self._head) is not None:
+            try:
+                await self._heads.write(head)
+            except (Conflict, AlreadyExists, NotFound):
+                live = await self._heads.read()
+                if live is not None and live.header != head.header and live.header.epoch >= head.header.epoch:
+                    raise Deposed(
+                        f"the journal was claimed by {live.header.leader} (epoch {live.header.epoch})"
+                    ) from None
+            else:
+                return
+
+    async def _delete(self, doomed: list[Segment]) -> None:
+        """Delete what was doomed before the head was written last; what is gone leaves the list."""
+        while doomed:
+            await self._segments.delete(doomed[0])
+            doomed.pop(0)

@@ -1,0 +1,72 @@
+"""What a new leader may believe of the past of the runs under way (design: the journal)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.engine.durations import format_duration
+from app.models.suspension import Reason
+from controller.journal.format import segment_name
+from controller.journal.head import Head
+
+OUTLIVED = timedelta(minutes=5)
+"""A leader that lived longer than this after its take-over was not ended by what it took up then."""
+WITHOUT_HEAD = timedelta(hours=24)
+"""Age of the newest entry at which runs do not go on by themselves where no head says when their leader was alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """The verdict on the journal that was found."""
+
+    reason: Reason | None = None
+    """Why runs under way must not go on by themselves; None when they may."""
+    message: str = ""
+    """The same in words."""
+    was_cut_off: bool = False
+    """Whether the last leader may have been ended by an attempt that was under way, or had been taken up, then."""
+
+
+def judge(
+    head: Head | None,
+    found: Collection[int],
+    newest: datetime | None,
+    now: datetime,
+    *,
+    resume_within: timedelta,
+) -> Takeover:
+    """Return what the journal says for itself.
+
+    `found` are the numbers of the segments that are there, `newest` is the time of the newest entry.
+    """
+    was_cut_off = head is not None and not head.ended_in_order and head.alive - head.since < OUTLIVED
+    if head is not None and head.unsure:
+        return Takeover(Reason.JOURNAL_INCOMPLETE, head.unsure, was_cut_off)
+    missing = [] if head is None else [number for number in head.segments if number not in found]
+    if missing:
+        return Takeover(Reason.JOURNAL_INCOMPLETE, _missing(missing), was_cut_off)
+    if head is None and not found:
+        return Takeover(Reason.JOURNAL_INCOMPLETE, "the journal was deleted while no controller led", was_cut_off)
+    last, bound = (head.alive, resume_within) if head is not None else (newest, max(WITHOUT_HEAD, resume_within))
+    if last is not None and now - last > bound:
+        return Takeover(Reason.INTERRUPTED_LONG_AGO, _old(last, now - last, bound), was_cut_off)
+    return Takeover(was_cut_off=was_cut_off)
+
+
+def _missing(numbers: Sequence[int]) -> str:
+    names = ", ".join(map(segment_name, numbers[:3])) + (", ..." if len(numbers) > 3 else "")
+    return f"{len(numbers)} segment(s) of the journal ({names}) were deleted while no controller led"
+
+
+def _old(last: datetime, age: timedelta, bound: timedelta) -> str:
+    return (
+        f"no controller has led since {last:%Y-%m-%dT%H:%M:%SZ}, {format_duration(_whole(age))} ago, or the cluster "
+        f"was restored from a backup of then; runs go on by themselves within {format_duration(_whole(bound))} only "
+        "(--resume-within)"
+    )
+
+
+def _whole(length: timedelta) -> timedelta:
+    return timedelta(seconds=int(length.total_seconds()))
