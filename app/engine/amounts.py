@@ -18,18 +18,6 @@ _FIXED = 110
 """Bytes of a reference beside the texts: the names of its members, a UID, punctuation."""
 
 
-def objects_of(documents: Sequence[object]) -> int:
-    """Return how many objects the documents of a manifest have, those in a `kind: List` counted one by one."""
-    return sum(_objects(document) for document in documents)
-
-
-def _objects(document: object) -> int:
-    if isinstance(document, Mapping) and document.get("kind") == "List":
-        items = document.get("items")
-        return len(items) if isinstance(items, list) else 1
-    return 1
-
-
 def too_many(count: int) -> str:
     """Return why a manifest of `count` objects is refused; empty text when it is not."""
     if count <= MOST_OBJECTS:

@@ -53,7 +53,7 @@ class Written:
 def objects_of(source: Source, namespace: str) -> Iterator[Written | Issue | Note]:
     """The objects of one file; `namespace` is that of objects that name none."""
     for document in source.documents:
-        found = list(_objects(source.name, _as_json(document.value), document.node, namespace))
+        found = list(_objects(source.name, document.value, document.node, namespace))
         yield from found
         if all(isinstance(each, Note) for each in found):
             continue
@@ -107,16 +107,3 @@ def _items(value: JsonObject, node: yaml.Node) -> list[tuple[object, yaml.Node]]
 def _text(value: JsonObject, member: str) -> str:
     found = value.get(member)
     return found if isinstance(found, str) else ""
-
-
-def _as_json(value: object) -> object:
-    """The value as kubectl makes JSON of it: every key is text."""
-    if isinstance(value, dict):
-        return {_key(key): _as_json(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_as_json(item) for item in value]
-    return value
-
-
-def _key(key: object) -> str:
-    return str(key).lower() if isinstance(key, bool) else str(key)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import yaml
 
 from app.lint.result import Position
+from app.rules.manifests import MAX_DEPTH
 
 _INDEX = re.compile(r"\[(\d+)\]")
 
@@ -47,10 +49,20 @@ def _member(node: yaml.Node, path: str) -> Step | None:
     if not isinstance(node, yaml.MappingNode):
         return None
     found: tuple[int, Step] | None = None
-    for key, value in node.value:
+    for key, value in _members(node):
         name = key.value if isinstance(key, yaml.ScalarNode) else ""
         rest = path[len(name) :]
         fits = name and path.startswith(name) and (not rest or rest[0] in ".[")
         if fits and (found is None or len(name) >= found[0]):
             found = len(name), (key, value, rest.removeprefix("."))
     return found[1] if found else None
+
+
+def _members(node: yaml.MappingNode, depth: int = 0) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    """The members of an object, those first that it merges (`<<`)."""
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.value == "<<" and depth < MAX_DEPTH:
+            for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if isinstance(source, yaml.MappingNode):
+                    yield from _members(source, depth + 1)
+    yield from node.value

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from app.engine.amounts import objects_of, too_many
+from app.engine.amounts import too_many
 from app.rules.findings import Findings, Spot
-from app.rules.manifests import Budget, ManifestError, load_documents
+from app.rules.manifests import Budget, ManifestError, load_documents, objects_in
 from app.rules.remember import remembered
 from app.rules.texts import placeholders_of
 
@@ -80,13 +80,14 @@ def _problems(text: str, budget: Budget) -> tuple[str, ...]:
         documents = load_documents(text, budget)
     except ManifestError as error:
         return (f"KubernetesResource.Manifest is not valid YAML: {error}",)
-    if not documents:
+    objects = [obj for document in documents for obj in objects_in(document)]
+    if not objects:
         return ("KubernetesResource.Manifest contains no object",)
-    if problem := too_many(objects_of(documents)):
+    if problem := too_many(len(objects)):
         return (f"KubernetesResource.Manifest: {problem}",)
     problems = []
-    for index, document in enumerate(documents):
-        where = f" document {index}" if len(documents) > 1 else ""
+    for index, document in enumerate(objects):
+        where = f" document {index}" if len(objects) > 1 else ""
         missing = _missing(document)
         problems += [f"KubernetesResource.Manifest{where}: {missing}"] if missing else []
     return tuple(problems)

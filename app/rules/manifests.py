@@ -1,20 +1,23 @@
-"""YAML manifests of KubernetesResource actions: reading them safely.
+"""Manifests as kubectl reads them: YAML or JSON texts with one document or several, as values that JSON knows.
 
-The reader is safe against deep nesting, which makes libyaml's composer overflow the stack of the whole process, and
-against aliases, which make much of little. It leaves timestamps and sexagesimal numbers as the text that kubectl sees.
+The one reader of manifests for admission, the controller and `drplan lint`. A text whose first sign is a brace is read
+as a row of JSON objects, as kubectl does, and as YAML when it is none. A line that begins with `---` parts documents of
+YAML.
 
-A text without anchors is parsed once: its levels and values are counted while it is composed. Any other one, and one
-with which something is wrong, is walked first, event by event, which tells exactly what is refused and why.
+It is safe against deep nesting, which makes libyaml's composer overflow the stack of the whole process, and against
+aliases, which make much of little: levels are counted while the text is composed, values while they are made.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import yaml
+
+from app.rules.json_text import JsonNumberError, JsonTextError, json_objects
+from app.rules.scalars import MERGE, TEXT, Scalar, ScalarError, as_json, as_key, scalar
 
 MAX_DEPTH = 100
 """Levels of nesting that a manifest may have."""
@@ -24,6 +27,13 @@ MAX_NODES = 200_000
 
 MAX_TAG_DIRECTIVES = 100
 """Times that `%TAG` may occur in a text. libyaml compares each directive with all before it."""
+
+_PLAIN: Final = ""
+"""The tag of a scalar without quotes and tag, whose text says what it is."""
+_SEPARATOR: Final = "---"
+_LIST: Final = "List"
+_UNREADABLE = (yaml.YAMLError, ValueError)
+"""What reading a text may raise; a ValueError of one that is no Unicode."""
 
 
 class ManifestError(ValueError):
@@ -38,56 +48,6 @@ class ManifestError(ValueError):
         self.column = column
 
 
-class _Loader(yaml.CSafeLoader):
-    """YAML 1.1 as kubectl reads it: no timestamps, no sexagesimal numbers."""
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401  (any YAML value)
-        """The value of a node. Most are texts, which hold nothing that the base class would have to watch."""
-        if node.tag == _TEXT and isinstance(node, yaml.ScalarNode):
-            return node.value
-        return super().construct_object(node, deep)
-
-
-_TEXT = "tag:yaml.org,2002:str"
-_UNREADABLE = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError)
-"""What reading a text may raise; the last two come from values that do not fit their explicit tag (`!!bool maybe`)."""
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":int", ":float"))]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int",
-    re.compile(r"^(?:[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+)$"),
-    list("-+0123456789"),
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^(?:[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?(?:[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)"
-        r"|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-    ),
-    list("-+0123456789."),
-)
-
-
-def _without_base_60(
-    construct: Callable[[_Loader, yaml.ScalarNode], float],
-) -> Callable[[_Loader, yaml.ScalarNode], float]:
-    """A constructor of numbers that refuses `!!int 12:30:45`, as kubectl does: a long one would take minutes."""
-
-    def number(loader: _Loader, node: yaml.ScalarNode) -> float:
-        if ":" in str(node.value):
-            raise yaml.constructor.ConstructorError(None, None, "a number has no colon", node.start_mark)
-        return construct(loader, node)
-
-    return number
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _without_base_60(_Loader.construct_yaml_int))
-_Loader.add_constructor("tag:yaml.org,2002:float", _without_base_60(_Loader.construct_yaml_float))
-
-
 @dataclass(slots=True)
 class Budget:
     """How many values may be read; several texts can share one."""
@@ -96,93 +56,270 @@ class Budget:
     """Values that may still be read, aliases expanded and each scalar one however long; negative: there were more."""
 
 
-_NEEDS_A_WALK = re.compile(r"[&*][0-9A-Za-z_-]|%TAG")
-"""What every anchor, alias and `%TAG` has in it. The composer does not tell of aliases, nor does it read directives."""
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a text, with where everything in it stands."""
+
+    value: Any
+    node: yaml.Node
+    """The tree that `value` was made from; its marks count lines and columns from 0."""
+    repeated: tuple[yaml.ScalarNode, ...] = ()
+    """Keys that stand in the same mapping for the second time or more; the last one counts."""
 
 
-class _Counting(_Loader):
-    """Stops composing at the first value too many or too deep; the composer tells where it is for the resolver's sake.
+def load_documents(text: str, budget: Budget | None = None) -> list[Any]:
+    """Every document of a text, empty ones left out. Raises ManifestError, also when the budget is used up."""
+    budget = budget or Budget()
+    _refuse_directives(text)
+    found, rest = _json(text, budget)
+    documents = [value for value, _, _ in found]
+    for chunk, first_line in _chunks(rest):
+        value, _ = _document(chunk, first_line, budget)
+        documents.append(value)
+    return [document for document in documents if document is not None]
 
-    It stops one level early where only the walk can tell a scalar, which is allowed there, from what goes on.
-    """
+
+def load_with_positions(text: str) -> list[Document]:
+    """Every document of a text, empty ones left out, with positions. Raises ManifestError."""
+    budget = Budget()
+    _refuse_directives(text)
+    found, rest = _json(text, budget)
+    documents = [_placed(value, text, start, end) for value, start, end in found]
+    for chunk, first_line in _chunks(rest):
+        value, node = _document(chunk, first_line, budget)
+        if value is not None and node is not None:
+            documents.append(_positioned(value, node, first_line))
+    return documents
+
+
+def objects_in(document: object) -> Iterator[object]:
+    """The objects of a document: itself, or the items of a List, with Lists in it opened as well."""
+    pending = [document]
+    while pending:
+        value = pending.pop()
+        items = value.get("items") if isinstance(value, dict) and _is_list(value) else None
+        if isinstance(items, list):
+            pending += reversed(items)
+        else:
+            yield value
+
+
+def _is_list(value: dict[str, Any]) -> bool:
+    kind = value.get("kind")
+    return isinstance(kind, str) and kind.endswith(_LIST)
+
+
+def _refuse_directives(text: str) -> None:
+    if text.count("%TAG") > MAX_TAG_DIRECTIVES:
+        raise ManifestError(f"more than {MAX_TAG_DIRECTIVES} %TAG directives")
+
+
+def _json(text: str, budget: Budget) -> tuple[list[tuple[Any, int, int]], str]:
+    """The JSON objects at the beginning of a text with where they start and end, and the rest, which is YAML."""
+    if not text.lstrip().startswith("{"):
+        return [], text
+    found: list[tuple[Any, int, int]] = []
+    end = 0
+    try:
+        for value, start, after in json_objects(text):
+            budget.left -= _counted(value)
+            if budget.left < 0:
+                raise ManifestError("more values than a manifest may have")
+            found.append((value, start, after))
+            end = after
+    except JsonNumberError as error:
+        raise ManifestError(str(error)) from error
+    except JsonTextError as error:
+        between = text[end:].partition("\n")[0].strip()
+        if found and (len(found) > 1 or (between and not between.startswith(_SEPARATOR))):
+            raise ManifestError(
+                f"line {error.line}, column {error.column}: {error}", error.line, error.column
+            ) from error
+    else:
+        return found, ""
+    return found, "\n" * text.count("\n", 0, end) + text[end:].lstrip(" \t\r") if found else text
+
+
+def _counted(value: object) -> int:
+    """The number of values in JSON. Raises ManifestError for one that is nested too deeply."""
+    pending, count = [(value, 1)], 0
+    while pending:
+        part, level = pending.pop()
+        count += 1
+        if isinstance(part, (dict, list)):
+            if level >= MAX_DEPTH:
+                raise ManifestError(f"nested deeper than {MAX_DEPTH} levels")
+            if isinstance(part, dict):
+                count += len(part)
+            pending += [(inner, level + 1) for inner in (part.values() if isinstance(part, dict) else part)]
+    return count
+
+
+def _chunks(text: str) -> Iterator[tuple[str, int]]:
+    """The documents of a YAML text and the lines they begin on, empty ones left out."""
+    if _SEPARATOR not in text:
+        yield text, 0
+        return
+    lines: list[str] = []
+    first = 0
+    for number, line in enumerate(text.split("\n")):
+        if not line.startswith(_SEPARATOR):
+            lines.append(line)
+            continue
+        after = line[len(_SEPARATOR) :].strip()
+        if after and not after.startswith("#"):
+            why = f"a document begins behind a line with {_SEPARATOR} alone, found {_SEPARATOR}{line[3:40]}"
+            raise ManifestError(f"line {number + 1}, column 1: {why}", number + 1, 1)
+        yield "\n".join(lines), first
+        lines, first = [], number + 1
+    yield "\n".join(lines), first
+
+
+class _Composer(yaml.CSafeLoader):
+    """Composes trees. It leaves open what scalars are, and stops at the first value too many or too deep."""
 
     def __init__(self, text: str, left: int) -> None:
         super().__init__(text)
         self.left = left
         self.level = 0
 
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:  # noqa: ANN401 - a pair or a bool
+        """The tag of a value without one; that of lists and objects does not matter."""
+        del value
+        return TEXT if kind is yaml.ScalarNode and not implicit[0] else _PLAIN
+
     def descend_resolver(self, *_: object) -> None:
-        """Count a value that begins."""
+        """Count a value that begins; the composer tells where it is for the resolver's sake."""
         self.level += 1
         self.left -= 1
-        if self.level >= MAX_DEPTH or self.left < 0:
-            raise ManifestError("")
+        if self.level > MAX_DEPTH:
+            raise ManifestError(f"nested deeper than {MAX_DEPTH} levels")
+        if self.left < 0:
+            raise _TooManyError("")
 
     def ascend_resolver(self) -> None:
         """Leave the value."""
         self.level -= 1
 
 
-def load_documents(text: str, budget: Budget | None = None) -> list[Any]:
-    """Every document of a YAML text, empty ones left out. Raises ManifestError, also when the budget is used up."""
-    budget = budget or Budget()
-    documents = _read_once(text, budget)
-    if documents is not None:
-        return documents
+class _TooManyError(ManifestError):
+    """The budget is used up."""
+
+
+def _document(text: str, first_line: int, budget: Budget) -> tuple[Any, yaml.Node | None]:
+    """The value and the tree of one document; None for both when there is none."""
+    most = budget.left
     try:
-        _bound(text, budget)
-        return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
+        node = _composed(text, budget) if text.strip() else None
+        if node is not None:
+            return _Maker(budget).value(node, 1), node
+        budget.left -= 1
+        if budget.left < 0:
+            raise _TooManyError("")
+        return None, None
+    except _TooManyError:
+        budget.left = -1
+        raise ManifestError(f"more than {most} values when its aliases are expanded") from None
+    except _MarkedError as error:
+        raise _at(str(error), error.mark, first_line) from error
+    except ManifestError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise _at(error.problem or error.context or "unreadable", mark, first_line) from error
     except _UNREADABLE as error:
-        raise _told(error) from error
+        raise ManifestError(" ".join(str(error).split())) from error
 
 
-def _read_once(text: str, budget: Budget) -> list[Any] | None:
-    """Every document that is not empty; None, and no budget used, when the text must be walked first."""
-    if _NEEDS_A_WALK.search(text):
-        return None
+def _composed(text: str, budget: Budget) -> yaml.Node | None:
+    """The tree of a text. What stands in front of an error counts; what is whole is counted when it is made."""
+    composer = _Composer(text, budget.left)
     try:
-        loader = _Counting(text, budget.left)
-        documents = [loader.construct_document(node) for node in _nodes(loader)]
-    except _UNREADABLE:
-        return None
-    budget.left = loader.left
-    return [document for document in documents if document is not None]
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One document of a YAML text, with where everything in it stands."""
-
-    value: Any
-    node: yaml.Node
-    """The tree that `value` was made from; its marks count lines and columns from 0. Merge keys (`<<`) are resolved."""
-    repeated: tuple[yaml.ScalarNode, ...]
-    """Keys that stand in the same mapping for the second time or more; the last one counts."""
-
-
-def load_with_positions(text: str) -> list[Document]:
-    """Every document of a YAML text, empty ones left out, with positions. Raises ManifestError."""
-    try:
-        _bound(text, Budget())
-        return [document for document in _compose(text) if document.value is not None]
-    except _UNREADABLE as error:
-        raise _told(error) from error
-
-
-def _compose(text: str) -> Iterator[Document]:
-    loader = _Loader(text)
-    for node in _nodes(loader):
-        repeated = tuple(_repeated(node))
-        yield Document(loader.construct_document(node), node, repeated)
-
-
-def _nodes(loader: _Loader) -> Iterator[yaml.Node]:
-    """The tree of each document."""
-    try:
-        while loader.check_node() and (node := loader.get_node()) is not None:
-            yield node
+        return composer.get_single_node()
+    except (ManifestError, *_UNREADABLE):
+        budget.left = composer.left
+        raise
     finally:
-        loader.dispose()
+        composer.dispose()
+
+
+class _MarkedError(ManifestError):
+    """Something is wrong with one value."""
+
+    def __init__(self, message: str, mark: yaml.Mark) -> None:
+        super().__init__(message)
+        self.mark = mark
+
+
+class _Maker:
+    """Makes values out of a tree. Aliases are followed anew each time, so that what they make of little is counted."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._open: set[int] = set()
+
+    def value(self, node: yaml.Node, level: int) -> Any:  # noqa: ANN401 - any value of JSON
+        """The value of a node."""
+        self._count()
+        if isinstance(node, yaml.ScalarNode):
+            return node.value if node.tag == TEXT else self._scalar(node)
+        if level >= MAX_DEPTH:
+            raise _MarkedError(f"nested deeper than {MAX_DEPTH} levels", node.start_mark)
+        if id(node) in self._open:
+            raise _MarkedError("an anchor contains itself", node.start_mark)
+        self._open.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            made: Any = [self.value(item, level + 1) for item in node.value]
+        else:
+            made = {}
+            self._fill(made, node, level)
+        self._open.discard(id(node))
+        return made
+
+    def _count(self) -> None:
+        self._budget.left -= 1
+        if self._budget.left < 0:
+            raise _TooManyError("")
+
+    def _scalar(self, node: yaml.ScalarNode) -> Scalar:
+        try:
+            return as_json(scalar(node.tag, node.value))
+        except ScalarError as error:
+            raise _MarkedError(str(error), node.start_mark) from None
+
+    def _fill(self, into: dict[str, Any], node: yaml.Node, level: int) -> None:
+        """Put the members of a mapping into `into`, merge keys where they stand, as go-yaml 2 does."""
+        for key, value in node.value:
+            self._count()
+            if _is_merge(key):
+                self._merge(into, value, level)
+            else:
+                into[self._key(key)] = self.value(value, level + 1)
+
+    def _key(self, node: yaml.Node) -> str:
+        if not isinstance(node, yaml.ScalarNode):
+            raise _MarkedError("a list or an object cannot be a key", node.start_mark)
+        try:
+            return as_key(scalar(node.tag, node.value))
+        except ScalarError as error:
+            raise _MarkedError(str(error), node.start_mark) from None
+
+    def _merge(self, into: dict[str, Any], node: yaml.Node, level: int) -> None:
+        """Merge an object, or a list of which the first ones count most."""
+        sources = reversed(node.value) if isinstance(node, yaml.SequenceNode) else [node]
+        for source in sources:
+            if not isinstance(source, yaml.MappingNode):
+                raise _MarkedError("<< takes an object or a list of objects", source.start_mark)
+            self._count()
+            if id(source) in self._open or level >= MAX_DEPTH:
+                raise _MarkedError("an anchor contains itself", source.start_mark)
+            self._open.add(id(source))
+            self._fill(into, source, level + 1)
+            self._open.discard(id(source))
+
+
+def _is_merge(key: yaml.Node) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.tag in (_PLAIN, MERGE)
 
 
 def _repeated(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
@@ -198,56 +335,47 @@ def _repeated(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
             pending += [value for _, value in node.value]
             keys: set[tuple[str, str]] = set()
             for key, _ in node.value:
-                if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if isinstance(key, yaml.ScalarNode) and not _is_merge(key):
                     if (key.tag, key.value) in keys:
                         yield key
                     keys.add((key.tag, key.value))
 
 
-def _bound(text: str, budget: Budget) -> None:
-    """Refuse a text that is nested too deeply, contains itself, or has more values than the budget.
+def _placed(value: object, text: str, start: int, end: int) -> Document:
+    """A JSON object with its positions. YAML knows them, unless the text has what only JSON may have."""
+    first_line = text.count("\n", 0, start)
+    try:
+        node = _composed(text[start:end], Budget())
+    except (ManifestError, *_UNREADABLE):
+        node = None
+    if not isinstance(node, yaml.MappingNode):
+        node = yaml.MappingNode("", [], _mark(0, 0), _mark(0, 0))
+    return _positioned(value, node, first_line)
 
-    It stops at the first of these, so that what it takes is bounded as well.
-    """
-    if text.count("%TAG") > MAX_TAG_DIRECTIVES:
-        raise ManifestError(f"more than {MAX_TAG_DIRECTIVES} %TAG directives")
-    most = budget.left
-    sizes: dict[str, int] = {}
-    open_nodes: list[tuple[str | None, int]] = []
-    for event in yaml.parse(text, Loader=_Loader):
-        anchor, size = getattr(event, "anchor", None), 1
-        if isinstance(event, yaml.CollectionStartEvent):
-            open_nodes.append((anchor, budget.left))
-            if len(open_nodes) >= MAX_DEPTH:
-                raise ManifestError(f"nested deeper than {MAX_DEPTH} levels")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, before = open_nodes.pop()
-            size = 0
-            if anchor is not None:
-                sizes[anchor] = before - budget.left
-        elif isinstance(event, yaml.AliasEvent):
-            if any(anchor == opened for opened, _ in open_nodes):
-                raise ManifestError(f"anchor '{anchor}' contains itself")
-            size = sizes.get(str(event.anchor), 1)
-        elif isinstance(event, yaml.ScalarEvent):
-            if anchor is not None:
-                sizes[anchor] = 1
-        else:
+
+def _positioned(value: object, root: yaml.Node, first_line: int) -> Document:
+    """A document whose tree was composed of a part of the text; from now on it counts lines as the text does."""
+    repeated = tuple(_repeated(root))
+    pending, seen = [root], set[int]()
+    while first_line and pending:
+        node = pending.pop()
+        if id(node) in seen:
             continue
-        budget.left -= size
-        if budget.left < 0:
-            raise ManifestError(f"more than {most} values when its aliases are expanded")
+        seen.add(id(node))
+        node.start_mark = _mark(node.start_mark.line + first_line, node.start_mark.column)
+        if isinstance(node, yaml.SequenceNode):
+            pending += node.value
+        elif isinstance(node, yaml.MappingNode):
+            pending += [part for member in node.value for part in member]
+    return Document(value, root, repeated)
 
 
-def _told(error: Exception) -> ManifestError:
-    if not isinstance(error, yaml.MarkedYAMLError):
-        plain = isinstance(error, yaml.YAMLError | ValueError | TypeError)
-        return ManifestError(
-            " ".join(str(error).split()) if plain else "a value does not fit the tag (!!) in front of it"
-        )
-    mark = error.problem_mark or error.context_mark
-    problem = error.problem or error.context or "unreadable"
+def _mark(line: int, column: int) -> yaml.Mark:
+    return yaml.Mark("", 0, line, column, None, 0)
+
+
+def _at(problem: str, mark: yaml.Mark | None, first_line: int) -> ManifestError:
     if mark is None:
         return ManifestError(problem)
-    line, column = mark.line + 1, mark.column + 1
+    line, column = mark.line + 1 + first_line, mark.column + 1
     return ManifestError(f"line {line}, column {column}: {problem}", line, column)

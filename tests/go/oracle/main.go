@@ -7,13 +7,17 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
+	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/util/jsonpath"
 )
 
@@ -92,6 +96,34 @@ func proxy(text string, document json.RawMessage) reply {
 	return reply{Result: chosen.String()}
 }
 
+// manifest answers the documents that kubectl finds in a text, as the API server has them, as one JSON array.
+func manifest(text string) reply {
+	decoder := utilyaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
+	documents := []any{}
+	for {
+		var raw runtime.RawExtension
+		if err := decoder.Decode(&raw); err == io.EOF {
+			break
+		} else if err != nil {
+			return reply{Stage: "parse", Error: err.Error()}
+		}
+		trimmed := bytes.TrimSpace(raw.Raw)
+		if len(trimmed) == 0 || bytes.Equal(trimmed, []byte("null")) {
+			continue
+		}
+		var document any
+		if err := utiljson.Unmarshal(trimmed, &document); err != nil {
+			return reply{Stage: "document", Error: err.Error()}
+		}
+		documents = append(documents, document)
+	}
+	encoded, err := json.Marshal(documents)
+	if err != nil {
+		return reply{Stage: "execute", Error: err.Error()}
+	}
+	return reply{Result: string(encoded)}
+}
+
 func answer(input request) reply {
 	switch input.Kind {
 	case "jsonpath":
@@ -100,6 +132,8 @@ func answer(input request) reply {
 		return duration(input.Text)
 	case "proxy":
 		return proxy(input.Text, input.Document)
+	case "manifest":
+		return manifest(input.Text)
 	case "quote":
 		return reply{Result: strconv.Quote(input.Text)}
 	default:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.engine.amounts import MOST_OBJECTS, REFERENCE_BYTES, objects_of, too_long, too_many
+from app.engine.amounts import MOST_OBJECTS, REFERENCE_BYTES, too_long, too_many
 from app.engine.definition import Address
 from app.engine.events import ActionFinished, AttemptFailed, CancelRequested, Event, RunSuspended
 from app.models.common import CoreReference
@@ -66,11 +66,6 @@ def test_long_names_are_refused_by_their_bytes() -> None:
 @pytest.mark.parametrize("event", [CancelRequested(AT, WORST_TEXT), RunSuspended(AT, WORST_TEXT)])
 def test_messages_are_cut_when_they_are_recorded(event: Event) -> None:
     assert len(line_of(event)) < 8 * 1024
-
-
-def test_objects_are_counted_in_lists_too() -> None:
-    item = {"kind": "ConfigMap"}
-    assert objects_of([item, {"kind": "List", "items": [item] * 5}, {"kind": "List", "items": "?"}]) == 7
 
 
 @pytest.mark.parametrize("as_list", [True, False])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.engine.durations import format_duration, parse_duration, parse_nanoseconds
 
 if TYPE_CHECKING:
-    from tests.unit.engine.conftest import Oracle
+    from tests.support.oracle import Oracle
 
 GRAMMAR = st.lists(
     st.builds(

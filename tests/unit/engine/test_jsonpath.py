@@ -11,7 +11,7 @@ from app.engine.gotext import quote
 from app.engine.jsonpath import MAX_VALUES, JsonPathError, check_syntax, evaluate
 
 if TYPE_CHECKING:
-    from tests.unit.engine.conftest import Oracle
+    from tests.support.oracle import Oracle
 
 STORE = {
     "kind": "List",

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.engine.proxies import Proxies, UnusableProxyError
-from tests.unit.engine.conftest import Oracle
+from tests.support.oracle import Oracle
 
 PROXY = {"HTTP_PROXY": "http://proxy:3128", "HTTPS_PROXY": "proxy:3129"}
 

@@ -12,7 +12,7 @@ from typing import IO
 
 import pytest
 
-ORACLE_SOURCE = Path(__file__).parents[2] / "go" / "oracle"
+ORACLE_SOURCE = Path(__file__).parents[1] / "go" / "oracle"
 
 
 @dataclass(frozen=True)
