@@ -10,6 +10,7 @@ from app.engine.jsonpath import JsonPathError, evaluate
 from app.kube.errors import KubeError, is_transient
 from app.kube.resources import Resource, is_secret
 from app.models.common import ManifestRef, Select
+from controller.reading import told_read
 
 
 class Reader(Protocol):
@@ -79,7 +80,7 @@ async def _candidates(ref: ManifestRef, resource: Resource, reader: Reader) -> l
 
 
 def _lookup_failed(what: str, error: KubeError) -> Exception:
-    return error if is_transient(error) else LookupFailed(f"{what}: {error}")
+    return error if is_transient(error) else LookupFailed(f"{what}: {told_read(error)}")
 
 
 def _selected(ref: ManifestRef, resource: Resource, candidates: list[dict[str, Any]]) -> dict[str, Any]:

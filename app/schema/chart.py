@@ -83,6 +83,7 @@ LIMITS: Final[dict[str, Schema]] = {
     "webhook.extraArgs": _STRINGS,
     "webhook.podDisruptionBudget.maxUnavailable": _AT_ONCE,
     "api.port": _PORT,
+    "rbac.readReferencesIn": _STRINGS,
     "rbac.extraRules": _RULES,
     "rbac.additionalRules": _RULES,
     "proxy.httpProxy": _PROXY,

@@ -12,6 +12,7 @@ from app.kube.resources import SECRETS
 from app.models.actions import HttpAction
 from app.runtime.tracing import TRACEPARENT
 from controller.actions.base import ActionContext
+from controller.reading import told_read
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
@@ -122,5 +123,6 @@ class _SecretReader:
             raise CannotPrepare(f"{failure}: {error}; create it in the workflow's namespace") from error
         except KubeError as error:
             after = error.retry_after if isinstance(error, ApiError) else None
-            raise CannotPrepare(f"{failure}: {error}", retryable=is_transient(error), retry_after=after) from error
+            text = f"{failure}: {told_read(error)}"
+            raise CannotPrepare(text, retryable=is_transient(error), retry_after=after) from error
         return dict(secret.get("data") or {})

@@ -37,7 +37,37 @@ def resources(rights: Rights) -> set[str]:
 
 def test_they_are_the_rights_that_tests_run_with() -> None:
     tested = [document for document in yaml.safe_load_all(TESTED.read_text()) if document]
-    assert rights(render("rbac.aggregate=false")) == rights(tested)
+    assert rights(render("rbac.readReferences=true")) == rights(tested)
+
+
+def test_by_default_nothing_is_read_for_actions_and_nobody_else_gets_a_right() -> None:
+    found = rights(render())
+    assert not {"/secrets", "/configmaps"} & resources({("", ""): found["ClusterRole", "drplan-controller"]})
+    accounts = {subject["name"] for right in found.values() for subject in right.get("subjects", ())}
+    assert accounts == {"drplan-controller", "drplan-webhook"}
+    aggregated = rights(render("rbac.aggregate=true"))
+    assert "use" in {verb for rule in aggregated["ClusterRole", "drplan-edit"]["rules"] for verb in rule["verbs"]}
+    assert sorted(name for kind, name in aggregated.keys() - found.keys()) == [
+        "drplan-admin",
+        "drplan-edit",
+        "drplan-view",
+    ]
+
+
+def test_references_are_read_in_the_namespaces_that_are_named() -> None:
+    documents = render("rbac.readReferencesIn={shop,bank,shop}")
+    made = [item for item in documents if item["metadata"]["name"] == "drplan-controller-references"]
+    assert sorted((item["kind"], item["metadata"]["namespace"]) for item in made) == [
+        ("Role", "bank"),
+        ("Role", "shop"),
+        ("RoleBinding", "bank"),
+        ("RoleBinding", "shop"),
+    ]
+    verbs = {(name, verb) for role in made if role["kind"] == "Role" for rule in role["rules"]
+             for name in rule["resources"] for verb in rule["verbs"]}  # fmt: skip
+    assert verbs == {("secrets", "get"), ("configmaps", "get"), ("configmaps", "list")}
+    everywhere = render("rbac.readReferences=true", "rbac.readReferencesIn={shop}")
+    assert not any(item["metadata"]["name"] == "drplan-controller-references" for item in everywhere)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +81,8 @@ def test_they_are_the_rights_that_tests_run_with() -> None:
     ],
 )
 def test_what_is_turned_off_is_not_granted(value: str, gone: str | None) -> None:
-    everything, less = rights(render()), rights(render(value))
+    reads = "rbac.readReferences=true"
+    everything, less = rights(render(reads)), rights(render(reads, value))
     assert less != everything
     if gone is not None:
         assert gone in resources(everything)
