@@ -7,11 +7,12 @@ SubjectAccessReviews; without an answer the object is refused. What an update le
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
+from app.engine.bounds import kind_refusal, namespace_refusal
+from app.engine.object_names import api_version_problem, kind_problem
 from app.kube.access import Access, Right
 from app.kube.resources import WORKFLOWS, Resource
 from app.models.common import Parameter
@@ -26,8 +27,6 @@ from webhook.stored_workflows import Key
 
 MOST_READS: Final = 1_000
 """References of one object at most, and different rights that are asked about for it."""
-_GROUP_VERSION: Final = re.compile(r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?v[a-z0-9]{1,62}")
-_KIND: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}")
 
 
 async def forbidden_workflows(
@@ -83,9 +82,8 @@ async def unreadable(
         return [Finding("A4", "spec", text)]
     findings, open_reads = [], []
     for read in looked_at:
-        if read.reference.namespace == own_namespace:
-            text = f"{read.prefix}namespace {own_namespace} is the controller's own, of which nothing is read"
-            findings.append(Finding("A2", f"{read.path}.namespace", text))
+        if refusal := _out_of_bounds(read, own_namespace):
+            findings.append(Finding("A2", read.path, f"{read.prefix}{refusal}"))
         else:
             open_reads.append(read)
     if ask and open_reads:
@@ -93,16 +91,26 @@ async def unreadable(
     return findings
 
 
+def _out_of_bounds(read: Read, own_namespace: str) -> str:
+    """Why nobody has this read, as far as the reference is known; the controller looks again when it reads."""
+    reference = read.reference
+    group, _, _ = reference.api_version.rpartition("/")
+    name = reference.name if "name" not in open_members(reference) else ""
+    return kind_refusal(group, kind=reference.kind, name=name) or namespace_refusal(
+        own_namespace, reference.namespace, group=group, kind=reference.kind, name=name
+    )
+
+
 async def _without_right(user: UserInfo, reads: Sequence[Read], lookups: Lookups) -> list[Finding]:
-    kinds = dict.fromkeys(_kind_of(read) for read in reads if _is_kind(read))
-    resources = await lookups.resources(kinds)
-    rights = [_right(read, resources.get(_kind_of(read), "")) for read in reads]
+    impossible = {kind: _kind_problem(*kind) for kind in map(_kind_of, reads)}
+    served = await lookups.resources([kind for kind, problem in impossible.items() if not problem])
+    resources = {**impossible, **served}
+    rights = [_right(read, resources[_kind_of(read)]) for read in reads]
     answers = await lookups.may(user, [right for right in rights if isinstance(right, Right)])
     findings: dict[tuple[str, str], Finding] = {}
     for read, right in zip(reads, rights, strict=True):
         if not isinstance(right, Right):
-            why = right or f'no kind "{read.reference.kind}" can exist in apiVersion "{read.reference.api_version}"'
-            text = f'{read.prefix}whether user "{user.username}" may read this cannot be checked: {why}'
+            text = f'{read.prefix}whether user "{user.username}" may read this cannot be checked: {right}'
             findings.setdefault((read.path, text), Finding("A3", read.path, text))
         elif not answers[right].allowed:
             text = f"{read.prefix}{_may_not_read(read, right, user, answers[right])}"
@@ -114,8 +122,11 @@ def _kind_of(read: Read) -> tuple[str, str]:
     return read.reference.api_version, read.reference.kind
 
 
-def _is_kind(read: Read) -> bool:
-    return bool(_GROUP_VERSION.fullmatch(read.reference.api_version) and _KIND.fullmatch(read.reference.kind))
+def _kind_problem(api_version: str, kind: str) -> str:
+    """Why no such kind can be asked for; empty when it can."""
+    if problem := api_version_problem(api_version):
+        return f"apiVersion {problem}"
+    return f"kind {problem}" if (problem := kind_problem(kind)) else ""
 
 
 def _right(read: Read, resource: Resource | str) -> Right | str:

@@ -22,8 +22,9 @@ ACCESS: Final[tuple[Rule, ...]] = (
     Rule(
         "A2",
         ANY,
-        "No reference names the controller's own namespace.",
-        f"{_SOURCE}namespace drplan-system is the controller's own, of which nothing is read",
+        "No reference names the controller's own namespace, or a kind that is out of bounds.",
+        f"{_SOURCE}namespace drplan-system is the controller's own, actions may not write to it, nor they or "
+        "parameters read it; use another namespace",
         checked=Checked.CLUSTER,
     ),
     Rule(

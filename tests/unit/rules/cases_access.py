@@ -230,19 +230,19 @@ CASES = [
     ),
     Case(
         "A2",
-        f"params[0](x).{FROM}namespace drplan-system is the controller's own, of which nothing is read",
+        f"params[0](x).{FROM}namespace drplan-system is the controller's own, actions may not write to it, nor they or parameters read it; use another namespace",
         ex(param(source("a", "drplan-system"))),
         ex(param(source("a", "drplan-systems"))),
     ),
     Case(
         "A2",
-        f"globalParams[0](x).{FROM}namespace drplan-system is the controller's own, of which nothing is read",
+        f"globalParams[0](x).{FROM}namespace drplan-system is the controller's own, actions may not write to it, nor they or parameters read it; use another namespace",
         unchecked(pl(param(source("", "drplan-system", labelSelector="a=b")))),
         pl(param(source("", labelSelector="a=b"))),
     ),
     Case(
         "A2",
-        "stage[0] 's' workflow[0]: parameter 'x' of workflow default/w: namespace drplan-system is the controller's own, of which nothing is read",
+        "stage[0] 's' workflow[0]: parameter 'x' of workflow default/w: namespace drplan-system is the controller's own, actions may not write to it, nor they or parameters read it; use another namespace",
         ex(
             param(name="where", value="drplan-system"),
             known=workflow_json(http(), parameters=[param(source("site", "$(params.where)"))]),
@@ -260,7 +260,7 @@ CASES = [
     ),
     Case(
         "A3",
-        f'parameter[0](x).{FROM}whether user "jane" may read this cannot be checked: no kind "ConfigMap" can exist in apiVersion "../api/v1"',
+        f'parameter[0](x).{FROM}whether user "jane" may read this cannot be checked: apiVersion must be <version> or <group>/<version>, as v1 or apps/v1, found "../api/v1"',
         wf(param(source(apiVersion="../api/v1"))),
         wf(param(source())),
     ),
