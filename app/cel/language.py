@@ -9,23 +9,28 @@ The runtime is loaded when the first expression is compiled; nobody else pays fo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import chain
 from typing import Any
 
+from app.cel.cost import EMPTY, TYPICAL, Sizes, has_computed_pattern, steps_of
 from app.cel.messages import compile_problem, missing_key, plain
 from app.cel.reads import looks_of
-from app.cel.tree import tree_of
+from app.cel.tree import Node, tree_of
 from app.engine.gotext import quote
 from app.engine.graph import closest
 from app.engine.templates import Scope
-from app.engine.when import MODES, EvaluationError, Reads, WhenError, shown
+from app.engine.when import MODES, MOST_STEPS, EvaluationError, Reads, WhenError, shown, steps_each
 
 LONGEST = 1024
 """Characters that an expression may have."""
 LARGEST = 64 * 1024
-"""Characters that the values an expression reads may have together. With it, and without loops in loops, no expression
-takes long."""
+"""Characters that the values and names an expression reads may have together. What may be done with them is bounded by
+`app.cel.cost`: an expression that may take more steps is not evaluated."""
+_FIELDS = 5
+"""Fields that the outputs of one action have at most."""
 CACHED = 2048
 """Compiled expressions that are kept, of 4 KiB or so each."""
 
@@ -42,6 +47,9 @@ class CelExpression:
     reads: Reads
     program: Any
     """The runtime's `Expression`; the package has no types."""
+    tree: Node
+    typical_steps: int
+    """Steps that it takes with values of usual size."""
 
     def holds(self, scope: Scope) -> bool:
         """Tell whether it is true for the values of `scope`. Raises `EvaluationError`."""
@@ -68,12 +76,20 @@ class CelExpression:
         outputs = scope.outputs
         if not reads.any_output:
             outputs = {action: outputs[action] for action in reads.actions if action in outputs}
-        size = sum(map(len, params.values())) + sum(
-            len(text) for fields in outputs.values() for text in fields.values()
-        )
-        if size > LARGEST:
-            raise self._error(f"the values it reads have {size} characters together, more than {LARGEST}")
+        self._demand_small(_sizes(params, outputs, scope.plan_name), scope.conditions)
         return {"mode": scope.mode, "planName": scope.plan_name, "params": params, "outputs": dict(outputs)}
+
+    def _demand_small(self, sizes: Sizes, conditions: int) -> None:
+        """Raise `EvaluationError` when it may take more steps than each of so many conditions of a run may."""
+        if sizes.characters > LARGEST:
+            raise self._error(f"the values it reads have {sizes.characters} characters together, more than {LARGEST}")
+        most = steps_each(conditions)
+        if self.typical_steps <= most and sizes <= TYPICAL:
+            return
+        steps = steps_of(self.tree, sizes)
+        if steps > most:
+            told = f"it may take {steps} steps with values of {sizes.characters} characters, more than {most}"
+            raise self._error(f"{told}: use shorter texts, a simpler pattern or fewer repetitions")
 
     def _reason(self, raised: str, scope: Scope) -> str:
         key = missing_key(raised)
@@ -115,7 +131,10 @@ def _compiled(text: str) -> CelExpression | str:
     gives = program.return_type().name()
     if gives != "BOOL":
         return f"it gives {gives.lower()}, and must give bool"
-    looks = looks_of(tree_of(program.serialize()))
+    tree = tree_of(program.serialize())
+    if problem := _too_costly(tree):
+        return problem
+    looks = looks_of(tree)
     if looks.loops > 1:
         return "loops (all, exists, exists_one, map, filter) must not stand in each other"
     for mode in looks.modes:
@@ -123,7 +142,22 @@ def _compiled(text: str) -> CelExpression | str:
             near = mode.lower() if mode.lower() in MODES else closest(mode.lower(), MODES)
             hint = f', did you mean "{near}"?' if near else ""
             return f"the mode is never {quote(mode)}, it is one of {', '.join(MODES)}{hint}"
-    return CelExpression(text, looks.reads(), program)
+    return CelExpression(text, looks.reads(), program, tree, steps_of(tree, TYPICAL))
+
+
+def _too_costly(tree: Node) -> str:
+    """Why nobody may evaluate an expression, whatever its values are; empty when it may be."""
+    if has_computed_pattern(tree):
+        return "the pattern of matches must be a text, because one that is computed may be of any size"
+    steps = steps_of(tree, EMPTY)
+    return f"it may take {steps} steps, more than {MOST_STEPS}: use a simpler pattern" if steps > MOST_STEPS else ""
+
+
+def _sizes(params: Mapping[str, str], outputs: Mapping[str, Mapping[str, str]], plan_name: str) -> Sizes:
+    """How large values are. Names of the fields of outputs are few and short."""
+    texts = (text for fields in outputs.values() for text in fields.values())
+    characters = sum(map(len, chain((plan_name,), params, params.values(), outputs, texts)))
+    return Sizes(characters, max(len(params), len(outputs), _FIELDS))
 
 
 @cache

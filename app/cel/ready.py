@@ -14,13 +14,15 @@ from typing import Any
 
 import orjson
 
+from app.cel.cost import sizes_of, steps_of
 from app.cel.language import LONGEST, NotInstalledError, runtime
 from app.cel.messages import compile_problem, missing_key, plain
 from app.cel.tree import Call, Group, Loop, Member, Node, tree_of
 from app.engine.gotext import quote
 from app.engine.readiness import Readiness, is_current, meets_condition
-from app.engine.when import WhenError, shown
+from app.engine.when import MOST_STEPS, WhenError, shown
 
+_NOTHING = Group()
 LARGEST_OBJECT = 256 * 1024
 """Bytes of JSON that an object may have for an expression to look at it."""
 CACHED = 512
@@ -42,6 +44,8 @@ class ReadyWhen:
     text: str
     condition: str = ""
     program: Any = None
+    tree: Node = _NOTHING
+    """Of the program."""
 
     def judge(self, obj: Mapping[str, Any]) -> Readiness:
         """Whether the object is ready by these words."""
@@ -58,6 +62,10 @@ class ReadyWhen:
                 failed=True,
                 reason=f"readyWhen looks at objects of at most {LARGEST_OBJECT} bytes, this one has {size}",
             )
+        steps = steps_of(self.tree, sizes_of(obj, size))
+        if steps > MOST_STEPS:
+            told = f"readyWhen may take {steps} steps with an object of {size} bytes, more than {MOST_STEPS}"
+            return Readiness(ready=False, failed=True, reason=f"{told}: use a simpler expression")
         try:
             value = self.program.eval(data={"object": dict(obj)}).value()
         except (RuntimeError, TypeError, ValueError) as error:
@@ -103,7 +111,8 @@ def _compiled(text: str) -> ReadyWhen | str:
         return "it must give bool: compare what it names with a value, such as == true"
     if gives != "BOOL":
         return f"it gives {gives.lower()}, and must give bool"
-    return _too_dear(tree_of(program.serialize())) or ReadyWhen(text, program=program)
+    tree = tree_of(program.serialize())
+    return _too_dear(tree) or ReadyWhen(text, program=program, tree=tree)
 
 
 def _too_dear(tree: Node) -> str:

@@ -30,6 +30,11 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Value:
+    """A literal that is no text."""
+
+
+@dataclass(frozen=True, slots=True)
 class Name:
     """A variable."""
 
@@ -64,12 +69,12 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A list, a map, or a literal that is no text: nothing but its children matters."""
+    """A list or a map: nothing but its children matters."""
 
     children: tuple[Node, ...] = ()
 
 
-Node = Text | Name | Member | Call | Loop | Group
+Node = Text | Value | Name | Member | Call | Loop | Group
 
 
 def tree_of(checked: bytes) -> Node:
@@ -80,11 +85,11 @@ def tree_of(checked: bytes) -> Node:
 def _node(data: bytes) -> Node:
     for number, value in _messages(data, range(_CONST, _LOOP + 1)):
         return _READERS[number](value)
-    return Group()
+    return Value()
 
 
 def _literal(data: bytes) -> Node:
-    return next((Text(value.decode()) for _, value in _messages(data, (_STRING,))), Group())
+    return next((Text(value.decode()) for _, value in _messages(data, (_STRING,))), Value())
 
 
 def _name(data: bytes) -> Node:

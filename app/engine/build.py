@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from app.engine.definition import (
@@ -15,7 +16,7 @@ from app.engine.definition import (
 from app.engine.durations import parse_duration
 from app.engine.retry import RetryPolicy
 from app.engine.text import MASK, cut
-from app.engine.when import Language, WhenError, parse_when, reads_mode
+from app.engine.when import Language, names_modes_only
 from app.models.actions import Action, ActionBody
 from app.models.execution import ResolvedParam
 from app.models.phases import PlanPolicy, StagePolicy
@@ -23,6 +24,7 @@ from app.models.plan import DRPlanSpec, Stage
 from app.models.snapshot import Snapshot, StageRun, WorkflowRun
 from app.models.workflow import DRWorkflowSpec
 
+_MODE = re.compile(r"\b(?:mode|operation)\b")
 MODE_ASSUMED = "No spec.mode given: mode install was assumed"
 
 
@@ -40,8 +42,14 @@ def execute_definition(snapshot: Snapshot, language: Language | None = None) -> 
             _stage(index, stage, snapshot.stages[index], spec, snapshot.workflows, positions, snapshot.resolved_params)
             for index, stage in enumerate(spec.stages)
         ),
-        note=MODE_ASSUMED if snapshot.mode_assumed and _mode_matters(snapshot, language) else "",
+        note=MODE_ASSUMED if snapshot.mode_assumed and _mode_matters(snapshot) else "",
         language=language,
+        conditions=sum(
+            not names_modes_only(action.when)
+            for run in snapshot.stages
+            for used in run.workflows
+            for action in snapshot.workflows[used.key].actions
+        ),
     )
 
 
@@ -146,13 +154,6 @@ def _workflow(
     )
 
 
-def _mode_matters(snapshot: Snapshot, language: Language | None) -> bool:
-    texts = {action.when for spec in snapshot.workflows.values() for action in spec.actions}
-    return any(_reads_mode(text, language) for text in texts)
-
-
-def _reads_mode(text: str, language: Language | None) -> bool:
-    try:
-        return reads_mode(parse_when(text, language))
-    except WhenError:
-        return False
+def _mode_matters(snapshot: Snapshot) -> bool:
+    """Tell whether a condition names the mode, in whatever language: to read them all would take time."""
+    return any(_MODE.search(action.when) for spec in snapshot.workflows.values() for action in spec.actions)

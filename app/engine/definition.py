@@ -6,11 +6,12 @@ serve both; only what an action does differs (`Forward` or `RollBack`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
+from app.engine.graph import ancestors, topological_order
 from app.engine.retry import RetryPolicy
 from app.engine.when import Language
 from app.models.actions import ActionBody, ActionType
@@ -94,6 +95,20 @@ class WorkflowDefinition:
     values: Mapping[str, str] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
 
+    order: tuple[int, ...] = field(init=False, compare=False)
+    """The actions, each behind those that it waits for."""
+    before: tuple[int, ...] = field(init=False, compare=False)
+    """For each action those that surely ended before it starts, as bits."""
+
+    positions: Mapping[str, int] = field(init=False, compare=False)
+    """The actions by name."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "positions", {action.name: index for index, action in enumerate(self.actions)})
+        order, before = _order_and_before([action.after for action in self.actions])
+        object.__setattr__(self, "order", order)
+        object.__setattr__(self, "before", before)
+
     @property
     def key(self) -> str:
         """`namespace/name` of the workflow."""
@@ -126,6 +141,8 @@ class RunDefinition:
     max_parallel_stages: int = 1
     note: str = ""
     language: Language | None = None
+    conditions: int = 0
+    """How many conditions it has that name more than modes."""
 
     def action(self, address: Address) -> ActionDefinition:
         """Return the action at `address`."""
@@ -134,6 +151,23 @@ class RunDefinition:
     def workflow(self, address: Address) -> WorkflowDefinition:
         """Return the workflow that `address` is in."""
         return self.stages[address.stage].workflows[address.workflow]
+
+
+def _order_and_before(after: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return positions, each behind those it waits for, and for each all that it waits for, as bits.
+
+    Where actions wait for each other, which only stored objects of the Go operator can, the order is that of the list.
+    """
+    positions = range(len(after))
+    if all(earlier == ((index - 1,) if index else ()) for index, earlier in enumerate(after)):
+        return tuple(positions), tuple((1 << index) - 1 for index in positions)
+    graph = dict(enumerate(after))
+    reached = ancestors(graph)
+    try:
+        order = topological_order(graph)
+    except ValueError:
+        order = list(positions)
+    return tuple(order), tuple(reached[index] for index in positions)
 
 
 def references(outputs: ActionOutputs | None) -> tuple[CoreReference, ...]:

@@ -20,6 +20,8 @@ _NANOSECONDS = {
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
+_LONGEST = 256
+"""Characters that a duration may have. Go knows no limit, and no duration needs as many."""
 _LIMIT = 2**63
 _MOST_DIGITS = len(str(_LIMIT))
 _TERM = re.compile(r"([0-9]*)(?:\.([0-9]*))?")
@@ -40,14 +42,14 @@ def parse_duration(text: str) -> timedelta:
 def parse_nanoseconds(text: str) -> int:
     """Like `parse_duration`, in the nanoseconds Go counts in."""
     negative = text.startswith("-")
-    rest = text[1:] if text[:1] in ("-", "+") else text
-    if rest == "0":
+    position = 1 if text[:1] in ("-", "+") else 0
+    if text[position:] == "0":
         return 0
-    if not rest:
+    if position == len(text) or len(text) > _LONGEST:
         raise _error("invalid duration", text)
     total = 0
-    while rest:
-        amount, rest = _leading_amount(rest, text)
+    while position < len(text):
+        amount, position = _amount_at(text, position)
         total += amount
         if total > _LIMIT:
             raise _error("invalid duration", text)
@@ -58,14 +60,13 @@ def parse_nanoseconds(text: str) -> int:
     return total
 
 
-def _leading_amount(rest: str, text: str) -> tuple[int, str]:
-    """The first number and unit of `rest` in nanoseconds, and what follows them."""
-    term = _TERM.match(rest)
+def _amount_at(text: str, position: int) -> tuple[int, int]:
+    """The number and unit at a position in nanoseconds, and the position after them."""
+    term = _TERM.match(text, position)
     whole, fraction = (term[1].lstrip("0"), term[2] or "") if term else ("", "")
     if term is None or not (term[1] or fraction) or len(whole) > _MOST_DIGITS:
         raise _error("invalid duration", text)
-    rest = rest[term.end() :]
-    name = _UNIT.match(rest)
+    name = _UNIT.match(text, term.end())
     if name is None:
         raise _error("missing unit in duration", text)
     unit = _NANOSECONDS.get(name[0])
@@ -75,7 +76,7 @@ def _leading_amount(rest: str, text: str) -> tuple[int, str]:
     amount = int(whole or "0") * unit + int(float(digits) * (float(unit) / scale))
     if amount > _LIMIT:
         raise _error("invalid duration", text)
-    return amount, rest[name.end() :]
+    return amount, name.end()
 
 
 def _bounded_fraction(fraction: str) -> tuple[int, float]:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import difflib
 import heapq
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections import Counter, deque
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
+from typing import TypeVar
 
 from app.engine.text import short
+
+N = TypeVar("N", bound=Hashable)
+"""What stands for a node."""
 
 
 class Problem(StrEnum):
@@ -114,17 +118,17 @@ def check_stage_graph(names: Sequence[str], depends_on: Sequence[Sequence[str]])
     return problems
 
 
-def topological_order(graph: Mapping[str, Sequence[str]]) -> list[str]:
+def topological_order(graph: Mapping[N, Sequence[N]]) -> list[N]:
     """All nodes, each after what it depends on, else in the order of `graph`; raises ValueError on a cycle."""
     names = list(graph)
     position = {name: index for index, name in enumerate(names)}
     missing = {name: len(set(deps)) for name, deps in graph.items()}
-    dependants: dict[str, list[str]] = {name: [] for name in names}
+    dependants: dict[N, list[N]] = {name: [] for name in names}
     for name, deps in graph.items():
         for dep in set(deps):
             dependants[dep].append(name)
     ready = [position[name] for name, count in missing.items() if count == 0]
-    order: list[str] = []
+    order: list[N] = []
     while ready:
         name = names[heapq.heappop(ready)]
         order.append(name)
@@ -133,13 +137,35 @@ def topological_order(graph: Mapping[str, Sequence[str]]) -> list[str]:
             if missing[dependant] == 0:
                 heapq.heappush(ready, position[dependant])
     if len(order) < len(names):
-        raise ValueError(f"no order exists, these depend on each other: {', '.join(sorted(set(names) - set(order)))}")
+        raise ValueError(
+            f"no order exists, these depend on each other: {', '.join(sorted(map(str, set(names) - set(order))))}"
+        )
     return order
 
 
-def ancestors(graph: Mapping[str, Sequence[str]], name: str) -> frozenset[str]:
-    """Everything that `name` depends on, directly or through others; itself only if it is on a cycle."""
-    return frozenset(_reachable(graph, name))
+def ancestors(graph: Mapping[N, Sequence[N]]) -> dict[N, int]:
+    """What each node depends on, directly or through others, as bits by position in `graph`.
+
+    A node has its own bit only if it is on a cycle. Names that `graph` lacks are left out. All at once, because one
+    node after the other would take time by the square of their number.
+    """
+    known = {name: [dep for dep in deps if dep in graph] for name, deps in graph.items()}
+    bits = {name: 1 << position for position, name in enumerate(graph)}
+    knots = {name: knot for knot in _knots(known) for name in knot}
+    unfinished = Counter(id(knot) for knot in knots.values())
+    found: dict[N, int] = {}
+    for name in _finishing_order(known):
+        together = knots.get(name, {name})
+        if name in knots:
+            unfinished[id(together)] -= 1
+            if unfinished[id(together)]:
+                continue
+        reached = 0
+        for member in together:
+            for dep in known[member]:
+                reached |= bits[dep] | found.get(dep, 0)
+        found.update(dict.fromkeys(together, reached))
+    return found
 
 
 def _entries(
@@ -162,8 +188,9 @@ def _cycles(graph: Mapping[str, Sequence[str]]) -> Iterator[tuple[tuple[str, ...
     Self-dependencies and unknown names, which are findings of their own, do not count.
     """
     known = {name: [dep for dep in deps if dep != name and dep in graph] for name, deps in graph.items()}
+    position = {name: index for index, name in enumerate(graph)}
     for knot in _knots(known):
-        first = next(name for name in graph if name in knot)
+        first = min(knot, key=position.__getitem__)
         parents = _reachable({name: [dep for dep in known[name] if dep in knot] for name in knot}, first)
         path = [first, parents[first]]
         while path[-1] != first:
@@ -171,13 +198,13 @@ def _cycles(graph: Mapping[str, Sequence[str]]) -> Iterator[tuple[tuple[str, ...
         yield tuple(reversed(path)), len(knot)
 
 
-def _knots(graph: Mapping[str, Sequence[str]]) -> list[set[str]]:
+def _knots(graph: Mapping[N, Sequence[N]]) -> list[set[N]]:
     """The strongly connected components of more than one node (Kosaraju's algorithm)."""
-    dependants: dict[str, list[str]] = {name: [] for name in graph}
+    dependants: dict[N, list[N]] = {name: [] for name in graph}
     for name, deps in graph.items():
         for dep in deps:
             dependants[dep].append(name)
-    knots, assigned = [], set[str]()
+    knots, assigned = [], set[N]()
     for name in reversed(_finishing_order(graph)):
         if name not in assigned:
             knot = {name, *_reachable(dependants, name, without=assigned)}
@@ -186,10 +213,10 @@ def _knots(graph: Mapping[str, Sequence[str]]) -> list[set[str]]:
     return knots
 
 
-def _finishing_order(graph: Mapping[str, Sequence[str]]) -> list[str]:
+def _finishing_order(graph: Mapping[N, Sequence[N]]) -> list[N]:
     """The nodes as a depth-first search leaves them."""
-    order: list[str] = []
-    seen: set[str] = set()
+    order: list[N] = []
+    seen: set[N] = set()
     for start in graph:
         pending = [(start, iter(graph[start]))] if start not in seen else []
         seen.add(start)
@@ -205,9 +232,9 @@ def _finishing_order(graph: Mapping[str, Sequence[str]]) -> list[str]:
     return order
 
 
-def _reachable(graph: Mapping[str, Sequence[str]], start: str, without: Set[str] = frozenset()) -> dict[str, str]:
+def _reachable(graph: Mapping[N, Sequence[N]], start: N, without: Set[N] = frozenset()) -> dict[N, N]:
     """The nodes that can be reached from `start`, each with the one before it on a shortest way."""
-    parents: dict[str, str] = {}
+    parents: dict[N, N] = {}
     queue = deque([start])
     while queue:
         name = queue.popleft()

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from app.engine.definition import WorkflowDefinition, references
 from app.models.actions import ActionType
 from app.models.execution import ActionOutputs, ActionStatus
@@ -36,18 +38,20 @@ def output_fields(outputs: ActionOutputs | None) -> dict[str, str]:
 
 
 def outputs_of_predecessors(
-    definition: WorkflowDefinition, actions: tuple[ActionStatus, ...], index: int
+    definition: WorkflowDefinition,
+    actions: Sequence[ActionStatus],
+    index: int,
+    wanted: Collection[str] | None = None,
 ) -> dict[str, dict[str, str]]:
-    """Return the outputs of the actions that surely ended before the one at `index`, by action name."""
-    before: set[int] = set()
-    open_ = list(definition.actions[index].after)
-    while open_:
-        earlier = open_.pop()
-        if earlier not in before:
-            before.add(earlier)
-            open_.extend(definition.actions[earlier].after)
+    """Return the outputs of the actions that surely ended before the one at `index`, by action name.
+
+    With `wanted`, only of those with these names.
+    """
+    before = definition.before[index]
+    known = definition.positions
+    looked_at = range(len(actions)) if wanted is None else sorted(known[name] for name in wanted if name in known)
     return {
         actions[earlier].name: output_fields(actions[earlier].outputs)
-        for earlier in sorted(before)
-        if actions[earlier].phase is Phase.SUCCEEDED
+        for earlier in looked_at
+        if before >> earlier & 1 and actions[earlier].phase is Phase.SUCCEEDED
     }

@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.engine import texts
 from app.engine.conditions import cancel_requested
 from app.engine.definition import RunDefinition, StageDefinition, WorkflowDefinition
@@ -70,7 +72,7 @@ def blocking_stage(definition: RunDefinition, status: DRPlanExecutionStatus, ind
     return ""
 
 
-def blocking_action(definition: WorkflowDefinition, actions: tuple[ActionStatus, ...], index: int) -> str:
+def blocking_action(definition: WorkflowDefinition, actions: Sequence[ActionStatus], index: int) -> str:
     """Return the name of an action that this one depends on and that failed or never ran because of a failure.
 
     An action that was skipped for its own `when` does not block (contract: actions, section 11).
@@ -103,7 +105,7 @@ def open_workflows(node: StageDefinition, stage: StageStatus) -> list[int]:
     return unfinished if node.parallel else unfinished[:1]
 
 
-def is_ready(definition: WorkflowDefinition, actions: tuple[ActionStatus, ...], index: int) -> bool:
+def is_ready(definition: WorkflowDefinition, actions: Sequence[ActionStatus], index: int) -> bool:
     """Tell whether everything that an action of an open workflow waits for has ended."""
     return actions[index].phase is Phase.PENDING and all(
         actions[earlier].phase.is_final for earlier in definition.actions[index].after

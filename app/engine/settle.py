@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,8 +20,19 @@ from app.engine.policy import (
 )
 from app.engine.rollup import first_failure, stage_ending, workflow_ending
 from app.engine.templates import Scope
-from app.engine.tree import begun, ended, replaced, with_stage, with_workflow
-from app.engine.when import WhenError, evaluate, parse_when, reads_outputs
+from app.engine.tree import begun, ended, with_stage, with_workflow
+from app.engine.when import (
+    OUTPUT_STEPS,
+    Condition,
+    EvaluationError,
+    WhenError,
+    WhenExpression,
+    evaluate,
+    parse_when,
+    reads_outputs,
+    shown,
+    steps_each,
+)
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.phases import FINAL, Operation, Phase, WorkflowPolicy
 
@@ -160,25 +172,28 @@ def with_actions(
 def _settle_actions(
     run: RunDefinition, definition: WorkflowDefinition, actions: tuple[ActionStatus, ...], at: datetime, *, halt: str
 ) -> tuple[ActionStatus, ...]:
-    keeps_back = _failure_message(definition, actions) or halt
-    changed = True
-    while changed:
-        changed = False
-        for index, action in enumerate(actions):
+    """Settle the actions in the order in which they wait for each other, so that one pass is enough for most."""
+    settling = list(actions)
+    keeps_back = _failure_message(definition, settling) or halt
+    passed = True
+    while passed:
+        passed = False
+        for index in definition.order:
+            action = settling[index]
             if action.phase is not Phase.PENDING:
                 continue
-            settled = _settle_action(run, definition, actions, index, at, keeps_back=keeps_back)
+            settled = _settle_action(run, definition, settling, index, at, keeps_back=keeps_back)
             if settled is not action:
-                actions, changed = replaced(actions, index, settled), True
+                settling[index], passed = settled, True
                 if settled.phase is Phase.FAILED:
-                    keeps_back = _failure_message(definition, actions) or halt
-    return actions
+                    keeps_back = _failure_message(definition, settling) or halt
+    return tuple(settling) if any(new is not old for new, old in zip(settling, actions, strict=True)) else actions
 
 
 def _settle_action(
     run: RunDefinition,
     definition: WorkflowDefinition,
-    actions: tuple[ActionStatus, ...],
+    actions: Sequence[ActionStatus],
     index: int,
     at: datetime,
     *,
@@ -201,7 +216,7 @@ def _settle_action(
 
 
 def _settle_when(
-    run: RunDefinition, definition: WorkflowDefinition, actions: tuple[ActionStatus, ...], index: int, at: datetime
+    run: RunDefinition, definition: WorkflowDefinition, actions: Sequence[ActionStatus], index: int, at: datetime
 ) -> ActionStatus:
     """Decide by its condition about an action that may start.
 
@@ -211,13 +226,14 @@ def _settle_when(
     action = actions[index]
     try:
         condition = parse_when(definition.actions[index].when, run.language)
-        outputs = outputs_of_predecessors(definition, actions, index) if reads_outputs(condition) else {}
+        outputs = _outputs(condition, run, definition, actions, index)
         scope = Scope(
             params=definition.values,
             plan_name=run.plan_name,
             mode=run.mode,
             outputs=outputs,
             secrets=definition.secrets,
+            conditions=run.conditions,
         )
         result = evaluate(condition, scope)
     except WhenError as error:
@@ -225,7 +241,26 @@ def _settle_when(
     return action if result.run else ended(action, Phase.SKIPPED, result.message, at)
 
 
-def _failure_message(definition: WorkflowDefinition, actions: tuple[ActionStatus, ...]) -> str:
+def _outputs(
+    condition: Condition,
+    run: RunDefinition,
+    definition: WorkflowDefinition,
+    actions: Sequence[ActionStatus],
+    index: int,
+) -> dict[str, dict[str, str]]:
+    """Return the outputs that a condition may look at. Raises `EvaluationError` when handing them over takes long."""
+    if isinstance(condition, WhenExpression) or not reads_outputs(condition):
+        return {}
+    if not condition.reads.any_output:
+        return outputs_of_predecessors(definition, actions, index, condition.reads.actions)
+    count = definition.before[index].bit_count()
+    if count * OUTPUT_STEPS > steps_each(run.conditions):
+        why = f"it may look at the outputs of {count} actions, which are too many: name the actions that are meant"
+        raise EvaluationError(shown(condition.text), why)
+    return outputs_of_predecessors(definition, actions, index)
+
+
+def _failure_message(definition: WorkflowDefinition, actions: Sequence[ActionStatus]) -> str:
     """Return why a failure keeps every further action of a workflow from starting; empty when none does."""
     failed = first_failure(actions) if definition.policy is WorkflowPolicy.FAIL_FAST else None
     return texts.kept_back(f'action "{failed.name}" failed (failurePolicy FailFast)') if failed else ""

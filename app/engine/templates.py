@@ -46,6 +46,8 @@ class Scope:
     """Fields of finished actions of the same workflow run, by action name."""
     secrets: frozenset[str] = frozenset()
     """Names of parameters whose values must not be shown."""
+    conditions: int = 1
+    """How many conditions the run has that name more than modes: each gets a share of the time."""
 
 
 class Placeholder(NamedTuple):

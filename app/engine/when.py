@@ -24,6 +24,16 @@ from app.engine.text import cut, single_line
 
 MODES = ("install", "upgrade", "delete", "rollback")
 
+MOST_STEPS = 5_000_000
+"""Steps that one condition may take, of about a nanosecond each."""
+_TOGETHER = 40_000_000
+"""Steps that all conditions of a run may take: they may all be looked at in one go."""
+_LEAST = 20_000
+"""Steps that every condition has, however many there are: comparisons of some texts."""
+
+OUTPUT_STEPS = 2_000
+"""Steps to hand over what one action gave."""
+
 _CLAUSE = re.compile(r"""\s*(?:mode|operation)\s*==\s*['"]?([a-zA-Z]+)['"]?\s*""")
 _UNSUPPORTED = 'unsupported expression, only `mode == "install|upgrade|delete|rollback"` joined by `||` is allowed'
 _SHOWN = 300
@@ -162,6 +172,11 @@ def evaluate(condition: Condition, scope: Scope) -> WhenResult:
     return WhenResult(
         run=False, message=f"when not matched: mode={current}, expected one of [{','.join(condition.modes)}]"
     )
+
+
+def steps_each(conditions: int) -> int:
+    """Return how many steps each of so many conditions of a run may take."""
+    return max(_LEAST, min(MOST_STEPS, _TOGETHER // max(1, conditions)))
 
 
 def shown(expression: str) -> str:

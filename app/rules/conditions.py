@@ -49,8 +49,7 @@ def check_when(spot: Spot, order: Order, index: int) -> None:
 
 
 def _check_outputs(spot: Spot, reads: Reads, order: Order, index: int) -> None:
-    finished = order.before(index)
-    for name in sorted(reads.actions - finished):
+    for name in sorted(name for name in reads.actions if not order.is_before(name, index)):
         if name in order.named:
             why = (
                 f"action '{name}' need not have finished by then; it must come before this one, or be in its dependsOn"
@@ -59,7 +58,7 @@ def _check_outputs(spot: Spot, reads: Reads, order: Order, index: int) -> None:
             why = f"the workflow has no action '{name}'" + spot.meant(name, order.named)
         spot.error("W38", f"outputs.{name} in when can never be there: {why}", "when", found=name)
     for name, field in sorted(reads.outputs | reads.asked_outputs):
-        fields = fields_of(order.named[name].type) if name in finished else ()
+        fields = fields_of(order.named[name].type) if order.is_before(name, index) else ()
         if field and fields and field not in fields:
             why = f"actions of type {order.named[name].type} have only {', '.join(fields)}" + spot.meant(field, fields)
             spot.error("W38", f"outputs.{name}.{field} in when can never be there: {why}", "when", found=field)
@@ -71,7 +70,17 @@ def takes_part(action: Action, mode: Mode, given: Mapping[str, Parameter] | None
     True when its condition cannot be read, which is a finding of its own, and when what it comes to depends on what
     only the run can tell: outputs, and values that are read from the cluster.
     """
-    condition = _condition(action)
+    return _holds(_condition(action), mode, given)
+
+
+@remembered(LONGEST)
+def modes_of(when: str) -> frozenset[Mode]:
+    """Return the modes in which an action with this condition may run, whatever the parameters are."""
+    condition = _condition_of(when)
+    return frozenset(mode for mode in Mode if _holds(condition, mode, None))
+
+
+def _holds(condition: Condition | None, mode: Mode, given: Mapping[str, Parameter] | None) -> bool:
     if condition is None:
         return True
     if isinstance(condition, WhenExpression):
@@ -109,7 +118,11 @@ def reads_of(action: Action) -> Reads | None:
 
 def _condition(action: Action) -> Condition | None:
     """The condition of an action; None when it has none, or one that cannot be read."""
-    condition = _parsed(action.when) if action.when else None
+    return _condition_of(action.when)
+
+
+def _condition_of(when: str) -> Condition | None:
+    condition = _parsed(when) if when else None
     return None if isinstance(condition, str) else condition
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from functools import cached_property
 
 from app.engine.graph import ancestors, dependencies
@@ -28,15 +28,34 @@ class Order:
         """Characters that the different conditions (`when`) have together, those that only name modes left out."""
         return sum(len(when) for when in {action.when for action in self.actions} if not names_modes_only(when))
 
-    def before(self, index: int) -> Set[str]:
-        """The actions that have certainly ended before the one at `index` starts.
+    def is_before(self, name: str, index: int) -> bool:
+        """Tell whether an action has certainly ended before the one at `index` starts.
 
         Without any dependsOn that is what stands before it; in a graph what it depends on, directly or through others.
         """
         if not self.is_graph:
-            return {action.name for action in self.actions[:index]}
-        earlier = ancestors(self._graph, self.actions[index].name.strip())
-        return {action.name for action in self.actions if action.name.strip() in earlier}
+            return self._first.get(name, index) < index
+        if name not in self.named:
+            return False
+        earlier = self._ancestors[self.actions[index].name.strip()]
+        return bool(earlier >> self._positions[name.strip()] & 1)
+
+    @cached_property
+    def lengths(self) -> tuple[int, ...]:
+        """How many parts the names of actions have, divided at dots: each number once, the smallest first."""
+        return tuple(sorted({name.count(".") + 1 for name in self.named}))
+
+    @cached_property
+    def _first(self) -> dict[str, int]:
+        return {action.name: index for index, action in reversed([*enumerate(self.actions)])}
+
+    @cached_property
+    def _ancestors(self) -> dict[str, int]:
+        return ancestors(self._graph)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: position for position, name in enumerate(self._graph)}
 
     @cached_property
     def _graph(self) -> dict[str, tuple[str, ...]]:

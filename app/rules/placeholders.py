@@ -5,13 +5,12 @@ Which parameters have values is known only with the plan (`app.rules.plan`) and 
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable
 
 from app.engine.outputs import fields_of
 from app.engine.templates import Placeholder
 from app.models.actions import Action, ActionBody, ActionType
-from app.models.phases import Mode
-from app.rules.conditions import takes_part
+from app.rules.conditions import modes_of
 from app.rules.findings import Spot
 from app.rules.lookalikes import check_lookalikes
 from app.rules.order import Order
@@ -21,11 +20,15 @@ from app.rules.texts import Text, placeholders_of, templated_texts
 def check_action_placeholders(spot: Spot, order: Order, index: int) -> None:
     """Check the placeholders of an action. `spot` is the action."""
     action = order.actions[index]
+
+    def finished(name: str) -> bool:
+        return order.is_before(name, index)
+
     for text in templated_texts(action, action.type):
         found = placeholders_of(text.text)
         for placeholder in found:
             if placeholder.root == "outputs":
-                if _check_output(spot, text, placeholder, order, order.before(index)):
+                if _check_output(spot, text, placeholder, order, finished):
                     _check_modes(spot, text, placeholder, order, action)
             else:
                 _check_parameter(spot, text, placeholder)
@@ -38,7 +41,7 @@ def check_rollback_placeholders(spot: Spot, rollback: ActionBody, type_: ActionT
         found = placeholders_of(text.text)
         for placeholder in found:
             if placeholder.root == "outputs":
-                _check_output(spot, text, placeholder, order, order.named.keys())
+                _check_output(spot, text, placeholder, order, order.named.__contains__)
             else:
                 _check_parameter(spot, text, placeholder)
         check_lookalikes(spot, text, found)
@@ -51,13 +54,15 @@ def _check_parameter(spot: Spot, text: Text, placeholder: Placeholder) -> None:
         spot.error("W29", f"{placeholder.text} cannot be resolved: {why}", text.path, found=placeholder.text)
 
 
-def _check_output(spot: Spot, text: Text, placeholder: Placeholder, order: Order, finished: Set[str]) -> bool:
+def _check_output(
+    spot: Spot, text: Text, placeholder: Placeholder, order: Order, finished: Callable[[str], bool]
+) -> bool:
     """Rules W29 and W36, for outputs. True when the placeholder passes.
 
     Names of actions may have dots, so each beginning of the path may be one.
     """
-    ways = _ways(placeholder)
-    known = [(name, field) for name, field in ways if name in finished]
+    ways = _ways(placeholder, order)
+    known = [(name, field) for name, field in ways if finished(name)]
     if any(field in fields_of(order.named[name].type) for name, field in known):
         return True
     if known and known[0][1]:
@@ -73,24 +78,25 @@ def _check_output(spot: Spot, text: Text, placeholder: Placeholder, order: Order
     elif late := next((name for name, _ in ways if name in order.named), None):
         why = f"action '{late}' need not have finished by then; it must come before this one, or be in its dependsOn"
     else:
-        name = ways[0][0]
+        name = placeholder.path[0]
         why = f"the workflow has no action '{name}'" + spot.meant(name, order.named)
     spot.error("W29", f"{placeholder.text} cannot be resolved: {why}", text.path, found=placeholder.text)
     return False
 
 
-def _ways(placeholder: Placeholder) -> list[tuple[str, str]]:
-    """The ways to divide the path into the name of an action and a field, the shortest name first."""
+def _ways(placeholder: Placeholder, order: Order) -> list[tuple[str, str]]:
+    """The ways to divide the path into a name as long as that of an action and a field, the shortest name first."""
     path = placeholder.path
-    return [(".".join(path[:length]), ".".join(path[length:])) for length in range(1, len(path) + 1)]
+    lengths = (length for length in order.lengths if length <= len(path))
+    return [(".".join(path[:length]), ".".join(path[length:])) for length in lengths]
 
 
 def _check_modes(spot: Spot, text: Text, placeholder: Placeholder, order: Order, action: Action) -> None:
     """Rule W37: what is used is there in at least one mode in which the action runs."""
-    used = next(order.named[name] for name, _ in _ways(placeholder) if name in order.named)
+    used = next(order.named[name] for name, _ in _ways(placeholder, order) if name in order.named)
     if not used.when or not action.when:
         return
-    modes = [mode for mode in Mode if takes_part(action, mode)]
-    if modes and not any(takes_part(used, mode) for mode in modes):
+    modes = modes_of(action.when)
+    if modes and not modes & modes_of(used.when):
         why = f"action '{used.name}' never runs when this one does, because of their conditions (when)"
         spot.error("W37", f"{placeholder.text} cannot be resolved: {why}", text.path, found=placeholder.text)

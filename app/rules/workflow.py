@@ -59,9 +59,10 @@ def _check_dependencies(spec: Spot, order: Order) -> None:
     if order.is_sound():
         return
     names = [action.name for action in order.actions]
+    first = {name: index for index, name in reversed([*enumerate(names)])}
     for problem in check_graph(names, [action.depends_on for action in order.actions]):
         if problem.problem is Problem.DUPLICATE:
-            if names[problem.index] not in names[: problem.index]:
+            if first[names[problem.index]] == problem.index:
                 text = f"{problem.message}: blanks around a name do not count"
                 spec.error("W23", text, f"actions[{problem.index}].name")
             continue

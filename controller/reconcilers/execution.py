@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -41,10 +42,10 @@ from controller.reconcilers.execution_state import (
     DELETED,
     LockHeldError,
     cancel_message,
-    definition_of,
     demand_lock,
     is_unsettled,
     parking,
+    prepared,
     refused_as,
 )
 from controller.reconcilers.plan import settled_lock
@@ -212,8 +213,9 @@ class ExecutionReconciler:
             await both(self._saved(snapshot), lock)
         else:
             await lock
-        definition = definition_of(snapshot)
-        status = initial_status(
+        definition = await prepared(snapshot)
+        status = await asyncio.to_thread(
+            initial_status,
             definition,
             now,
             generation=execution.metadata.generation,
@@ -306,12 +308,12 @@ class ExecutionReconciler:
                 "its snapshot was removed); what had been recorded is below and can be reverted",
             )
             return None
-        definition = definition_of(snapshot)
+        definition = await prepared(snapshot)
         entries = self._services.journal.entries(execution.metadata.uid)
         takeover = self._inheritance.of(execution.metadata.uid)
         if takeover is not None:
             takeover = with_gap(takeover, execution.status, [entry.sequence for entry in entries])
-        status = recorded_status(definition, execution, entries)
+        status = await asyncio.to_thread(recorded_status, definition, execution, entries)
         told = log.bind(execution=execution.metadata.key, trace_id=trace_id_of(execution.metadata.uid))
         if cancel := cancel_message(execution):
             told.info("run is cancelled", why=cancel)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from app.engine.build import execute_definition
 from app.engine.definition import RunDefinition
 from app.engine.revert import revert_definition
 from app.engine.texts import EXECUTION_CANCELED
+from app.engine.when import WhenError, names_modes_only, parse_when
 from app.kube.errors import ApiError, Conflict, is_transient
 from app.models.execution import DRPlanExecution
 from app.models.names import CANCEL_ANNOTATION, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
@@ -89,6 +91,20 @@ def definition_of(snapshot: Snapshot) -> RunDefinition:
     if snapshot.operation is Operation.REVERT:
         return revert_definition(snapshot)
     return execute_definition(snapshot, compile_expression)
+
+
+async def prepared(snapshot: Snapshot) -> RunDefinition:
+    """Return what the run of a snapshot does, conditions compiled: off the event loop, which that may hold up."""
+    return await asyncio.to_thread(_prepared, snapshot)
+
+
+def _prepared(snapshot: Snapshot) -> RunDefinition:
+    definition = definition_of(snapshot)
+    actions = (action for stage in definition.stages for each in stage.workflows for action in each.actions)
+    for text in dict.fromkeys(action.when for action in actions if not names_modes_only(action.when)):
+        with suppress(WhenError):
+            parse_when(text, definition.language)
+    return definition
 
 
 def demand_lock(status: DRPlanStatus, execution: DRPlanExecution) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -74,3 +75,22 @@ def test_an_object_may_be_too_large_to_look_at() -> None:
     verdict = compile_ready_when("object.data.x == 'y'").judge({"data": {"x": "y" * LARGEST_OBJECT}})
     assert verdict.failed
     assert "at most" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "object.status.items.map(i, i).size() > 0",
+        "object.status.items.filter(i, i != '').size() > 0",
+        "object.status.items.all(i, i != object.status.text)",
+        f"object.status.text.contains('{'a' * 900}b')",
+        "object.status.items.exists(i, object.status.text.contains(object.status.text + i))",
+    ],
+)
+def test_an_expression_that_may_take_long_is_not_evaluated(text: str) -> None:
+    obj = {"metadata": {}, "status": {"items": ["a"] * 20_000, "text": "a" * 150_000}}
+    verdict = compile_ready_when(text).judge(obj)
+    assert verdict.failed
+    assert re.match(r"readyWhen may take \d+ steps with an object of \d+ bytes, more than 5000000", verdict.reason)
+    small = {"metadata": {}, "status": {"items": ["a"] * 20, "text": "a" * 150}}
+    assert not compile_ready_when(text).judge(small).failed

@@ -111,11 +111,8 @@ def test_cycles_are_found_exactly_where_there_are_any(graph: dict[str, list[str]
     without_self = {name: [dep for dep in deps if dep != name] for name, deps in graph.items()}
     found = [one for one in check_graph(list(graph), list(graph.values())) if one.problem is Problem.CYCLE]
     assert bool(found) == has_cycle(without_self)
-    on_cycles = [
-        name
-        for name in graph
-        if name in ancestors({n: [d for d in without_self[n] if d in graph] for n in graph}, name)
-    ]
+    reached = ancestors(without_self)
+    on_cycles = [name for position, name in enumerate(graph) if reached[name] >> position & 1]
     counted = sum(int(match[1]) for one in found if (match := re.search(r"\((\d+) actions", one.message)))
     assert counted == len(on_cycles)
     for one in found:
@@ -151,7 +148,18 @@ def test_order_keeps_the_definition_order_where_it_can() -> None:
 
 
 def test_ancestors_reach_through_others() -> None:
-    assert ancestors({"a": ["b"], "b": ["c"], "c": [], "d": []}, "a") == {"b", "c"}
+    assert ancestors({"a": ["b"], "b": ["c", "x"], "c": [], "d": []}) == {"a": 0b110, "b": 0b100, "c": 0, "d": 0}
+    assert ancestors({"a": ["b"], "b": ["c"], "c": ["b"]}) == {"a": 0b110, "b": 0b110, "c": 0b110}
+
+
+@given(GRAPHS)
+def test_ancestors_are_what_can_be_reached_step_by_step(graph: dict[str, list[str]]) -> None:
+    names = list(graph)
+    for name, bits in ancestors(graph).items():
+        reached: set[str] = set()
+        while more := {dep for at in {name, *reached} for dep in graph[at] if dep in graph} - reached:
+            reached |= more
+        assert {each for position, each in enumerate(names) if bits >> position & 1} == reached
 
 
 def test_large_graphs_do_not_exhaust_the_stack() -> None:

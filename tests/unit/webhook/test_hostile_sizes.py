@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from app.kube.registrations import mutate_path, validate_path
 from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS
+from tests.security.corpus import CORPUS
 from tests.unit.rules.builders import CONFIG_MAP, http, plan_json, resource, stage, workflow_json
-from tests.unit.webhook.client import Admission, review
+from tests.unit.webhook.client import RESOURCES, Admission, review
 from tests.unit.webhook.fakes import FakeLookups
 from tests.unit.webhook.fuzzing import fuzz
 
@@ -95,3 +96,12 @@ async def test_reviews_leave_nothing_behind() -> None:
         assert await burst(2_000) - before < 500_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", CORPUS)
+async def test_what_is_as_large_as_can_be_is_answered(name: str) -> None:
+    obj = CORPUS[name]()
+    lookups = FakeLookups([workflow_json()], [plan_json()])
+    response = await Admission(lookups).post(validate_path(RESOURCES[obj["kind"]]), orjson.dumps(review("CREATE", obj)))
+    assert response.status_code == 200
+    assert orjson.loads(response.content)["response"]["status"]["code"] < 500
