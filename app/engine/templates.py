@@ -23,6 +23,9 @@ from app.engine.gotext import quote
 PARAM_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 """What a parameter may be called; use `fullmatch`."""
 
+MOST_RENDERED = 3 * 1024 * 1024
+"""Characters that what is rendered together may have: no request to an API server has more bytes."""
+
 _Json = TypeVar("_Json")
 
 _PARAMS = r"params(?:\.[a-zA-Z][a-zA-Z0-9_-]*)+"
@@ -72,6 +75,30 @@ class UnresolvedPlaceholders(ValueError):  # noqa: N818 - says what it is about
         super().__init__("; ".join(f"failed to resolve {quote(text)}: {why}" for text, why in problems.items()))
 
 
+class RenderedTooLarge(UnresolvedPlaceholders):
+    """A text would become larger than any request may be; the message says how large."""
+
+    def __init__(self, characters: int) -> None:
+        super().__init__({})
+        self.args = (
+            f"with placeholders replaced it would have at least {characters} characters, more than {MOST_RENDERED}: "
+            "use fewer placeholders or shorter values",
+        )
+
+
+class RenderBudget:
+    """Counts the characters that texts of one request get, before they are put together."""
+
+    def __init__(self) -> None:
+        self._used = 0
+
+    def take(self, characters: int) -> None:
+        """Count so many more. Raises `RenderedTooLarge`."""
+        self._used += characters
+        if self._used > MOST_RENDERED:
+            raise RenderedTooLarge(self._used)
+
+
 class _Unresolved(Exception):  # noqa: N818 - not an error of its own, a step of collecting them
     """Why a single placeholder has no value."""
 
@@ -86,10 +113,14 @@ def paths_in(text: str) -> list[str]:
     return list(dict.fromkeys(path or legacy for escape, path, legacy in _PLACEHOLDER.findall(text) if not escape))
 
 
-def render(text: str, scope: Scope) -> str:
-    """`text` with its placeholders replaced; raises `UnresolvedPlaceholders` naming all that have no value."""
+def render(text: str, scope: Scope, budget: RenderBudget | None = None) -> str:
+    """`text` with its placeholders replaced; raises `UnresolvedPlaceholders` naming all that have no value.
+
+    Raises `RenderedTooLarge` before a text of more than MOST_RENDERED characters is put together; with a `budget`, one
+    that would have more together with those rendered before.
+    """
     problems: dict[str, str] = {}
-    rendered = _render(text, scope, problems)
+    rendered = _render(text, scope, problems, budget or RenderBudget())
     if problems:
         raise UnresolvedPlaceholders(problems)
     return rendered
@@ -98,10 +129,11 @@ def render(text: str, scope: Scope) -> str:
 def render_leaves(value: _Json, scope: Scope) -> _Json:
     """A copy of a JSON-like value with every string in it rendered; keys and other values stay as they are.
 
-    Raises `UnresolvedPlaceholders` for all of them together.
+    Raises `UnresolvedPlaceholders` for all of them together, and `RenderedTooLarge` when they would get more than
+    MOST_RENDERED characters together.
     """
     problems: dict[str, str] = {}
-    rendered = _render_leaves(value, scope, problems)
+    rendered = _render_leaves(value, scope, problems, RenderBudget())
     if problems:
         raise UnresolvedPlaceholders(problems)
     return cast(_Json, rendered)
@@ -117,27 +149,31 @@ def _placeholder(match: re.Match[str]) -> Placeholder:
     return Placeholder(match[0], root, tuple(path))
 
 
-def _render(text: str, scope: Scope, problems: dict[str, str]) -> str:
+def _render(text: str, scope: Scope, problems: dict[str, str], budget: RenderBudget) -> str:
+    budget.take(len(text))
+
     def replacement(match: re.Match[str]) -> str:
         if match["escape"]:
             return match[0][1:]
         found = _placeholder(match)
         try:
-            return _resolve(found, scope)
+            value = _resolve(found, scope)
         except _Unresolved as why:
             problems.setdefault(found.text, str(why))
             return ""
+        budget.take(len(value))
+        return value
 
     return _PLACEHOLDER.sub(replacement, text)
 
 
-def _render_leaves(value: object, scope: Scope, problems: dict[str, str]) -> object:
+def _render_leaves(value: object, scope: Scope, problems: dict[str, str], budget: RenderBudget) -> object:
     if isinstance(value, str):
-        return _render(value, scope, problems)
+        return _render(value, scope, problems, budget)
     if isinstance(value, dict):
-        return {key: _render_leaves(member, scope, problems) for key, member in value.items()}
+        return {key: _render_leaves(member, scope, problems, budget) for key, member in value.items()}
     if isinstance(value, list):
-        return [_render_leaves(item, scope, problems) for item in value]
+        return [_render_leaves(item, scope, problems, budget) for item in value]
     return value
 
 

@@ -58,11 +58,25 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def _occurrences(text: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Where forms of secrets stand, overlapping ones included: one search for each form.
+
+    A form that repeats itself overlaps at every step. What follows within it then goes on at its shortest period, so
+    that the time grows with the text alone.
+    """
     for form in {form for secret in secrets for form in _forms(secret)}:
         start = text.find(form)
         while start >= 0:
-            yield start, start + len(form)
-            start = text.find(form, start + 1)
+            end = start + len(form)
+            if (again := text.find(form, start + 1)) < 0 or again >= end:
+                yield start, end
+                start = again
+                continue
+            step = again - start
+            unit = form[-step:]
+            while text.startswith(unit, end):
+                end += step
+            yield start, end
+            start = text.find(form, end - len(form) + 1)
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.engine.templates import Scope, UnresolvedPlaceholders, render
+from app.engine.templates import RenderBudget, RenderedTooLarge, Scope, UnresolvedPlaceholders, render
 from app.models.actions import (
     GlobalizationAction,
     HelmChartAction,
@@ -107,9 +107,9 @@ def _subscription_label(path: _Path) -> str:
     return "SchedulerName"
 
 
-def _text(text: str, scope: Scope, what: str) -> str:
+def _text(text: str, scope: Scope, what: str, budget: RenderBudget | None = None) -> str:
     try:
-        return render(text, scope)
+        return render(text, scope, budget)
     except UnresolvedPlaceholders as error:
         raise SpecError(f"failed to render {what}: {error}") from error
 
@@ -117,6 +117,7 @@ def _text(text: str, scope: Scope, what: str) -> str:
 def _rendered(spec: JsonObject, scope: Scope, label: Callable[[_Path], str]) -> JsonObject:
     """Return `spec` with every text in it rendered. Raises SpecError naming each text that cannot be."""
     problems: list[str] = []
+    budget = RenderBudget()
 
     def walk(value: Any, path: _Path) -> Any:  # noqa: ANN401 - decoded JSON
         if isinstance(value, dict):
@@ -126,8 +127,10 @@ def _rendered(spec: JsonObject, scope: Scope, label: Callable[[_Path], str]) -> 
         if not isinstance(value, str):
             return value
         try:
-            return _text(value, scope, label(path))
+            return _text(value, scope, label(path), budget)
         except SpecError as error:
+            if isinstance(error.__cause__, RenderedTooLarge):
+                raise
             problems.append(str(error))
             return value
 

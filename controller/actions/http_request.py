@@ -6,7 +6,7 @@ import base64
 import binascii
 from dataclasses import dataclass, field
 
-from app.engine.templates import UnresolvedPlaceholders, render
+from app.engine.templates import RenderBudget, RenderedTooLarge, UnresolvedPlaceholders, render
 from app.kube.errors import ApiError, KubeError, NotFound, is_transient
 from app.kube.resources import SECRETS
 from app.models.actions import HttpAction
@@ -70,19 +70,21 @@ async def prepare(block: HttpAction, context: ActionContext) -> PreparedRequest:
 
 def _rendered(block: HttpAction, context: ActionContext) -> tuple[str, str, dict[str, str]]:
     problems: list[str] = []
+    budget = RenderBudget()
 
     def rendered(what: str, text: str) -> str:
         try:
-            return render(text, context.scope)
+            return render(text, context.scope, budget)
+        except RenderedTooLarge as error:
+            raise CannotPrepare(f"failed to render the request: {error}") from error
         except UnresolvedPlaceholders as error:
             problems.append(f"failed to render {what}: {error}")
             return ""
 
     url = rendered("URL", block.url)
     body = rendered("body", block.body)
-    headers: dict[str, str] = {}
-    for name, value in block.headers.items():
-        _set(headers, name, rendered(f'header "{name}"', value))
+    last = {name.lower(): name for name in block.headers}
+    headers = {name: rendered(f'header "{name}"', block.headers[name]) for name in last.values()}
     if problems:
         raise CannotPrepare("; ".join(problems))
     return url, body, headers

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engine.templates import (
+    MOST_RENDERED,
     PARAM_NAME,
     Placeholder,
+    RenderedTooLarge,
     Scope,
     UnresolvedPlaceholders,
     placeholders,
@@ -160,3 +163,26 @@ JSON = st.recursive(
 @given(JSON)
 def test_structures_without_placeholders_come_back_equal(value: Any) -> None:
     assert render_leaves(value, Scope({})) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$(params.x)" * 4_000,
+        "{{ .params.x }}" * 4_000,
+        "$(outputs.a.body)$(params.x)" * 4_000,
+        "y" * (MOST_RENDERED + 1),
+    ],
+)
+def test_what_would_become_too_large_is_not_put_together(text: str) -> None:
+    scope = Scope({"x": "x" * 100_000}, outputs={"a": {"body": "b" * 1_000}})
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnresolvedPlaceholders, match=r"at least \d+ characters, more than 3145728: use fewer"):
+            render(text, scope)
+        with pytest.raises(RenderedTooLarge):
+            render_leaves({"a": [text[: len(text) // 2], {"b": text}]}, scope)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8_000_000

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -98,3 +99,29 @@ def test_no_secret_stays_between_the_masks(secrets: list[str], text: str) -> Non
     pieces = redact(text, secrets).split("***")
     if "*" not in text:
         assert not [piece for piece in pieces for secret in secrets if secret in piece]
+
+
+@given(st.text(alphabet="ab", max_size=40), st.text(alphabet="ab", min_size=1, max_size=6))
+def test_redacts_every_occurrence_also_of_what_repeats_itself(text: str, secret: str) -> None:
+    covered = [
+        any(text.startswith(secret, at) for at in range(max(0, place - len(secret) + 1), place + 1))
+        for place in range(len(text))
+    ]
+    left = "".join(letter for letter, hidden in zip(text, covered, strict=True) if not hidden)
+    assert redact(text, [secret]).replace("***", "") == left
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("a" * 30_000, "a" * 65_000),
+        ("ab" * 15_000, "ab" * 32_000),
+        ("a" * 30_000 + "b", "a" * 65_000),
+        ("a" * 2_000, ("a" * 1_999 + "b") * 30),
+        ("abcabcab", ("abc" * 200 + "x") * 100),
+    ],
+)
+def test_redacting_takes_time_by_the_length_of_the_text(secret: str, text: str) -> None:
+    started = time.process_time()
+    redact(text, [secret])
+    assert time.process_time() - started < 2.0
