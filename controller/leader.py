@@ -15,6 +15,7 @@ from app.runtime.logging import get_logger
 from app.runtime.tasks import TaskOwner
 from controller.doubt import Inheritance, under_way
 from controller.journal import Entry
+from controller.lookout import Lookout
 from controller.queue import Key, WorkQueue
 from controller.reconcilers.execution import BY_TARGET, ExecutionReconciler
 from controller.reconcilers.execution_state import cancel_message_of
@@ -52,6 +53,7 @@ async def _lead(services: Services, recovered: dict[str, list[Entry]], stop: asy
         for queue in (workflows, plans, executions):
             owner.spawn(queue.name, queue.run())
         owner.spawn("sweep", sweep(services, recovered))
+        owner.spawn("lookout", Lookout(services, runs).run())
         log.info("leading", epoch=services.journal.epoch)
         await stop.wait()
         log.info("shutting down", grace=services.settings.shutdown_grace)

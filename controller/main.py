@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -18,21 +17,26 @@ from app.kube.config import load_connection
 from app.kube.errors import KubeError
 from app.kube.events import EventRecorder
 from app.kube.lease import LeaderLease, LeaseLost
+from app.kube.leased import LeasedKubeClient
 from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS
 from app.runtime import metrics
+from app.runtime.clocks import elapsed_seconds
 from app.runtime.collector import chosen_collector
 from app.runtime.garbage import tune_garbage_collector
-from app.runtime.health import Health
-from app.runtime.http_client import HttpSender
+from app.runtime.groups import together
 from app.runtime.logging import get_logger, setup_logging
+from app.runtime.pod import Identity, identity_of
 from app.runtime.settings import ControllerSettings
 from app.runtime.tasks import TaskOwner
 from app.runtime.tracing import Traces
+from app.runtime.watchdog import Watchdog
 from app.service.server import PortError, serve_probes
 from controller.actions.registry import build_registry
 from controller.execution_gauges import ExecutionGauges
 from controller.journal import DamagedSegmentError, Deposed, Journal, JournalClosed
 from controller.leader import lead, without_details
+from controller.leased_http import LeasedHttpSender
+from controller.process import Process, health_of, watch_over
 from controller.services import Services
 from controller.snapshots import SnapshotStore
 from controller.status_writer import StatusPace
@@ -44,50 +48,50 @@ log = get_logger(__name__)
 
 SYNC_TIMEOUT = 60.0
 """Seconds that the first lists may take before the process gives up and is restarted."""
-DRAIN = 1.0
-"""Seconds at the end for events that are not written and spans that are not sent yet."""
+FRESH_SECONDS = 2.0
+"""Age of a list with which a new leader begins; restoring etcd takes longer than that."""
+DRAIN = 0.5
+"""Seconds at the end for events that are not written and, after them, for spans that are not sent yet."""
+END_SECONDS = 2.7
+"""Seconds that a shutdown may take beyond the grace for running actions, before the watchdog ends the process."""
 YOUNG_OBJECTS = 5_000
 """New objects until garbage is looked for: some fifty failed calls, whose bodies may be large."""
-STALE_SECONDS = 180.0
-"""Age of a watch at which this process no longer counts as ready."""
-
-
-@dataclass(slots=True)
-class _Process:
-    settings: ControllerSettings
-    kube: KubeClient
-    http: HttpSender
-    recorder: EventRecorder
-    lease: LeaderLease
-    traces: Traces
-    caches: dict[str, Cache]
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    leading: bool = False
-    """Whether runs may be under way, which a shutdown has to wind down first."""
 
 
 def main(settings: ControllerSettings) -> int:
-    """Run the controller until SIGTERM or SIGINT; return the exit code: 0, or 1 after an error or a lost lease."""
+    """Run the controller until SIGTERM or SIGINT; return the exit code: 0, or 1 after an error or a lost lease.
+
+    A process that should have ended and has not is ended by its watchdog, with `app.runtime.watchdog.EXIT_OVERDUE`.
+    """
     setup_logging(settings.log_level, settings.log_format == "json")
+    watchdog = Watchdog()
+    watchdog.start(settings.shutdown_grace + END_SECONDS)
     code = 1
     try:
-        code = uvloop.run(_run(settings))
+        code = uvloop.run(_run(settings, watchdog))
     except* (KubeError, PortError, DamagedSegmentError) as group:
         log.error("controller ends", error="; ".join(_texts(group)))
     return code
 
 
-async def _run(settings: ControllerSettings) -> int:
+async def _run(settings: ControllerSettings, watchdog: Watchdog) -> int:
     tune_garbage_collector(YOUNG_OBJECTS)
     connection = load_connection(settings.kubeconfig)
-    async with KubeClient(connection) as kube, HttpSender() as http:
-        export = _export(settings)
-        process = _Process(
+    identity = Identity(settings.identity) if settings.identity else identity_of(settings.pod_uid)
+    plain = KubeClient(connection)
+    lease = _lease(plain, settings, identity)
+    remaining = lease.remaining if settings.leader_elect else _for_ever
+    async with plain, LeasedHttpSender(remaining) as http:
+        kube = LeasedKubeClient(plain, remaining)
+        export = _export(settings, identity)
+        process = Process(
             settings=settings,
+            identity=identity,
             kube=kube,
             http=http,
-            recorder=EventRecorder(kube, instance=settings.identity, idle_seconds=kube.idle_seconds),
-            lease=_lease(kube, settings),
+            recorder=EventRecorder(kube, instance=identity.name, idle_seconds=kube.idle_seconds),
+            lease=lease,
+            remaining=remaining,
             traces=export.traces if export is not None else Traces(),
             caches={
                 WORKFLOWS.plural: Cache(kube, WORKFLOWS),
@@ -95,43 +99,59 @@ async def _run(settings: ControllerSettings) -> int:
                 EXECUTIONS.plural: Cache(kube, EXECUTIONS, project=without_details),
             },
         )
-        _listen_for_signals(process.stop)
+        loop = asyncio.get_running_loop()
+        watchdog.on_signal(lambda: _call(loop, process.stop.set))
         gauges = ExecutionGauges(process.caches[EXECUTIONS.plural])
         async with TaskOwner("controller") as owner:
             metrics.REGISTRY.register(gauges)
-            serve_probes(owner, settings, _health(process))
+            health = health_of(process)
+            watch_over(process, watchdog, health, owner)
+            serve_probes(owner, settings, health)
             for plural, cache in process.caches.items():
                 owner.spawn(f"cache/{plural}", cache.run())
             owner.spawn("events", process.recorder.run())
             code = await _lead_until_stopped(process)
-            await asyncio.gather(process.recorder.drain(DRAIN), *([export.close(DRAIN)] if export is not None else ()))
+            if export is not None:
+                await export.close(DRAIN)
             owner.cancel_all()
         return code
 
 
-def _export(settings: ControllerSettings) -> TraceExport | None:
+def _for_ever() -> float:
+    return timedelta(days=1).total_seconds()
+
+
+def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    """Call something in the loop, from another thread; a loop that has ended needs no call."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback)
+
+
+def _export(settings: ControllerSettings, identity: Identity) -> TraceExport | None:
     """Return where spans go to; None without a collector, when nothing of the SDK is loaded."""
     collector = chosen_collector(settings.otlp_endpoint)
     if collector is None:
         return None
     from app.runtime.trace_export import export_to
 
-    return export_to(collector, service="drplan-controller", instance=settings.identity)
+    return export_to(collector, service="drplan-controller", instance=identity.name)
 
 
-def _lease(kube: KubeClient, settings: ControllerSettings) -> LeaderLease:
+def _lease(kube: KubeClient, settings: ControllerSettings, identity: Identity) -> LeaderLease:
     return LeaderLease(
         kube,
         namespace=settings.namespace,
         name=settings.lease_name,
-        identity=settings.identity,
+        identity=identity.name,
+        kin=identity.kin,
+        clock=elapsed_seconds,
         duration=settings.lease_duration,
         renew_deadline=settings.renew_deadline,
         retry=settings.retry_period,
     )
 
 
-async def _lead_until_stopped(process: _Process) -> int:
+async def _lead_until_stopped(process: Process) -> int:
     """Wait for the lease and work until told to stop. Every way to lose the lead ends the process."""
     async with TaskOwner("lead") as owner:
         work = owner.spawn("lead", _guarded_lead(process))
@@ -145,11 +165,11 @@ async def _lead_until_stopped(process: _Process) -> int:
     return 0 if work.cancelled() else work.result()
 
 
-async def _guarded_lead(process: _Process) -> int:
+async def _guarded_lead(process: Process) -> int:
     code = 0
     try:
         if process.settings.leader_elect:
-            await process.lease.lead(lambda: _work(process))
+            await process.lease.lead(lambda: _work(process), process.confirm)
         else:
             metrics.leader.set(1)
             await _work(process)
@@ -166,22 +186,23 @@ def _texts(group: BaseExceptionGroup[BaseException]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-async def _work(process: _Process) -> None:
-    for cache in process.caches.values():
-        await cache.wait_synced(SYNC_TIMEOUT)
+async def _work(process: Process) -> None:
+    # a standby's copies may wait for versions of a history that is no more (etcd restored from a backup)
+    since = asyncio.get_running_loop().time() - FRESH_SECONDS
+    await together(cache.refresh(since, SYNC_TIMEOUT) for cache in process.caches.values())
     tune_garbage_collector(YOUNG_OBJECTS)
     settings, lease = process.settings, process.lease
-    journal = Journal(
+    journal = process.journal = Journal(
         process.kube,
         settings.namespace,
-        settings.identity,
+        process.identity.name,
         resume_within=timedelta(seconds=settings.resume_within),
+        now=process.kube.server_time.now,
     )
-    remaining = lease.remaining if settings.leader_elect else lambda: timedelta(days=1).total_seconds()
     services = Services(
         settings=settings,
         kube=process.kube,
-        bounded=BoundedClient(process.kube, settings.namespace, WriteLease(remaining, settings.write_timeout)),
+        bounded=BoundedClient(process.kube, settings.namespace, WriteLease(process.remaining, settings.write_timeout)),
         http=process.http,
         workflows=process.caches[WORKFLOWS.plural],
         plans=process.caches[PLANS.plural],
@@ -192,7 +213,8 @@ async def _work(process: _Process) -> None:
         executors=build_registry(),
         status_pace=StatusPace(settings.status_interval),
         traces=process.traces,
-        lease_remaining=remaining,
+        lease_remaining=process.remaining,
+        now=process.kube.server_time.now,
     )
     recovered = await journal.claim(known_revision=_newest_version(process.caches.values()))
     # with an empty journal nobody has ever led here, so that nobody can still believe that he does
@@ -201,30 +223,10 @@ async def _work(process: _Process) -> None:
         await asyncio.sleep(wait)
     process.leading = True
     await lead(services, recovered, process.stop)
+    # within the lease, because Events are the leader's to write
+    await process.recorder.drain(DRAIN)
 
 
 def _newest_version(caches: Iterable[Cache]) -> int:
-    """Return the newest resourceVersion that this process has seen; all versions of a cluster count up together."""
-    versions = (str(item["metadata"].get("resourceVersion", "")) for cache in caches for item in cache.items())
-    return max((int(version) for version in versions if version.isdecimal()), default=0)
-
-
-def _health(process: _Process) -> Health:
-    health = Health()
-
-    async def caches() -> str | None:
-        for plural, cache in process.caches.items():
-            if not cache.synced:
-                return f"the first list of {plural} is not complete"
-            if cache.seconds_since_last_line > STALE_SECONDS:
-                return f"the watch of {plural} has been silent for {cache.seconds_since_last_line:.0f} s"
-        return None
-
-    health.add_check("caches", caches)
-    return health
-
-
-def _listen_for_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    """Return the newest resourceVersion that this process has ever seen; all of a cluster count up together."""
+    return max((cache.newest_version for cache in caches), default=0)

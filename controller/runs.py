@@ -20,6 +20,8 @@ from controller.services import Services
 
 log = get_logger(__name__)
 
+LEAVE_SECONDS = 0.3
+"""How long runs whose actions are left running at a shutdown may take to end."""
 CRASH_DELAY = 5.0
 """Seconds until a run that broke off is taken up again."""
 
@@ -38,6 +40,10 @@ class Runs:
     def get(self, uid: str) -> Run | None:
         """Return the run of the execution `uid`, if it is running or being completed here."""
         return self._runs.get(uid)
+
+    def under_way(self) -> list[Run]:
+        """Return the runs that are running or being completed here."""
+        return list(self._runs.values())
 
     def of_plan(self, namespace: str, plan: str) -> Run | None:
         """Return the run of a plan that is running or being completed here, also when its execution was removed."""
@@ -70,7 +76,7 @@ class Runs:
                 task.cancel()
             if left:
                 log.warning("actions left running at shutdown; the next leader settles them", runs=len(left))
-                await asyncio.wait(left, timeout=1.0)
+                await asyncio.wait(left, timeout=LEAVE_SECONDS)
 
     async def _logged(self, run: Run, execution: DRPlanExecution) -> None:
         """Drive a run; every line that its work logs, at whatever depth, says whose it is."""

@@ -18,7 +18,7 @@ import orjson
 from pydantic import ValidationError
 
 from app.kube.client import KubeClient
-from app.kube.errors import AlreadyExists, KubeError, NotFound
+from app.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from app.kube.resources import CONFIG_MAPS
 from app.models.base import GROUP
 from app.models.names import EXECUTION_UID_LABEL
@@ -29,6 +29,8 @@ PART_BYTES = 600 * 1024
 COMPONENT_LABEL = f"{GROUP}/component"
 OWNER_ANNOTATION = f"{GROUP}/execution"
 SNAPSHOT = "snapshot"
+REPLACE_TRIES = 3
+"""How often a leftover is replaced in a row before the start is tried again as a whole."""
 PRIOR = "prior-state"
 SELECTOR = f"{COMPONENT_LABEL} in ({SNAPSHOT},{PRIOR})"
 
@@ -156,11 +158,32 @@ class SnapshotStore:
         return True
 
     async def _create_or_replace(self, config_map: dict[str, Any]) -> None:
+        """Store a ConfigMap; what has its name and another content is a leftover, and is replaced.
+
+        It is deleted by its uid: a deletion that a deposed leader sent and that arrives late must not hit what its
+        successor has stored meanwhile.
+        """
+        for _ in range(REPLACE_TRIES):
+            try:
+                await self._kube.create(CONFIG_MAPS, config_map)
+            except AlreadyExists:
+                if await self._is_stored(config_map):
+                    return
+            else:
+                return
+        raise Conflict(409, "Conflict", f"ConfigMap {config_map['metadata']['name']} is being written by another one")
+
+    async def _is_stored(self, config_map: dict[str, Any]) -> bool:
+        """Tell whether a ConfigMap is there as it should be; one of other content is deleted."""
+        name = config_map["metadata"]["name"]
         try:
-            await self._kube.create(CONFIG_MAPS, config_map)
-        except AlreadyExists:
-            await self._remove(config_map["metadata"]["name"])
-            await self._kube.create(CONFIG_MAPS, config_map)
+            live = await self._kube.get(CONFIG_MAPS, name, namespace=self._namespace)
+            if all((live.get(member) or {}) == config_map[member] for member in ("data", "binaryData")):
+                return True
+            await self._kube.delete(CONFIG_MAPS, name, namespace=self._namespace, uid=live["metadata"]["uid"])
+        except (NotFound, Conflict):
+            return False
+        return False
 
     async def _remove(self, name: str) -> None:
         try:

@@ -16,6 +16,7 @@ from app.kube.resources import LEASES
 if TYPE_CHECKING:
     from app.kube.client import KubeClient
     from app.kube.lease import LeaderLease
+    from app.kube.leased import LeasedKubeClient
     from controller.downgrade import Findings, Found
 
 _DESCRIPTION = """Prepare for going back to the Go operator: end every run, spell Cancelled as Canceled, release locks,
@@ -110,7 +111,7 @@ async def _apply(kube: KubeClient, arguments: argparse.Namespace) -> None:
             async def work() -> None:
                 patience.reschedule(None)
                 await convert(
-                    kube,
+                    LeasedKubeClient(kube, lease.remaining),
                     arguments.namespace,
                     identity,
                     lambda: datetime.now(UTC),

@@ -57,7 +57,10 @@ class Cache:
         self._indexes: dict[str, _Index] = {}
         self._subscribers: list[Subscriber] = []
         self._listing: dict[Key, Object] = {}
+        self._own_since_listing: set[Key] = set()
         self._delivered = 0
+        self.newest_version = 0
+        """The newest resourceVersion that was ever seen here; it never goes back, unlike the server's may."""
         self._synced = asyncio.Event()
         self._reflector = Reflector(
             kube, resource, self, namespace=namespace, label_selector=label_selector, inactivity=inactivity
@@ -83,6 +86,19 @@ class Cache:
         try:
             async with asyncio.timeout(timeout):
                 await self._synced.wait()
+        except TimeoutError as e:
+            why = self._reflector.last_error or "the API server has not answered yet"
+            raise CacheNotSyncedError(f"no list of {self.resource} within {timeout:g} s: {why}") from e
+
+    async def refresh(self, since: float, timeout: float) -> None:
+        """Return when the copy is from a list that began at `since`, on the loop's clock, or later.
+
+        What a watch says may be nothing for ever, when it waits for versions that the server will not reach. So
+        whoever starts to act on the copy lists first. Raises CacheNotSyncedError after `timeout` seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._reflector.refresh(since)
         except TimeoutError as e:
             why = self._reflector.last_error or "the API server has not answered yet"
             raise CacheNotSyncedError(f"no list of {self.resource} within {timeout:g} s: {why}") from e
@@ -127,11 +143,13 @@ class Cache:
             return
         if key not in self._objects and _version(obj) <= self._delivered:
             return
+        self._own_since_listing.add(key)
         self._put(key, self._reduce(obj))
 
     def begin(self) -> None:
         """See `app.kube.watch.Sink`."""
         self._listing = {}
+        self._own_since_listing = set()
 
     def page(self, items: list[Object]) -> None:
         """See `app.kube.watch.Sink`."""
@@ -139,16 +157,20 @@ class Cache:
             self._listing[_key(item)] = self._reduce(item)
 
     def complete(self, resource_version: str) -> None:
-        """See `app.kube.watch.Sink`: replace the content; what is gone counts as deleted."""
+        """See `app.kube.watch.Sink`: replace the content; what is gone counts as deleted.
+
+        The list is the truth, also where it is older than what was known: then the server's history was rewritten, as
+        by restoring etcd. Only what was written by this process while the list was being taken is newer than it.
+        """
         listed, self._listing = self._listing, {}
         version = int(resource_version)
+        newer = {k for k in self._own_since_listing if k in self._objects and _version(self._objects[k]) > version}
         for key, obj in listed.items():
-            self._put(key, obj)
-        for key in [k for k in self._objects if k not in listed]:
-            # an object remembered after the list was taken is not in it, and yet exists
-            if _version(self._objects[key]) <= version:
-                self._drop(key, None)
-        self._delivered = max(self._delivered, version)
+            if key not in newer:
+                self._put(key, obj, whatever_is_here=True)
+        for key in [k for k in self._objects if k not in listed and k not in newer]:
+            self._drop(key, None)
+        self._deliver(version, afresh=True)
         self._synced.set()
 
     def event(self, type_: EventType, obj: Object) -> None:
@@ -160,23 +182,32 @@ class Cache:
                 self._drop(key, obj)
         else:
             self._put(key, self._reduce(obj))
-        self._delivered = max(self._delivered, _version(obj))
+        self._deliver(_version(obj))
 
     def bookmark(self, resource_version: str) -> None:
         """See `app.kube.watch.Sink`."""
-        self._delivered = max(self._delivered, int(resource_version))
+        self._deliver(int(resource_version))
+
+    def _deliver(self, version: int, *, afresh: bool = False) -> None:
+        self._delivered = version if afresh else max(self._delivered, version)
+        self.newest_version = max(self.newest_version, version)
 
     def _reduce(self, obj: Object) -> Object:
         metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
         slim = {**obj, "metadata": metadata}
         return self._project(slim) if self._project is not None else slim
 
-    def _put(self, key: Key, obj: Object) -> None:
-        """Store an object unless what is here is as new or newer; tell indexes and subscribers."""
+    def _put(self, key: Key, obj: Object, *, whatever_is_here: bool = False) -> None:
+        """Store an object unless what is here is as new, or newer and not to be replaced; tell indexes and subscribers.
+
+        One of the same version is the same object, unless that has another uid: then it is of another history.
+        """
         known = self._objects.get(key)
         if known is not None and _version(known) >= _version(obj):
-            return
-        replaced = known is not None and known["metadata"].get("uid") != obj["metadata"].get("uid")
+            same = _version(known) == _version(obj) and _uid(known) == _uid(obj)
+            if same or not whatever_is_here:
+                return
+        replaced = known is not None and _uid(known) != _uid(obj)
         if replaced:
             self._drop(key, None)
             known = None
@@ -247,6 +278,10 @@ class _Index:
 def _key(obj: Object) -> Key:
     metadata = obj["metadata"]
     return metadata.get("namespace") or "", metadata["name"]
+
+
+def _uid(obj: Object) -> object:
+    return obj["metadata"].get("uid")
 
 
 def _version(obj: Object) -> int:

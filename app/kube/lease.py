@@ -1,19 +1,26 @@
-"""The leader lease: one process works, the others stand by.
+r"""The leader lease: one process works, the others stand by.
 
 The rules are client-go's. Nobody believes the other's clock: a lease counts as expired when this process has not
-seen the record change for the record's own duration, on this process's monotonic clock. The leader's own deadline
-runs from the START of its last successful renewal, so that it gives up before anybody else may take over. Two
-things are stricter than in client-go: the leader's work is cancelled when the lease is lost, and a record that
-bears this process's identity but that this process has not written is treated as somebody else's.
+seen the record change for the record's own duration, on this process's own clock. The leader's deadline runs from
+the START of its last successful renewal, so that it stops to begin anything before anybody else may take over.
+
+    standby --taken--> leading --deadline--> adrift --record still ours, confirmed--> leading
+                          \---------------------+-- somebody else's --> deposed: work is cancelled, LeaseLost
+
+Adrift is who could not renew: the API server is away, or the process was stopped. Work goes on, but `remaining` is 0,
+so that nothing is begun and nothing is written; what was begun within the lease may end. If nobody has taken the lease
+meanwhile, which the record's own version proves, it is taken back; else the work is cancelled. Stricter than
+client-go: a record that bears this process's identity but that this process has not written is somebody else's.
 
 A lease is no fence. A process that is stopped and wakes up finds out at its next step; so whoever starts a side
-effect asks `remaining` first, and whoever writes uses preconditions.
+effect asks `remaining` first (`app.kube.leased`), and whoever writes uses preconditions.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -28,22 +35,33 @@ from app.runtime.logging import get_logger
 
 log = get_logger(__name__)
 
-RETRY_JITTER = 1.2
-"""Attempts to acquire are `retry * (1 + random * RETRY_JITTER)` seconds apart, as in client-go."""
+STANDBY_SECONDS = 1.0
+"""A standby looks at the lease at least this often, and when it expires: that is how long a hand-over takes."""
+
+STANDBY_JITTER = 0.2
+"""Looks are `1 + random * STANDBY_JITTER` times that apart, so that standbys spread."""
 
 CLOCK_SLACK = 0.01
 """Seconds before the deadline from which it counts as reached: timers may fire a little early."""
 
-RELEASE_SECONDS = 2.0
+RELEASE_SECONDS = 0.8
 """How long giving the lease back may take."""
 
 
 class LeaseLost(KubeError):  # noqa: N818  (an outcome more than an error)
-    """The lease was held and is lost; the work has been stopped. The process should end."""
+    """The lease was held and is somebody else's now; the work has been stopped. The process should end."""
+
+
+async def nothing_to_confirm() -> None:
+    """Take a lease back without asking anybody."""
 
 
 class LeaderLease:
-    """One Lease object and this process's claim to it. Times are seconds; `identity` is unique among processes."""
+    """One Lease object and this process's claim to it. Times are seconds; `identity` is unique among processes.
+
+    `kin` is what identities of earlier processes begin with that are certainly dead: their lease is taken at once.
+    `clock` gives seconds and should count those in which the machine sleeps; by default it is the event loop's.
+    """
 
     def __init__(
         self,
@@ -55,9 +73,15 @@ class LeaderLease:
         duration: float = 15.0,
         renew_deadline: float = 10.0,
         retry: float = 2.0,
+        kin: str = "",
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.identity = identity
         self.transitions = 0
+        self.deposed = ""
+        """Why this process no longer leads, once somebody else has taken the lease from it; else empty."""
+        self._kin = kin
+        self._clock = clock or _loop_time
         self._kube = kube
         self._namespace = namespace
         self._name = name
@@ -69,6 +93,7 @@ class LeaderLease:
         self._written_stamps: list[str] = []
         self._renewed_at: float | None = None
         self._previous_until = 0.0
+        self._told_adrift = False
 
     @property
     def is_leader(self) -> bool:
@@ -81,10 +106,17 @@ class LeaderLease:
         return str(_spec(self._record).get("holderIdentity") or "")
 
     def remaining(self) -> float:
-        """Seconds until others may take over, on the loop clock; 0 when not the leader."""
-        if self._renewed_at is None:
+        """Seconds until others may take over; 0 when not the leader, or not renewed in time. Callable in any thread."""
+        renewed_at = self._renewed_at
+        if renewed_at is None:
             return 0.0
-        return max(0.0, self._renewed_at + self._duration - asyncio.get_running_loop().time())
+        age = self._clock() - renewed_at
+        return max(0.0, self._duration - age) if age < self._renew_deadline - CLOCK_SLACK else 0.0
+
+    def adrift_seconds(self) -> float:
+        """Seconds since the lease should have been renewed; 0 when it was, and when this process never led."""
+        renewed_at = self._renewed_at
+        return 0.0 if renewed_at is None else max(0.0, self._clock() - renewed_at - self._renew_deadline)
 
     def previous_remaining(self) -> float:
         """Seconds for which an earlier leader may still believe in its lease; 0 when it cannot.
@@ -92,22 +124,27 @@ class LeaderLease:
         Taking over an expired or released lease leaves nothing. Only when the Lease object did not exist (a first
         start, or it was deleted by hand) a holder may live on unseen for one lease duration.
         """
-        return max(0.0, self._previous_until - asyncio.get_running_loop().time())
+        return max(0.0, self._previous_until - self._clock())
 
     def previous_expired(self) -> bool:
         """Whether no earlier leader can still believe in its lease."""
         return self.previous_remaining() == 0.0
 
-    async def lead(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Wait for the lease, run `work` while it holds, give it back.
+    async def lead(
+        self,
+        work: Callable[[], Awaitable[None]],
+        confirm: Callable[[], Awaitable[None]] = nothing_to_confirm,
+    ) -> None:
+        """Wait for the lease, run `work` while nobody else holds it, give it back.
 
-        Returns when `work` does, and raises what `work` raises. When the lease is lost, `work` is cancelled and
-        LeaseLost is raised once it has ended.
+        Returns when `work` does, and raises what `work` raises. When somebody else has the lease, `work` is cancelled
+        and LeaseLost is raised once it has ended. `confirm` is asked before a lease that was not renewed in time
+        counts as held again; a KubeError of it is tried again, what else it raises ends the work.
         """
         lost = False
         try:
             await self._acquire()
-            await self._work_while_renewing(work)
+            await self._work_while_renewing(work, confirm)
         except LeaseLost:
             lost = True
             raise
@@ -117,10 +154,12 @@ class LeaderLease:
             self._renewed_at = None
             metrics.leader.set(0)
 
-    async def _work_while_renewing(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _work_while_renewing(
+        self, work: Callable[[], Awaitable[None]], confirm: Callable[[], Awaitable[None]]
+    ) -> None:
         try:
             async with TaskGroup() as tasks:
-                renewing = tasks.create_task(self._renew(), name="lease/renew")
+                renewing = tasks.create_task(self._renew(confirm), name="lease/renew")
                 await work()
                 renewing.cancel()
         except BaseExceptionGroup as group:
@@ -137,6 +176,7 @@ class LeaderLease:
         said = ""
         while True:
             iterations.inc()
+            started = self._clock()
             try:
                 async with asyncio.timeout(self._renew_deadline):
                     if await self._try(leading=False):
@@ -147,38 +187,64 @@ class LeaderLease:
             if now_say != said:
                 log.info("waiting for the leader lease", lease=self._name, namespace=self._namespace, because=now_say)
                 said = now_say
-            await asyncio.sleep(self._retry * (1.0 + random.random() * RETRY_JITTER))  # noqa: S311  (no secret)
+            await asyncio.sleep(self._until_next_look())
+        self._renewed_at = started
         metrics.leader.set(1)
         log.info("leading", lease=self._name, identity=self.identity, transitions=self.transitions)
 
-    async def _renew(self) -> None:
-        """Renew until cancelled; LeaseLost at the deadline, or as soon as somebody else holds the lease."""
-        loop = asyncio.get_running_loop()
+    def _until_next_look(self) -> float:
+        spread = 1.0 + random.random() * STANDBY_JITTER  # noqa: S311  (no secret)
+        usual = min(self._retry, STANDBY_SECONDS) * spread
+        expiry = self._seconds_until_expiry()
+        return min(usual, expiry + 0.1 * spread) if expiry > 0 else usual
+
+    async def _renew(self, confirm: Callable[[], Awaitable[None]]) -> None:
+        """Renew until cancelled; LeaseLost as soon as somebody else is seen to hold the lease."""
         iterations = metrics.loop_iterations_total.labels("lease")
         problem = ""
         while True:
             assert self._renewed_at is not None
-            deadline = self._renewed_at + self._renew_deadline
-            await asyncio.sleep(max(0.0, min(self._retry, deadline - loop.time())))
+            left = self._renewed_at + self._renew_deadline - self._clock()
+            await asyncio.sleep(min(self._retry, left) if left > 0 else self._retry)
             iterations.inc()
-            # a process that was stopped wakes up here, and must not send anything before it has looked at the clock
-            if loop.time() >= deadline - CLOCK_SLACK:
-                raise self._lost(problem or "this process was stopped, or its event loop blocked")
             try:
-                async with asyncio.timeout_at(deadline):
-                    ours = await self._try(leading=True)
+                await self._renew_once(confirm)
                 problem = ""
+            except LeaseLost:
+                raise
             except (KubeError, TimeoutError) as e:
-                problem = f"{type(e).__name__}: {e}"
-                log.warning("lease not renewed", lease=self._name, error=problem, remaining=round(self.remaining(), 1))
-                continue
-            if not ours:
+                told, problem = problem, f"{type(e).__name__}: {e}"
+                if problem != told:
+                    left = round(self.remaining(), 1)
+                    log.warning("lease not renewed", lease=self._name, error=problem, remaining=left)
+
+    async def _renew_once(self, confirm: Callable[[], Awaitable[None]]) -> None:
+        """Renew, or take back what was not renewed in time; raises LeaseLost, KubeError, TimeoutError."""
+        started = self._clock()
+        assert self._renewed_at is not None
+        left = self._renewed_at + self._renew_deadline - started
+        # a process that was stopped, or whose event loop was blocked, wakes up here
+        adrift = left <= CLOCK_SLACK
+        if adrift and not self._told_adrift:
+            self._told_adrift = True
+            metrics.leader.set(0)
+            log.warning("lease not renewed in time; nothing is begun until it is", lease=self._name)
+        async with asyncio.timeout(self._renew_deadline if adrift else left):
+            if not await self._try(leading=True):
                 raise self._lost(f"it is held by {self.holder or 'nobody'}")
+            if adrift:
+                await confirm()
+        self._renewed_at = started
+        if adrift:
+            self._told_adrift = False
+            metrics.leader.set(1)
+            log.info("lease taken back; nobody else had it", lease=self._name, seconds=round(-left, 1))
 
     def _lost(self, why: str) -> LeaseLost:
         self._renewed_at = None
         metrics.leader.set(0)
-        return LeaseLost(f"leader lease {self._namespace}/{self._name} lost: {why}")
+        self.deposed = f"leader lease {self._namespace}/{self._name} lost: {why}"
+        return LeaseLost(self.deposed)
 
     async def _try(self, *, leading: bool) -> bool:
         """One attempt to take or renew the lease; false when somebody else has it.
@@ -186,23 +252,22 @@ class LeaderLease:
         The leader writes over the record it wrote last without reading it first; when that meets a change (an
         annotation, an own write whose answer was lost) it reads and, if the record is still its own, writes again.
         """
-        started = asyncio.get_running_loop().time()
         if leading and self._record is not None:
             with contextlib.suppress(Conflict, NotFound):
-                await self._write(started, self._record, renewal=True)
+                await self._write(self._record, renewal=True)
                 return True
         try:
             found = await self._kube.get(LEASES, self._name, namespace=self._namespace, timeout=self._request_timeout)
         except NotFound:
-            return await self._create(started)
+            return await self._create()
         self._observe(found)
         ours = self._is_ours(found)
-        if not ours and (leading or self._seconds_until_expiry() > 0):
+        if not ours and (leading or (self._seconds_until_expiry() > 0 and not self._is_of_the_dead(found))):
             return False
-        await self._write(started, found, renewal=ours)
+        await self._write(found, renewal=ours)
         return True
 
-    async def _create(self, started: float) -> bool:
+    async def _create(self) -> bool:
         body = {
             "apiVersion": LEASES.api_version,
             "kind": LEASES.kind,
@@ -210,15 +275,15 @@ class LeaderLease:
             "spec": self._claim({}, transitions=self.transitions, acquired=None),
         }
         if self._renewed_at is None:
-            self._previous_until = started + self._duration
+            self._previous_until = self._clock() + self._duration
         try:
             created = await self._kube.create(LEASES, body, timeout=self._request_timeout)
         except AlreadyExists:
             return False
-        self._won(created, started)
+        self._won(created)
         return True
 
-    async def _write(self, started: float, lease: dict[str, Any], *, renewal: bool) -> None:
+    async def _write(self, lease: dict[str, Any], *, renewal: bool) -> None:
         """PUT our claim over the record that was read; its resourceVersion is the precondition."""
         spec = _spec(lease)
         transitions = int(spec.get("leaseTransitions") or 0)
@@ -228,7 +293,7 @@ class LeaderLease:
             acquired=spec.get("acquireTime") if renewal else None,
         )
         body = {**lease, "spec": claim}
-        self._won(await self._kube.replace(LEASES, body, timeout=self._request_timeout), started)
+        self._won(await self._kube.replace(LEASES, body, timeout=self._request_timeout))
 
     def _claim(self, spec: dict[str, Any], *, transitions: int, acquired: str | None) -> dict[str, Any]:
         stamp = micro_time()
@@ -237,26 +302,28 @@ class LeaderLease:
         return {
             **spec,
             "holderIdentity": self.identity,
-            "leaseDurationSeconds": max(1, round(self._duration)),
+            "leaseDurationSeconds": max(1, math.ceil(self._duration)),
             "acquireTime": acquired or stamp,
             "renewTime": stamp,
             "leaseTransitions": transitions,
         }
 
-    def _won(self, lease: dict[str, Any], started: float) -> None:
+    def _won(self, lease: dict[str, Any]) -> None:
         self._observe(lease)
-        self._renewed_at = started
         self.transitions = int(_spec(lease).get("leaseTransitions") or 0)
 
     def _observe(self, lease: dict[str, Any]) -> None:
         """Note the record, and when it last changed on our clock."""
         if self._record is None or _spec(self._record) != _spec(lease):
-            self._record_changed_at = asyncio.get_running_loop().time()
+            self._record_changed_at = self._clock()
         self._record = lease
 
     def _is_ours(self, lease: dict[str, Any]) -> bool:
         spec = _spec(lease)
         return spec.get("holderIdentity") == self.identity and spec.get("renewTime") in self._written_stamps
+
+    def _is_of_the_dead(self, lease: dict[str, Any]) -> bool:
+        return bool(self._kin) and str(_spec(lease).get("holderIdentity") or "").startswith(self._kin)
 
     def _seconds_until_expiry(self) -> float:
         """Seconds until the record last seen counts as expired; 0 when it is free."""
@@ -264,7 +331,7 @@ class LeaderLease:
         if not spec.get("holderIdentity"):
             return 0.0
         duration = float(spec.get("leaseDurationSeconds") or self._duration)
-        return max(0.0, self._record_changed_at + duration - asyncio.get_running_loop().time())
+        return max(0.0, self._record_changed_at + duration - self._clock())
 
     async def _release(self) -> None:
         """Give the lease back, so that the next leader need not wait; failing to is only logged."""
@@ -293,6 +360,10 @@ class LeaderLease:
 def _spec(lease: dict[str, Any] | None) -> dict[str, Any]:
     spec = (lease or {}).get("spec")
     return spec if isinstance(spec, dict) else {}
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _first(group: BaseExceptionGroup[LeaseLost]) -> LeaseLost:

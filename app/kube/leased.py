@@ -37,6 +37,7 @@ class LeasedKubeClient(KubeClient):
     def __init__(self, kube: KubeClient, remaining: LeaseTime) -> None:
         self.config = kube.config
         self.server = kube.server
+        self.server_time = kube._transport.server_time
         self._transport = _LeasedTransport(kube._transport, remaining)
         self._discovery = kube._discovery
 
@@ -46,6 +47,7 @@ class _LeasedTransport(Transport):
 
     def __init__(self, transport: Transport, remaining: LeaseTime) -> None:
         self.config = transport.config
+        self.server_time = transport.server_time
         self._wrapped = transport
         self._remaining = remaining
 

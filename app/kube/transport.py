@@ -24,6 +24,7 @@ from app.engine.proxies import Proxies, UnusableProxyError
 from app.kube.config import ConnectionConfig
 from app.kube.credentials import Credentials
 from app.kube.errors import ApiUnavailable, ConnectionConfigError, IllegalName, error_from_response
+from app.kube.server_time import ServerTime
 from app.runtime import metrics
 
 CONNECT_TIMEOUT = 10.0
@@ -41,6 +42,7 @@ class Transport:
         self.config = config
         self._credentials = Credentials(config)
         self._session: aiohttp.ClientSession | None = None
+        self.server_time = ServerTime()
         self._under_way = 0
         self._last_end = -math.inf
 
@@ -156,6 +158,7 @@ class Transport:
         retry_unauthorized = True
         while True:
             identity = await self._credentials.headers()
+            asked_at = self.server_time.wall()
             try:
                 response = await session.request(
                     method,
@@ -172,6 +175,7 @@ class Transport:
                     raise
                 retry_dead = False
                 continue
+            self.server_time.note(response.headers.get("Date"), asked_at)
             if response.status == HTTPStatus.UNAUTHORIZED and retry_unauthorized:
                 retry_unauthorized = False
                 if await self._credentials.refresh(rejected=identity.get("Authorization", "")):
@@ -182,7 +186,7 @@ class Transport:
     async def _refuse(self, response: aiohttp.ClientResponse) -> None:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             body = await response.read()
-        raise error_from_response(response.status, body, response.headers, now=time.time())
+        raise error_from_response(response.status, body, response.headers, now=self.server_time.now().timestamp())
 
     def _unavailable(self, error: Exception, method: str, path: str, timeout: float) -> ApiUnavailable:
         head = f"no answer from the API server {self.config.server} to {method} {path}"

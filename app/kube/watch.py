@@ -4,17 +4,21 @@ What to do next is a pure step machine (`step`); `Reflector` is the thin loop ro
 state is only ever replaced by `step`, so a failure never loses it:
 
     MustList --listed(rv)--> MustWatch(rv) --line(rv)--> MustWatch(rv')
-       ^  \--failed: wait--> MustList          |--ended, broken, silent--> MustWatch(rv)
-       |                                       |--gone (410 as HTTP status or ERROR event),
-       +---------------------------------------+  refused, line too long
+       ^  \--failed: wait--> MustList          |--ended, broken--> MustWatch(rv)
+       |                                       |--gone (410 as HTTP status or ERROR event), refused, line too long,
+       +---------------------------------------+  silent, the server's history ends before rv, somebody wants a refresh
 
-A resourceVersion that the server called too old is never used again.
+A resourceVersion that the server called too old is never used again. One that lies in its future, as after etcd was
+restored from a backup, is silent for ever; so what is silent is listed anew, and after a broken watch the server is
+asked how far its history goes before the thread is taken up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +27,7 @@ from app.kube.errors import ApiError, ApiUnavailable, Gone, KubeError, WatchSile
 from app.kube.resources import Resource
 from app.kube.stream import EventType
 from app.runtime import metrics
+from app.runtime.groups import TaskGroup, demand_not_cancelled
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff
 
@@ -30,6 +35,11 @@ log = get_logger(__name__)
 
 GOOD_WATCH_SECONDS = 5.0
 """A watch that lived this long is followed by the next one at once; a shorter one by a delay."""
+
+SILENCE_GROWS = 2.0
+"""How many times the usual silence is waited for once a silent watch turned out to have missed nothing.
+
+Servers that send no bookmarks while nothing changes would have to serve the whole list each time."""
 
 YIELD_EVERY = 25
 """Objects handed over before other tasks get a turn."""
@@ -97,6 +107,8 @@ def step(state: State, happened: Listed | Line | Ended | Failed) -> Next:
             return Next(state, wait=seconds < GOOD_WATCH_SECONDS)
         case Failed(Gone(), seconds):
             return Next(MustList(), wait=seconds < GOOD_WATCH_SECONDS)
+        case Failed(WatchSilent()):
+            return Next(MustList())
         case Failed(error, seconds) if is_transient(error):
             asked = error.retry_after if isinstance(error, ApiError) else None
             return Next(state, wait=seconds < GOOD_WATCH_SECONDS or asked is not None, at_least=asked or 0.0)
@@ -148,7 +160,12 @@ class Reflector:
         self._label_selector = label_selector
         self._field_selector = field_selector
         self._inactivity = inactivity
+        self._patience = inactivity
         self._last_line: float | None = None
+        self._broken = False
+        self._wanted = asyncio.Event()
+        self._listed = asyncio.Event()
+        self._listed_from = -math.inf
         self.last_error: KubeError | None = None
 
     @property
@@ -158,17 +175,37 @@ class Reflector:
             return float("inf")
         return asyncio.get_running_loop().time() - self._last_line
 
+    async def refresh(self, since: float) -> None:
+        """Return when a list is complete that began at `since` (loop time) or later; `run` must be running."""
+        while self._listed_from < since:
+            self._listed.clear()
+            self._wanted.set()
+            await self._listed.wait()
+
     async def run(self) -> None:
         """List and watch for ever."""
         iterations = metrics.loop_iterations_total.labels(f"watch/{self._resource.plural}")
         delays = Backoff()
         state: State = MustList()
         while True:
+            demand_not_cancelled()
             iterations.inc()
-            then = await self._advance(state)
+            then = await self._unless_wanted(self._advance(MustList() if self._wanted.is_set() else state))
             state = then.state
             if then.wait:
-                await asyncio.sleep(max(delays.next(), then.at_least))
+                await self._unless_wanted(_pause(max(delays.next(), then.at_least)))
+
+    async def _unless_wanted(self, work: Coroutine[Any, Any, Next]) -> Next:
+        """Do `work`, or break it off when somebody wants a refresh."""
+        try:
+            async with TaskGroup() as group:
+                doing, wanted = group.create_task(work), group.create_task(self._wanted.wait())
+                await asyncio.wait({doing, wanted}, return_when=asyncio.FIRST_COMPLETED)
+                wanted.cancel()
+                doing.cancel()
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return Next(MustList()) if doing.cancelled() else doing.result()
 
     async def _advance(self, state: State) -> Next:
         """Do what the state asks for, up to its end or failure."""
@@ -183,6 +220,8 @@ class Reflector:
 
     async def _list(self) -> str:
         """Read the whole collection in pages into the sink; returns its resourceVersion."""
+        began = asyncio.get_running_loop().time()
+        self._wanted.clear()
         self._sink.begin()
         token: str | None = None
         limit: int | None = LIST_PAGE
@@ -211,25 +250,35 @@ class Reflector:
             if not token:
                 version = str(page["metadata"]["resourceVersion"])
                 self._sink.complete(version)
+                self._listed_from, self._broken = began, False
+                self._listed.set()
                 return version
 
     async def _watch(self, state: MustWatch) -> Next:
         loop = asyncio.get_running_loop()
         started = loop.time()
         then = Next(state)
+        try:
+            if self._broken and await self._ends_before(state.resource_version):
+                log.warning("the server's history ends before what is known of it", resource=str(self._resource))
+                return Next(MustList())
+        except KubeError as e:
+            self._report("list", e)
+            return step(state, Failed(e))
         events = self._kube.watch(
             self._resource,
             namespace=self._namespace,
             resource_version=state.resource_version,
             label_selector=self._label_selector,
             field_selector=self._field_selector,
-            inactivity=self._inactivity,
-            on_open=self._alive,
+            inactivity=self._patience,
+            on_open=self._opened,
         )
         try:
             async with contextlib.aclosing(events):
                 async for event in events:
                     self._alive()
+                    self._patience = self._inactivity
                     version = str(event.object["metadata"]["resourceVersion"])
                     if event.type == "BOOKMARK":
                         self._sink.bookmark(version)
@@ -238,8 +287,20 @@ class Reflector:
                     then = step(then.state, Line(version))
         except KubeError as e:
             self._report("watch", e)
+            self._broken = True
+            if isinstance(e, WatchSilent):
+                self._patience = SILENCE_GROWS * self._inactivity
             return step(then.state, Failed(e, loop.time() - started))
         return step(then.state, Ended(loop.time() - started))
+
+    async def _ends_before(self, resource_version: str) -> bool:
+        """Ask the server for its present version: one object, or none, and a quorum read."""
+        page = await self._kube.list(self._resource, namespace=self._namespace, limit=1)
+        return int(page["metadata"]["resourceVersion"]) < int(resource_version)
+
+    def _opened(self) -> None:
+        self._broken = False
+        self._alive()
 
     def _alive(self) -> None:
         self._last_line = asyncio.get_running_loop().time()
@@ -255,3 +316,8 @@ class Reflector:
             namespace=self._namespace,
             error=f"{type(error).__name__}: {error}",
         )
+
+
+async def _pause(seconds: float) -> Next:
+    await asyncio.sleep(seconds)
+    return Next(MustList())

@@ -43,6 +43,11 @@ class TaskGroup:
         self._cancelled_before = self._parent.cancelling()
         return self
 
+    @property
+    def ending(self) -> bool:
+        """Whether the tasks are being cancelled."""
+        return self._aborted
+
     def create_task(self, work: Coroutine[Any, Any, T], *, name: str | None = None) -> asyncio.Task[T]:
         """Start a task of the group; one that is started while the group ends is cancelled at once."""
         task = asyncio.get_running_loop().create_task(work, name=name)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import sys
-import uuid
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, TypeVar
 
@@ -182,10 +180,16 @@ class ControllerSettings(CommonSettings):
     lease_name: str = Field(
         "65498215.bkbcs.tencent.com", min_length=1, description="name of the leader lease (the Go operator's)"
     )
-    identity: str = Field(
-        default_factory=lambda: f"{socket.gethostname()}_{uuid.uuid4().hex[:12]}",
+    identity: str | None = Field(
+        None,
         min_length=1,
-        description="name of this process in the lease, unique among all that run; default host name and a random part",
+        description="name of this process in the lease, unique among all that run; without it host name, pod uid and a "
+        "random part",
+    )
+    pod_uid: str = Field(
+        "",
+        description="uid of the pod that this process runs in: a restarted container takes the lease of its own pod "
+        "without waiting until it expires; not used with identity",
     )
     lease_duration: Seconds = Field(15.0, description="seconds a lease holds without renewal")
     renew_deadline: Seconds = Field(10.0, description="seconds without renewal after which the leader gives up")

@@ -49,6 +49,11 @@ class TaskOwner:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    @property
+    def ending(self) -> bool:
+        """Whether a task has failed, or the owner was told to end, so that the rest is being cancelled."""
+        return self._group.ending
+
     def cancel_all(self) -> None:
         """Cancel every task that is still running; leaving the block then ends as soon as they have cleaned up."""
         for task in tuple(self._tasks):

@@ -33,7 +33,7 @@ def add_probes(app: FastAPI, health: Health) -> None:
 
     @app.get("/healthz")
     async def healthz(request: Request) -> Response:
-        return _answer(request, [health.live()])
+        return _answer(request, health.live())
 
     @app.get("/readyz")
     async def readyz(request: Request) -> Response:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,9 @@ AsgiApp = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message
 
 SWEEP_TICKS = 5
 """Of uvicorn's tenths of a second: how often connections are looked at."""
+
+THREAD_END_SECONDS = 0.5
+"""How long a server in a thread may take to end; what is left of it ends with the process."""
 
 
 class PortError(Exception):
@@ -166,6 +170,32 @@ class HttpServer:
         raise RuntimeError(f"the server of {self.name} ended by itself")
 
 
+async def serve_in_thread(server: HttpServer) -> None:
+    """Serve from a thread with an event loop of its own, until cancelled: it answers while this loop is blocked."""
+    home, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+    serving = loop.create_task(server.run(), name=f"thread/{server.name}")
+
+    def work() -> None:
+        asyncio.set_event_loop(loop)
+        with contextlib.suppress(asyncio.CancelledError):
+            loop.run_until_complete(serving)
+        loop.close()
+        with contextlib.suppress(RuntimeError):  # nobody waits any more
+            home.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=work, name=f"http/{server.name}", daemon=True).start()
+    try:
+        await ended.wait()
+    except asyncio.CancelledError:
+        loop.call_soon_threadsafe(serving.cancel)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(THREAD_END_SECONDS):
+                await ended.wait()
+        raise
+    raise RuntimeError(f"the server of {server.name} ended by itself")
+
+
 @dataclass(frozen=True, slots=True)
 class ProbePorts:
     """Where a process serves its probes and metrics; `metrics` is None when turned off."""
@@ -175,15 +205,18 @@ class ProbePorts:
 
 
 def serve_probes(owner: TaskOwner, settings: CommonSettings, health: Health) -> ProbePorts:
-    """Start heartbeat, probes and metrics as tasks of `owner`; raises PortError before any of them runs."""
+    """Start heartbeat, probes and metrics as tasks of `owner`; raises PortError before any of them runs.
+
+    The probes are answered by a thread, so that a blocked event loop is told and not only suspected.
+    """
     metrics.publish_build_info()
-    servers = [HttpServer(health_app(health), name="health", host=settings.bind_address, port=settings.health_port)]
+    health.home = asyncio.get_running_loop()
+    host = settings.bind_address
+    probes = HttpServer(health_app(health), name="health", host=host, port=settings.health_port, grace=1.0)
+    servers = [probes]
     if settings.metrics_port:
-        servers.append(
-            HttpServer(
-                metrics_app(settings.component), name="metrics", host=settings.bind_address, port=settings.metrics_port
-            )
-        )
+        app = metrics_app(settings.component)
+        servers.append(HttpServer(app, name="metrics", host=host, port=settings.metrics_port, grace=1.0))
     try:
         ports = [server.listen() for server in servers]
     except PortError:
@@ -192,5 +225,5 @@ def serve_probes(owner: TaskOwner, settings: CommonSettings, health: Health) -> 
         raise
     owner.spawn("heartbeat", health.heartbeat.run())
     for server in servers:
-        owner.spawn(server.name, server.run())
+        owner.spawn(server.name, serve_in_thread(server) if server is probes else server.run())
     return ProbePorts(health=ports[0], metrics=ports[1] if len(ports) > 1 else None)

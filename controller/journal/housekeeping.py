@@ -21,7 +21,7 @@ HEARTBEAT = 30.0
 """Seconds after which the head says again that its leader is alive."""
 PAUSE = 0.2
 """Seconds between two rounds: many new segments are told of in one write."""
-LAST_WORD = 1.0
+LAST_WORD = 0.5
 """Seconds that a write at the end of the process may take."""
 
 

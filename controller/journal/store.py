@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -130,6 +131,10 @@ class SegmentStore:
         await self._demand_not_deposed(Backoff(initial=0.1, maximum=5.0))
         await self.write(segment, is_new=True)
 
+    async def confirm(self) -> None:
+        """Look once whether the journal is still this leader's; raises `Deposed` and `KubeError`."""
+        self._demand_own(await self.read_all())
+
     async def _write(self, segment: Segment, backoff: Backoff, *, is_new: bool) -> None:
         while True:
             started = asyncio.get_running_loop().time()
@@ -199,6 +204,9 @@ class SegmentStore:
             except KubeError as error:
                 log.warning("journal cannot be listed, trying again", error=str(error))
                 await asyncio.sleep(backoff.next())
+        self._demand_own(segments)
+
+    def _demand_own(self, segments: Sequence[Segment]) -> None:
         for other in segments:
             is_foreign = other.header != self._own and other.name not in self._known
             if is_foreign or other.header.epoch > self._own.epoch:

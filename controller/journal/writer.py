@@ -154,7 +154,7 @@ class Journal:
         self._housekeeping.take_over()
 
     async def leave(self) -> None:
-        """Say, at the end of a process that still leads, that it ended in order; takes a second at most."""
+        """Say, at the end of a process that still leads, that it ended in order; takes half a second at most."""
         if self._deposed:
             return
         try:
@@ -162,6 +162,16 @@ class Journal:
                 await self._housekeeping.good_bye()
         except (KubeError, Deposed, TimeoutError) as error:
             log.warning("the journal does not say that its leader ended in order", error=str(error))
+
+    @property
+    def closed(self) -> bool:
+        """Whether the journal takes no more entries: this process ends, or another one leads."""
+        return self._closed
+
+    async def confirm(self) -> None:
+        """Look whether this process is still the journal's leader, once it is one. Raises `Deposed`, `KubeError`."""
+        if self._header.epoch:
+            await self._store.confirm()
 
     async def append(self, entries: Sequence[Entry]) -> None:
         """Commit `entries` of one run; they are on disk when this returns. Raises `JournalClosed`, `EntryRefused`."""

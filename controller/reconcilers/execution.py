@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -48,6 +47,7 @@ from controller.reconcilers.execution_state import (
     prepared,
     refused_as,
 )
+from controller.reconcilers.patience import VALIDATION_PATIENCE, Patience
 from controller.reconcilers.plan import settled_lock
 from controller.reconcilers.rivals import Rivals
 from controller.recorded import recorded_status
@@ -61,8 +61,6 @@ from controller.status_writer import wire_of
 
 log = get_logger(__name__)
 
-VALIDATION_PATIENCE = timedelta(seconds=60)
-"""How long an execution waits for its plan to be validated (decision P2)."""
 BY_TARGET = "target"
 """Index of unfinished Reverts by `namespace/name` of the execution they take back."""
 
@@ -75,12 +73,14 @@ class ExecutionReconciler:
         self._runs = runs
         self._inheritance = inheritance
         self._synced_at = services.now()
+        self._patience = Patience()
         self._rivals = Rivals(services, runs)
 
     async def reconcile(self, key: Key) -> float | None:
         """Do what the state of one execution asks for; return after how many seconds to look again."""
         stored = self._services.executions.get(*key)
         if stored is None:
+            self._patience.forget(key)
             return None
         try:
             execution = DRPlanExecution.from_wire(stored)
@@ -91,6 +91,7 @@ class ExecutionReconciler:
             return None
         if execution.phase is not Phase.PENDING:
             self._rivals.forget(execution)
+            self._patience.forget(key)
         run = self._runs.get(execution.metadata.uid)
         if run is not None:
             if message := cancel_message(execution):
@@ -242,12 +243,11 @@ class ExecutionReconciler:
             return None
 
     async def _wait_for_validation(self, execution: DRPlanExecution) -> float | None:
-        since = max(execution.metadata.creation_timestamp or self._synced_at, self._synced_at)
-        left = (since + VALIDATION_PATIENCE - self._services.now()).total_seconds()
+        left = self._patience.left(execution)
         name = execution.spec.plan_ref
         if left <= 0:
             raise StartRefusedError(
-                f"plan {name} was not validated within {int(VALIDATION_PATIENCE.total_seconds())} s; see the "
+                f"plan {name} was not validated within {VALIDATION_PATIENCE:.0f} s; see the "
                 "controller's log for why, then create a new execution"
             )
         await self._wait(execution, f"Waiting until plan {name} has been validated")

@@ -64,6 +64,16 @@ def test_controller() -> None:
     assert (found.leader_elect, found.shutdown_grace, found.log_level, found.metrics_port) == (False, 3, "debug", 9090)
 
 
+@pytest.mark.parametrize("more", [(), ("env[0].name=EXTRA", "env[0].value=1")])
+def test_the_controller_knows_its_pod(more: tuple[str, ...]) -> None:
+    """A restarted container takes its own pod's lease at once by this."""
+    objects = render(*more)
+    found = {item["name"]: item for item in container(objects, "controller")["env"]}
+    assert found["DRPLAN_POD_UID"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
+    assert ("EXTRA" in found) == bool(more)
+    assert "DRPLAN_POD_UID" not in [item["name"] for item in container(objects, "webhook").get("env", ())]
+
+
 def test_the_webhook_knows_the_controller() -> None:
     found = settings(WebhookSettings, "serviceAccount.controllerName=runner", "webhook.logLevel=warning")
     assert found.controller_username == f"system:serviceaccount:{NAMESPACE}:runner"

@@ -147,6 +147,7 @@ class Proxy:
         self._runner: web.AppRunner | None = None
         self._away = False
         self._streams: set[asyncio.Transport] = set()
+        self._silent: list[Match] = []
         self.log: list[Exchange] = []
         self.url = ""
 
@@ -206,6 +207,17 @@ class Proxy:
             with self._lock:
                 self._away = False
 
+    @contextmanager
+    def silent(self, match: Match) -> Iterator[None]:
+        """Swallow what watches that match would say, bookmarks too, until the end of the block; they stay open."""
+        with self._lock:
+            self._silent.append(match)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._silent.remove(match)
+
     def exchanges(self, match: Match, *, since: int = 0) -> list[Exchange]:
         """Return what matched so far; `since` is an earlier length of `log`."""
         with self._lock:
@@ -260,7 +272,7 @@ class Proxy:
             return _cut(incoming)
         try:
             if request.query.get("watch") == "true":
-                return await self._stream(incoming)
+                return await self._stream(incoming, request)
             answer = await self._answer(incoming, request)
         except (aiohttp.ClientError, OSError):
             return _cut(incoming)
@@ -292,7 +304,7 @@ class Proxy:
         ) as response:
             return Answer(response.status, _passed_on(response.headers), await response.read())
 
-    async def _stream(self, incoming: web.Request) -> web.StreamResponse:
+    async def _stream(self, incoming: web.Request, request: Request) -> web.StreamResponse:
         transport = incoming.transport
         assert self._session is not None
         assert transport is not None
@@ -302,7 +314,8 @@ class Proxy:
                 outgoing = web.StreamResponse(status=response.status, headers=_passed_on(response.headers))
                 await outgoing.prepare(incoming)
                 async for chunk in response.content.iter_any():
-                    await outgoing.write(chunk)
+                    if not any(match(request) for match in self._silent):
+                        await outgoing.write(chunk)
                 return outgoing
         finally:
             self._streams.discard(transport)

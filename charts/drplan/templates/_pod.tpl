@@ -93,8 +93,19 @@ spec:
           {{- range .args }}
             - {{ . | quote }}
           {{- end }}
-          {{- with include "drplan.env" .root | trim }}
-          env: {{- . | nindent 12 }}
+          {{- $env := include "drplan.env" .root | trim }}
+          {{- if or $env (eq .component "controller") }}
+          env:
+            {{- if eq .component "controller" }}
+            # a restarted container takes the leader lease of its own pod at once
+            - name: DRPLAN_POD_UID
+              valueFrom:
+                fieldRef:
+                  fieldPath: metadata.uid
+            {{- end }}
+            {{- with $env }}
+            {{- . | nindent 12 }}
+            {{- end }}
           {{- end }}
           ports:
           {{- with .ports }}

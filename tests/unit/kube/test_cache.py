@@ -30,6 +30,10 @@ def uid_of(obj: dict[str, Any] | None) -> Any:
     return None if obj is None else obj["metadata"]["uid"]
 
 
+def version_of(cache: Cache, name: str) -> str:
+    return str((cache.get("ns", name) or {})["metadata"]["resourceVersion"])
+
+
 def names(cache: Cache) -> list[str]:
     return sorted(obj["metadata"]["name"] for obj in cache.items())
 
@@ -91,14 +95,56 @@ def test_the_late_result_of_a_write_to_a_deleted_object_brings_no_ghost() -> Non
     assert cache.get("ns", "a") is not None
 
 
-def test_a_list_older_than_an_own_write_does_not_remove_its_object() -> None:
+def test_a_list_does_not_undo_what_was_written_while_it_was_taken() -> None:
     cache = new_cache()
-    fill(cache, 5)
+    fill(cache, 5, config_map("changed", 3))
+    cache.begin()
+    cache.page([config_map("changed", 3)])
     cache.remember(config_map("mine", 20))
-    fill(cache, 15)
-    assert names(cache) == ["mine"]
+    cache.remember(config_map("changed", 21))
+    cache.complete("15")
+    assert names(cache) == ["changed", "mine"]
+    assert version_of(cache, "changed") == "21"
     fill(cache, 25)
     assert names(cache) == []
+
+
+def test_a_write_seen_while_the_list_was_taken_may_be_gone_by_its_end() -> None:
+    cache = new_cache()
+    fill(cache, 5)
+    cache.begin()
+    cache.remember(config_map("mine", 20))
+    cache.complete("25")
+    assert names(cache) == []
+
+
+def test_a_list_of_a_restored_history_replaces_what_was_known() -> None:
+    """As after etcd was restored from a backup: versions go back, objects of the lost time are gone."""
+    told: list[tuple[str, str]] = []
+    cache = new_cache()
+    cache.add_index("name", lambda obj: [obj["metadata"]["name"]])
+    fill(cache, 100, config_map("old", 10), config_map("changed", 90, data={"now": "1"}), config_map("late", 95))
+    cache.remember(config_map("mine", 120))
+    cache.subscribe(lambda type_, old, new: told.append((type_, (new or old or {})["metadata"]["name"])))
+    fill(cache, 50, config_map("old", 10), config_map("changed", 40, data={"now": "0"}), config_map("deleted", 45))
+    assert names(cache) == ["changed", "deleted", "old"]
+    assert (cache.get("ns", "changed") or {})["data"] == {"now": "0"}
+    assert sorted(told) == [("ADDED", "deleted"), ("DELETED", "late"), ("DELETED", "mine"), ("MODIFIED", "changed")]
+    assert cache.by_index("name", "late") == []
+    cache.event("ADDED", config_map("next", 51))
+    cache.remember(config_map("own", 52))
+    assert names(cache) == ["changed", "deleted", "next", "old", "own"]
+
+
+def test_a_restored_history_may_have_caught_up_before_it_is_listed() -> None:
+    """Then the list is newer than what is known, and single objects in it are older, or others of the same version."""
+    cache = new_cache()
+    fill(cache, 100, config_map("changed", 90), config_map("anew", 80))
+    other = config_map("anew", 80)
+    other["metadata"]["uid"] = "another"
+    fill(cache, 150, config_map("changed", 40), other)
+    assert version_of(cache, "changed") == "40"
+    assert uid_of(cache.get("ns", "anew")) == "another"
 
 
 def test_the_deletion_of_an_earlier_object_of_the_same_name_is_ignored() -> None:

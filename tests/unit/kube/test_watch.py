@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.kube import watch
-from app.kube.cache import Cache
+from app.kube.cache import Cache, CacheNotSyncedError
 from app.kube.client import KubeClient
 from app.kube.errors import (
     ApiUnavailable,
@@ -55,6 +56,7 @@ GONE = Gone(410, "Expired", "too old")
         (MustList(), Failed(GONE), Next(MustList(), wait=True)),
         (MustWatch("7"), Failed(AWAY, 0.1), Next(MustWatch("7"), wait=True)),
         (MustWatch("7"), Failed(AWAY, 75.0), Next(MustWatch("7"))),
+        (MustWatch("7"), Failed(WatchSilent("x", server="http://a", in_doubt=False), 75.0), Next(MustList())),
         (MustList(), Failed(AWAY), Next(MustList(), wait=True)),
         (MustWatch("7"), Failed(ServerError(503, "", "")), Next(MustWatch("7"), wait=True)),
         (MustWatch("7"), Failed(Forbidden(403, "", ""), 300.0), Next(MustList(), wait=True)),
@@ -222,29 +224,111 @@ async def test_410_lists_again_and_tells_what_was_missed(monkeypatch: pytest.Mon
         assert paths(server) == ["list", "watch 10", "list", "watch 50"]
 
 
-async def test_broken_and_silent_watches_are_taken_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    script = [
-        answer(listing(10)),
+def told_apart(lists: list[Any], watches: list[Any]) -> Any:
+    """A handler that takes the next answer of lists or watches; the last of each for ever."""
+
+    async def handler(request: Any) -> Any:
+        mine = watches if "watch" in request.query else lists
+        return await (mine.pop(0) if len(mine) > 1 else mine[0])(request)
+
+    return handler
+
+
+async def test_a_broken_watch_is_taken_up_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the server was asked whether its history still reaches so far."""
+    watches = [
         stream(event("ADDED", config_map("a", 11)), cut=True),
-        stream(bookmark(15), hang=True),
+        stream(bookmark(15), cut=True),
         refusal(503, "ServiceUnavailable"),
         broken(),
         stream(event("ADDED", config_map("b", 16)), hang=True),
     ]
-    async with following(monkeypatch, *script, inactivity=0.2) as (server, cache, _):
+    lists = [answer(listing(10)), answer(listing(40))]
+    async with following(monkeypatch, told_apart(lists, watches)) as (server, cache, told):
         await until(lambda: cache.get("ns", "b") is not None)
-        assert "list" not in paths(server)[1:]
-        assert paths(server)[-1] == "watch 15"
+        asked = [request for request in server.requests[1:] if "watch" not in request.query]
+        assert {request.query.get("limit") for request in asked} == {"1"}
+        assert [path for path in paths(server) if path != "list"] == [
+            f"watch {version}" for version in (10, 11, 15, 15, 15)
+        ]
+        assert told == [("ADDED", "a"), ("ADDED", "b")]
+
+
+async def test_a_server_whose_history_is_shorter_than_what_is_known_is_listed_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    restored = answer(listing(7, config_map("a", 6)))
+    lists = [answer(listing(10, config_map("a", 9), config_map("b", 8))), restored]
+    watches = [stream(bookmark(20), cut=True), stream(event("ADDED", config_map("c", 8)), hang=True)]
+    async with following(monkeypatch, told_apart(lists, watches)) as (server, cache, _):
+        await until(lambda: cache.get("ns", "c") is not None)
+        assert sorted(obj["metadata"]["resourceVersion"] for obj in cache.items()) == ["6", "8"]
+        assert paths(server) == ["list", "watch 10", "list", "list", "watch 7"]
+
+
+async def test_a_silent_watch_is_listed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch from a version in the future says nothing for ever, and that is no error."""
+    lists = [answer(listing(100)), answer(listing(50, config_map("a", 40)))]
+    watches = [stream(hang=True), stream(event("ADDED", config_map("b", 51)), hang=True)]
+    async with following(monkeypatch, told_apart(lists, watches), inactivity=0.2) as (server, cache, _):
+        await until(lambda: cache.get("ns", "b") is not None)
+        assert paths(server) == ["list", "watch 100", "list", "watch 50"]
+        assert cache.get("ns", "a") is not None
+
+
+async def test_silence_that_hid_nothing_is_waited_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    times: list[float] = []
+
+    async def hanging_watch(request: Any) -> Any:
+        times.append(asyncio.get_running_loop().time())
+        return await stream(hang=True)(request)
+
+    handler = told_apart([answer(listing(10))], [hanging_watch])
+    async with following(monkeypatch, handler, inactivity=0.3):
+        await until(lambda: len(times) >= 4)
+    first, second, third = (later - earlier for earlier, later in itertools.pairwise(times))
+    assert 0.3 <= first < second
+    assert second >= 0.6
+    assert 0.6 <= third < 1.2
 
 
 async def test_a_quiet_collection_is_not_a_stale_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The API server sends no bookmarks for a type without changes; accepting the watch is the sign of life."""
-    async with following(monkeypatch, answer(listing(10)), stream(hang=True), inactivity=0.2) as (server, cache, _):
-        await until(lambda: len(server.requests) >= 3)
-        earlier = cache.seconds_since_last_line, asyncio.get_running_loop().time()
+    """A server that sends no bookmarks for a type without changes: accepting the watch is the sign of life."""
+    handler = told_apart([answer(listing(10))], [stream(hang=True)])
+    async with following(monkeypatch, handler, inactivity=0.2) as (server, cache, told):
         await until(lambda: len(server.requests) >= 6)
-        assert cache.seconds_since_last_line < earlier[0] + asyncio.get_running_loop().time() - earlier[1]
-        assert paths(server) == ["list", *["watch 10"] * (len(server.requests) - 1)]
+        assert cache.seconds_since_last_line < 0.8
+        assert told == []
+
+
+async def test_a_refresh_lists_anew_while_a_watch_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = [answer(listing(10)), answer(listing(20, config_map("missed", 15)))]
+    async with following(monkeypatch, told_apart(lists, [stream(hang=True)])) as (server, cache, _):
+        await until(lambda: len(server.requests) == 2)
+        clock = asyncio.get_running_loop().time
+        await cache.refresh(clock() - 60, 10)
+        assert paths(server) == ["list", "watch 10"]  # the first list is young enough
+        await asyncio.gather(*(cache.refresh(clock(), 10) for _ in range(3)))
+        assert cache.get("ns", "missed") is not None
+        await until(lambda: paths(server)[-1] == "watch 20")
+        assert paths(server).count("list") == 2
+
+
+async def test_a_refresh_does_not_wait_for_a_delay_and_tells_why_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Long:
+        def next(self) -> float:
+            return 1000.0
+
+    async with scripted(refusal(403, "Forbidden", "may not list")) as (server, kube):
+        monkeypatch.setattr(watch, "Backoff", Long)
+        cache = Cache(kube, CONFIG_MAPS)
+        task = asyncio.create_task(cache.run())
+        await until(lambda: len(server.requests) == 1)
+        with pytest.raises(CacheNotSyncedError, match="may not list"):
+            await cache.refresh(asyncio.get_running_loop().time(), 0.3)
+        assert len(server.requests) == 2
+        task.cancel()
+        await asyncio.wait({task})
 
 
 async def test_a_refusal_is_listed_again_until_it_works(monkeypatch: pytest.MonkeyPatch) -> None:

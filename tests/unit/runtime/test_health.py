@@ -29,11 +29,20 @@ async def test_a_heart_that_beats_is_alive(monkeypatch: pytest.MonkeyPatch) -> N
     beat = Heartbeat()
     beat._stamp = time.monotonic() - 100
     state = Health(heartbeat=beat)
-    assert state.live() == CheckResult("event-loop", "the event loop last turned 100.0 s ago")
+    assert state.live() == [CheckResult("event-loop", "the event loop last turned 100.0 s ago")]
     task = asyncio.create_task(beat.run())
     await asyncio.sleep(0.01)
-    assert state.live().ok
+    assert state.live()[0].ok
     task.cancel()
+
+
+def test_more_may_be_asked_of_the_living() -> None:
+    state = Health()
+    problems: list[str] = []
+    state.add_live_check("lease", lambda: "; ".join(problems) or None)
+    assert all(result.ok for result in state.live())
+    problems.append("somebody else leads")
+    assert state.live()[1] == CheckResult("lease", "somebody else leads")
 
 
 @pytest.mark.looptime

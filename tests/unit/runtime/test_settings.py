@@ -35,10 +35,6 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert parse_settings(WebhookSettings, []).webhook_port == 9443
 
 
-def test_identities_differ_between_processes() -> None:
-    assert parse_settings(ControllerSettings, []).identity != parse_settings(ControllerSettings, []).identity
-
-
 def test_flag_before_environment_before_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRPLAN_HEALTH_PORT", "1111")
     monkeypatch.setenv("DRPLAN_METRICS_PORT", "2222")

@@ -6,6 +6,10 @@ import asyncio
 import signal
 import socket
 import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,6 +17,7 @@ import aiohttp
 import pytest
 from fastapi import FastAPI, Response
 
+from app.runtime import health as health_module
 from app.runtime.health import Health
 from app.runtime.settings import CommonSettings
 from app.runtime.tasks import TaskOwner
@@ -137,3 +142,32 @@ async def test_https() -> None:
         assert server.serving
     running.cancel()
     await asyncio.wait({running})
+
+
+async def test_probes_answer_while_the_event_loop_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_module, "ALIVE_SECONDS", 0.5)
+    monkeypatch.setattr(health_module, "CHECK_SECONDS", 0.2)
+    health = Health()
+    answers: dict[str, tuple[int, str]] = {}
+
+    def get(port: int, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def ask_all(port: int) -> None:
+        time.sleep(1.0)
+        answers.update({path: get(port, path) for path in ("/healthz", "/readyz")})
+
+    async with probing(health) as (ports, _):
+        await asyncio.sleep(0.1)
+        thread = threading.Thread(target=ask_all, args=(ports.health,))
+        thread.start()
+        thread.join(20)  # blocks the loop
+        assert answers["/healthz"][0] == answers["/readyz"][0] == 503
+        assert "the event loop last turned" in answers["/healthz"][1]
+        assert "the event loop last turned" in answers["/readyz"][1]
+        await asyncio.sleep(health_module.HEARTBEAT_SECONDS)
+        assert await asyncio.to_thread(get, ports.health, "/healthz") == (200, "ok")

@@ -1,0 +1,103 @@
+"""etcd is put back to an older state while controllers live: none goes on with what it remembers of the rest."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devcluster import ControlPlane, start_controller
+from devcluster.services import ServiceProcess
+from tests.support.cluster import CRDS, Cluster
+from tests.support.installation import FAST_LEASE, Installation, execution, http_action, plan, stage, workflow
+from tests.support.site import Site
+
+pytestmark = pytest.mark.xdist_group("restored-etcd")
+
+
+@pytest.fixture
+def plane() -> Iterator[ControlPlane]:
+    """A control plane of its own, because its past is going to be changed."""
+    with ControlPlane("minimal") as plane:
+        plane.api.install_crds(CRDS)
+        plane.install_clusternet()
+        yield plane
+
+
+class Backup:
+    """A copy of etcd's data while etcd stands still, and the way back to it."""
+
+    def __init__(self, plane: ControlPlane, folder: Path, controllers: list[ServiceProcess]) -> None:
+        self._plane = plane
+        self._controllers = controllers
+        self._folder = folder
+        self._around(lambda: shutil.copytree(plane.layout.etcd_data, folder))
+
+    def restore(self) -> None:
+        """Put everything back to the time of the backup."""
+
+        def put_back() -> None:
+            shutil.rmtree(self._plane.layout.etcd_data)
+            shutil.copytree(self._folder, self._plane.layout.etcd_data)
+
+        self._around(put_back)
+
+    def _around(self, work: object) -> None:
+        components = self._plane.components
+        server, etcd = components["kube-apiserver"], components["etcd"]
+        server.kill9()
+        etcd.stop()
+        assert callable(work)
+        work()
+        etcd.start()
+        # an API server that starts refuses everybody for a moment, which counts as a right too few
+        for process in self._controllers:
+            process.pause()
+        server.start()
+        server.wait_until(self._plane.api.ready, 60.0)
+        for process in self._controllers:
+            process.resume()
+
+
+def test_nobody_leads_with_what_a_lost_time_has_left_in_memory(plane: ControlPlane, site: Site, tmp_path: Path) -> None:
+    """Two controllers live through it; whichever leads, what is created afterwards runs, and what was lost is gone."""
+    cluster = Cluster(plane)
+    drplan = Installation(cluster, site, cluster.namespace("restored"))
+    controllers = [start_controller(plane, name=f"controller-{n}", arguments=FAST_LEASE) for n in (1, 2)]
+    url = f"{site.url}/{drplan.namespace}"
+    drplan.apply(
+        workflow("w", [http_action("a", f"{url}/a")]),
+        plan("p", [stage("s", "w")]),
+        plan("q", [stage("s", "w")]),
+    )
+    drplan.apply(execution("before", "p"))
+    drplan.wait_phase("before", "Succeeded", timeout=60.0)
+    backup = Backup(plane, tmp_path / "etcd", controllers)
+    for number in range(12):  # a lost time of many versions, in which plan q is taken away
+        drplan.apply(execution(f"lost-{number}", "p"))
+        drplan.wait_phase(f"lost-{number}", "Succeeded", timeout=60.0)
+    drplan.kubectl("delete", "drp", "q", "-n", drplan.namespace)
+    backup.restore()
+    for process in controllers:
+        if not process.running:
+            process.start()
+    drplan.apply(execution("after", "q"), execution("again", "p"))
+    for name in ("after", "again"):
+        drplan.wait_phase(name, "Succeeded", timeout=60.0)
+    for leader in list(controllers):  # each of the two leads once, with the caches it has
+        leader.kill9()
+        other = next(process for process in controllers if process is not leader)
+        _start(other)
+        drplan.apply(execution(f"with-{other.name}", "q"))
+        drplan.wait_phase(f"with-{other.name}", "Succeeded", timeout=60.0)
+        _start(leader)
+    history = [record["name"] for record in drplan.plan_status("p")["executionHistory"]]
+    assert history == ["again", "before"]
+
+
+def _start(process: ServiceProcess) -> None:
+    if not process.running:
+        process.start()
+    process.wait_ready()

@@ -1,0 +1,48 @@
+"""A watch that stays open and says nothing: whoever cancels, resumes or deletes a run is heard all the same."""
+
+from __future__ import annotations
+
+from tests.crash.harness import Crashing
+from tests.support.installation import execution, plan, stage, workflow
+from tests.support.proxy import Request
+
+
+def watches_executions(request: Request) -> bool:
+    return request.client == "controller" and request.path.endswith("/drplanexecutions")
+
+
+def test_runs_under_way_are_looked_at_while_the_watch_is_silent(drplan: Crashing) -> None:
+    """A cancel, a deletion, and a removal by force; a silent watch alone takes 75 s to be listed anew."""
+    names = ("cancelled", "deleted", "removed")
+    for name in names:
+        drplan.site.hold(drplan.path(name))
+        drplan.create(
+            workflow(f"w-{name}", [drplan.http(name), drplan.http(f"never-{name}")]),
+            plan(f"p-{name}", [stage("s", f"w-{name}")]),
+        )
+    for name in names:
+        drplan.create(execution(name, f"p-{name}"))
+    for name in names:
+        drplan.site.wait_for(drplan.path(name))
+    lists = lambda r: watches_executions(r) and r.method == "GET" and "watch" not in r.query  # noqa: E731
+    mark = len(drplan.proxy.log)
+    with drplan.proxy.silent(watches_executions):
+        drplan.cancel("cancelled")
+        drplan.remove("deleted")
+        drplan.remove("removed")
+        root = f"/apis/dr.bkbcs.tencent.com/v1alpha1/namespaces/{drplan.namespace}/drplanexecutions"
+        drplan.merge(f"{root}/removed", {"metadata": {"finalizers": None}})
+        drplan.wait(lambda: drplan.proxy.exchanges(lists, since=mark), 40.0, "nothing was listed anew")
+        for name in names:
+            drplan.site.let_go(drplan.path(name))
+        drplan.ended("cancelled", "Cancelled", plan="p-cancelled")
+        for name in names[1:]:
+            drplan.wait(lambda name=name: not drplan.exists("drpe", name), 30.0, f"{name} is still there")
+            drplan.wait(lambda name=name: not drplan.plan_status(f"p-{name}").get("currentExecution"), 30.0)
+    assert drplan.calls() == dict.fromkeys(names, 1)
+
+
+def test_what_a_silent_watch_says_again_is_read_as_before(drplan: Crashing) -> None:
+    drplan.create(workflow("w", [drplan.http("a")]), plan("p", [stage("s", "w")]))
+    drplan.create(execution("e", "p"))
+    drplan.ended("e")
