@@ -20,7 +20,7 @@ from app.models.actions import ActionType
 from app.models.execution import ActionOutputs, DRPlanExecutionStatus, RevertOptions
 from app.models.snapshot import Snapshot
 from app.runtime.logging import get_logger
-from controller.actions.base import ActionContext
+from controller.actions.base import ActionContext, Reports
 from controller.parameters import ParameterError, read_secrets
 from controller.services import Services
 from controller.snapshots import Owner
@@ -55,22 +55,24 @@ async def attempt(
     left = max(0.0, (deadline(definition, status, address) - services.now()).total_seconds())
     left = 0.0 if look_only else left
     secrets: frozenset[str] = frozenset()
+    reports = Reports()
     try:
         async with asyncio.timeout(left + OVERTIME):
             context = await _context(
                 services, snapshot, definition, status, address, step, in_doubt=in_doubt, left=left
             )
+            reports = context.reports
             secrets = secret_values(context.scope)
             outcome = await _run(services, step, context)
     except (ParameterError, KubeError) as error:
-        outcome = Failed(single_line(str(error)), retryable=is_transient(error))
+        outcome = Failed(single_line(str(error)), reports.made(), retryable=is_transient(error))
     except TimeoutError:
-        outcome = Failed(f"timed out after {format_duration(node.timeout)}")
+        outcome = Failed(f"timed out after {format_duration(node.timeout)}", reports.made())
     except Exception as error:
         text = redact(f"{type(error).__name__}: {error}", secrets)
         stack = "".join(traceback.format_tb(error.__traceback__))
         log.error("action failed in an unforeseen way", action=node.name, type=node.type, error=text, stack=stack)
-        outcome = Failed(f"internal error in {node.type} action: {text}")
+        outcome = Failed(f"internal error in {node.type} action: {text}", reports.made())
     return _masked(outcome, secrets)
 
 

@@ -24,6 +24,7 @@ from app.engine.events import (
     RunResumed,
     RunSuspended,
 )
+from app.engine.outputs import merged
 from app.engine.rollup import run_ending
 from app.engine.settle import settle
 from app.engine.text import cut
@@ -183,14 +184,14 @@ def _attempt_failed(action: ActionStatus, event: AttemptFailed) -> ActionStatus:
         update={
             "next_attempt_time": event.not_before,
             "message": cut(texts.waiting_for_retry(event.message)),
-            "outputs": event.outputs or action.outputs,
+            "outputs": merged(action.outputs, event.outputs),
         }
     )
 
 
 def _action_finished(action: ActionStatus, event: ActionFinished) -> ActionStatus:
     finished = ended(action, event.phase, event.message, event.at)
-    return finished.model_copy(update={"outputs": event.outputs or action.outputs})
+    return finished.model_copy(update={"outputs": merged(action.outputs, event.outputs)})
 
 
 def _resumed(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:

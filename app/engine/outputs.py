@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 
 from app.engine.definition import WorkflowDefinition, references
 from app.models.actions import ActionType
+from app.models.common import CoreReference
 from app.models.execution import ActionOutputs, ActionStatus
 from app.models.phases import Phase
 
@@ -55,3 +56,52 @@ def outputs_of_predecessors(
         for earlier in looked_at
         if before >> earlier & 1 and actions[earlier].phase is Phase.SUCCEEDED
     }
+
+
+def merged(earlier: ActionOutputs | None, later: ActionOutputs | None) -> ActionOutputs | None:
+    """Return what several attempts of an action came to together: no object that one of them recorded is lost.
+
+    Of one object the later record counts, unless only the earlier one has the UID. An answer counts until there is a
+    later one.
+    """
+    if earlier is None or later is None:
+        return later or earlier
+    update: dict[str, object] = {
+        name: value
+        for name in ActionOutputs.model_fields
+        if (value := getattr(earlier, name)) and not getattr(later, name)
+    }
+    for name in _SINGLE:
+        before, now = getattr(earlier, name), getattr(later, name)
+        if before is not None and now is not None and not now.uid and _identity(before) == _identity(now):
+            update[name] = before
+    update |= _merged_resources(earlier, later)
+    refs = _united(earlier.subscription_refs, later.subscription_refs)
+    return later.model_copy(update={**update, "subscription_refs": refs})
+
+
+_SINGLE = ("job_ref", "localization_ref", "globalization_ref", "helm_chart_ref", "subscription_ref")
+
+
+def _merged_resources(earlier: ActionOutputs, later: ActionOutputs) -> dict[str, object]:
+    refs = _united(_resources(earlier), _resources(later))
+    if not refs:
+        return {}
+    return {"resource_ref": refs[0], "resource_refs": refs if len(refs) > 1 or later.resource_refs else ()}
+
+
+def _resources(outputs: ActionOutputs) -> tuple[CoreReference, ...]:
+    return outputs.resource_refs or ((outputs.resource_ref,) if outputs.resource_ref else ())
+
+
+def _united(earlier: tuple[CoreReference, ...], later: tuple[CoreReference, ...]) -> tuple[CoreReference, ...]:
+    """Return the references of both, each object once, in the order in which they were first made."""
+    found = {_identity(ref): ref for ref in earlier}
+    for ref in later:
+        before = found.get(_identity(ref))
+        found[_identity(ref)] = ref if before is None or ref.uid else before
+    return tuple(found.values())
+
+
+def _identity(ref: CoreReference) -> tuple[str, str, str, str]:
+    return ref.api_version.rpartition("/")[0], ref.kind, ref.namespace, ref.name

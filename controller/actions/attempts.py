@@ -54,6 +54,7 @@ async def attempt(
     and knows best what to say when it passes. `last_look` changes nothing but what a time-out has to clean up. API
     errors become failures with what `outputs` returns then. Values of secret parameters are masked in every message.
     """
+    context.reports.follow(outputs)
     outcome = await _attempt(context, work, last_look, outputs)
     return replace(outcome, message=redact(outcome.message, secret_values(context.scope)))
 

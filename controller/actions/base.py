@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,6 +26,21 @@ class PriorStates(Protocol):
         """Return whether there is a record, and the object (None: it was absent)."""
 
 
+class Reports:
+    """What an attempt has made so far, for an ending that does not come from its executor."""
+
+    def __init__(self) -> None:
+        self._made: Callable[[], ActionOutputs | None] = lambda: None
+
+    def follow(self, made: Callable[[], ActionOutputs | None]) -> None:
+        """Take `made` to say from now on what the attempt has made."""
+        self._made = made
+
+    def made(self) -> ActionOutputs | None:
+        """Return references to what was made until now."""
+        return self._made()
+
+
 @dataclass(frozen=True, slots=True)
 class ActionContext:
     """Everything one attempt of one action may use.
@@ -35,6 +50,7 @@ class ActionContext:
     clock. `in_doubt` says that an earlier attempt may have had its effect although nobody saw it end: observe first.
     `target_identity` is set in rollbacks only: the identity that the action had in the run that is taken back.
     `kube` keeps to the bounds of actions by itself (decision A10), and writes within the leader's lease only.
+    `reports` is told what the attempt makes while it makes it, so that every ending can name it.
     `traces` knows what a called service needs to join the trace of the run, under the span of this action.
     """
 
@@ -59,6 +75,7 @@ class ActionContext:
     explained_absence: bool = False
     target_identity: str = ""
     traces: Traces = field(default_factory=Traces)
+    reports: Reports = field(default_factory=Reports)
 
     def remaining(self) -> float:
         """Seconds left until the action's time-out; never negative."""

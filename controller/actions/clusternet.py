@@ -160,7 +160,9 @@ class _Run:
         """Succeed when the object is there as the action would have made it, or gone after a Delete."""
         live = await objects.find(self._context, self._target)
         if self._operation is ResourceOperation.DELETE:
-            return self._succeeded() if live is None else timed_out(self._context)
+            meant = await objects.meant_to_go(self._context, self._target)
+            gone = live is None or (meant != "" and uid_of(live) != meant)
+            return self._succeeded() if gone else timed_out(self._context)
         if live is not None and is_own(live, self._context):
             self._made.refs[:] = [reference(live)]
             return self._succeeded()
@@ -177,8 +179,7 @@ class _Run:
         }
         match self._operation:
             case ResourceOperation.DELETE:
-                await objects.remove(context, target)
-                return target.reference()
+                return target.reference(await objects.remove(context, target))
             case ResourceOperation.PATCH:
                 made = await objects.patch(context, target, {"spec": self._spec})
             case ResourceOperation.APPLY:

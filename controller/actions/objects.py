@@ -114,15 +114,21 @@ async def find(context: ActionContext, target: Target) -> JsonObject | None:
 async def create(context: ActionContext, target: Target, body: Mapping[str, Any]) -> JsonObject:
     """Create the object with the action's marks, or return the one an earlier attempt created.
 
-    Raises AlreadyExists when the name is taken by an object of somebody else.
+    An object of that name that is being deleted is waited for. Raises AlreadyExists when the name is taken by an object
+    of somebody else that stays.
     """
-    try:
-        return await context.kube.create(target.resource, marked(body, context), namespace=target.namespace or None)
-    except (AlreadyExists, ApiUnavailable, ServerError) as error:
-        existing = await _find_after(context, target, error)
-        if existing is None or not is_own(existing, context):
-            raise
-        return existing
+    while True:
+        try:
+            return await context.kube.create(target.resource, marked(body, context), namespace=target.namespace or None)
+        except (AlreadyExists, ApiUnavailable, ServerError) as error:
+            existing = await _find_after(context, target, error)
+            if existing is None:
+                raise
+            if not is_being_deleted(existing):
+                if is_own(existing, context):
+                    return existing
+                raise
+        await gone(context, target, uid_of(existing))
 
 
 async def _find_after(context: ActionContext, target: Target, error: KubeError) -> JsonObject | None:
@@ -133,10 +139,13 @@ async def _find_after(context: ActionContext, target: Target, error: KubeError) 
 
 
 async def apply(context: ActionContext, target: Target, body: Mapping[str, Any]) -> JsonObject:
-    """Apply the object server-side, with force. It is marked if, and only if, this brings it into being."""
+    """Apply the object server-side, with force. It is marked if, and only if, this brings it into being.
+
+    One that is being deleted is waited for: what is applied to it would go with it.
+    """
 
     async def once() -> JsonObject:
-        existing = await find(context, target)
+        existing = await _find_staying(context, target)
         own = existing is None or is_own(existing, context)
         if existing is not None and not own:
             await remember(context, target, existing)
@@ -155,10 +164,18 @@ async def _apply(context: ActionContext, target: Target, body: Mapping[str, Any]
     return await context.kube.apply(target.resource, body, name=target.name, namespace=target.namespace or None)
 
 
+async def _find_staying(context: ActionContext, target: Target) -> JsonObject | None:
+    """Return the object as it is now, once none of that name is being deleted any more; None when there is none."""
+    while (existing := await find(context, target)) is not None and is_being_deleted(existing):
+        await gone(context, target, uid_of(existing))
+    return existing
+
+
 async def patch(context: ActionContext, target: Target, change: Mapping[str, Any]) -> JsonObject:
-    """Change the object with a JSON merge patch. Raises NotFound when there is none."""
+    """Change the object with a JSON merge patch. Raises NotFound when there is none, or none that stays."""
 
     async def once() -> JsonObject:
+        await _find_staying(context, target)
         existing = await context.kube.get(target.resource, target.name, namespace=target.namespace or None)
         await remember(context, target, existing)
         return await context.kube.patch(
@@ -168,17 +185,31 @@ async def patch(context: ActionContext, target: Target, change: Mapping[str, Any
     return await _unless_changed(once)
 
 
-async def remove(context: ActionContext, target: Target, *, propagation: str = "Background") -> JsonObject | None:
-    """Delete whatever object has that name, and return it as it was. None: there was none, which is as good."""
+async def remove(context: ActionContext, target: Target, *, propagation: str = "Background") -> str:
+    """Delete the object that has that name, and return its UID; empty when there was none, which is as good.
 
-    async def once() -> JsonObject | None:
+    Which object is meant is recorded before the first try. Another one of that name, in a later try, was made anew
+    since and stays: the one that was to go is gone.
+    """
+    meant = await meant_to_go(context, target) if context.in_doubt or context.attempt > 1 else ""
+
+    async def once() -> str:
+        nonlocal meant
         existing = await find(context, target)
-        if existing is not None:
-            await remember(context, target, existing)
-            await delete_uid(context, target, uid_of(existing), version_of(existing), propagation=propagation)
-        return existing
+        if existing is None or (meant and uid_of(existing) != meant):
+            return meant
+        meant = uid_of(existing)
+        await _remember_what_goes(context, target, existing)
+        await delete_uid(context, target, meant, version_of(existing), propagation=propagation)
+        return meant
 
     return await _unless_changed(once)
+
+
+async def meant_to_go(context: ActionContext, target: Target) -> str:
+    """Return the UID of the object that an earlier try of this action was to delete; empty when there was none."""
+    _, prior = await context.priors.load(prior_key(context, target))
+    return uid_of(prior or {})
 
 
 def _as_read(body: Mapping[str, Any], existing: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -239,14 +270,19 @@ async def replace(context: ActionContext, target: Target, body: Mapping[str, Any
     return await create(context, target, body)
 
 
+def still_there(target: Target, obj: Mapping[str, Any]) -> str:
+    """Say that an object is being deleted, and what holds it."""
+    held = (obj.get("metadata") or {}).get("finalizers") or ()
+    return f"{target.label} is still being deleted" + (f", held by finalizers [{', '.join(held)}]" if held else "")
+
+
 async def gone(context: ActionContext, target: Target, uid: str) -> None:
     """Wait until the object with that UID is gone, finalizers included. Raises WaitTimeout."""
 
     def judge(seen: Seen) -> Pending | None:
         if not seen.exists or seen.obj is None or uid_of(seen.obj) != uid:
             return None
-        held = (seen.obj.get("metadata") or {}).get("finalizers") or ()
-        return Pending(f"{target.label} is still being deleted, held by finalizers [{', '.join(held)}]")
+        return Pending(still_there(target, seen.obj))
 
     await wait_for(
         context.kube, target.resource, target.namespace or None, target.name, judge, deadline=context.deadline
@@ -255,12 +291,17 @@ async def gone(context: ActionContext, target: Target, uid: str) -> None:
 
 async def remember(context: ActionContext, target: Target, obj: Mapping[str, Any]) -> None:
     """Record what the object is like before the action changes it. Of a Secret only that it existed (decision R8)."""
-    if is_being_deleted(obj):
-        return
+    if not is_being_deleted(obj):
+        await _remember_what_goes(context, target, obj)
+
+
+async def _remember_what_goes(context: ActionContext, target: Target, obj: Mapping[str, Any]) -> None:
+    """Record what the object is like, also when it is being deleted already, so that it is known by its UID."""
     metadata = obj.get("metadata") or {}
     kept = {"apiVersion": target.resource.api_version, "kind": target.resource.kind}
     if is_secret(target.resource, obj):
-        content: JsonObject = {**kept, "metadata": {"name": target.name, "namespace": target.namespace}}
+        named = {"name": target.name, "namespace": target.namespace, "uid": uid_of(obj)}
+        content: JsonObject = {**kept, "metadata": named}
     else:
         state = {key: value for key, value in obj.items() if key not in ("status", "metadata")}
         lean = {key: value for key, value in metadata.items() if key != "managedFields"}

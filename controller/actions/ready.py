@@ -11,7 +11,7 @@ from app.kube.errors import KubeError, is_transient
 from app.kube.resources import PODS
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
-from controller.actions.ownership import JsonObject
+from controller.actions.ownership import JsonObject, uid_of
 from controller.actions.waiting import Pending, Seen, WaitTimeout, wait_for
 
 PODS_SECONDS = 1.0
@@ -21,8 +21,8 @@ _DEPENDANTS = ("apps", "batch")
 """Built-in groups whose objects have pods, which a deletion has to wait for as well."""
 
 
-async def wait_ready(context: ActionContext, target: Target, ready_when: ReadyWhen | None) -> str:
-    """Wait until the object is ready; return why it never will be, or empty text once it is.
+async def wait_ready(context: ActionContext, target: Target, uid: str, ready_when: ReadyWhen | None) -> str:
+    """Wait until the object with that UID is ready; return why it never will be, or empty text once it is.
 
     `ready_when` takes the place of the rule of the kind. Pods of a workload that should be gone are waited for, too.
     Raises WaitTimeout.
@@ -32,6 +32,8 @@ async def wait_ready(context: ActionContext, target: Target, ready_when: ReadyWh
     def judge(seen: Seen) -> str | Pending:
         if seen.obj is None or not seen.exists:
             return Pending("it does not exist")
+        if uid and uid_of(seen.obj) != uid:
+            return f"it was deleted and made anew by somebody else (uid {uid_of(seen.obj)}, this run's was {uid})"
         seen_last[:] = [seen.obj]
         if ready_when is not None:
             verdict = ready_when.judge(seen.obj)

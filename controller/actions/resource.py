@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from app.cel.ready import ReadyWhen, ReadyWhenError, compile_ready_when
@@ -21,10 +22,10 @@ from controller.actions.attempts import Settling, attempt, failed, timed_out
 from controller.actions.base import ActionContext
 from controller.actions.manifests import parse_manifest
 from controller.actions.objects import Made, Target
-from controller.actions.ownership import is_own, uid_of
+from controller.actions.ownership import is_being_deleted, is_own, uid_of
 from controller.actions.ready import is_definition_of, propagation_of, wait_ready
 from controller.actions.resource_rollback import roll_back
-from controller.actions.waiting import Pending, Seen, WaitTimeout, wait_for
+from controller.actions.waiting import WaitTimeout
 
 ESTABLISHED_SECONDS = 0.3
 """Between two questions for a kind whose CustomResourceDefinition the same manifest brings."""
@@ -61,6 +62,18 @@ class ResourceExecutor:
         if operation not in (ResourceOperation.CREATE, ResourceOperation.APPLY) or not refs:
             return NothingToDo(f"No automatic rollback for {operation} operation")
         return await roll_back(context, refs, operation)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a look at one object tells after the time-out."""
+
+    done: bool
+    """Whether its document is certainly done."""
+    ref: CoreReference | None = None
+    """The object, if the action may have touched it."""
+    why: str = ""
+    """What kept its document from being done, if that is known."""
 
 
 class _Run:
@@ -109,29 +122,34 @@ class _Run:
 
     async def last_look(self) -> Outcome:
         """Find what was made although nobody saw it end; succeed if that is all there was to do."""
-        start, complete = len(self._targets), True
+        start, reasons, complete = len(self._targets), list[str](), True
         for document in self._documents[start:]:
             target = await self._target(document)
             with self._made.making(target):
-                done, ref = await self._found(target)
-                if ref is not None:
-                    self._made.refs.append(ref)
+                found = await self._found(target)
+                if found.ref is not None:
+                    self._made.refs.append(found.ref)
                     self._targets.append(target)
-            complete &= done
+            complete &= found.done
+            reasons += [found.why] if found.why else []
         if not complete:
-            return timed_out(self._context, outputs=self.outputs())
+            return timed_out(self._context, "; ".join(reasons), self.outputs())
         return await self._settle() if self._wait else self._succeeded()
 
-    async def _found(self, target: Target) -> tuple[bool, CoreReference | None]:
-        """Tell whether the document of `target` is certainly done, and refer to what may have been touched."""
+    async def _found(self, target: Target) -> _Found:
         live = await objects.find(self._context, target)
+        if self._operation is ResourceOperation.DELETE:
+            meant = await objects.meant_to_go(self._context, target)
+            gone = live is None or (meant != "" and uid_of(live) != meant)
+            return _Found(gone, target.reference(meant) if gone or meant else None)
         if live is None:
-            deleted = self._operation is ResourceOperation.DELETE
-            return deleted, target.reference() if deleted else None
+            return _Found(done=False)
+        if is_being_deleted(live):
+            return _Found(done=False, why=objects.still_there(target, live))
         if is_own(live, self._context):
-            return self._operation is not ResourceOperation.DELETE, target.reference(uid_of(live))
+            return _Found(True, target.reference(uid_of(live)))
         changed, _ = await self._context.priors.load(objects.prior_key(self._context, target))
-        return False, target.reference(uid_of(live)) if changed else None
+        return _Found(False, target.reference(uid_of(live)) if changed else None)
 
     async def _target(self, document: dict[str, Any]) -> Target:
         metadata = document["metadata"]
@@ -162,39 +180,30 @@ class _Run:
                 made = await objects.patch(self._context, target, body)
             case ResourceOperation.DELETE:
                 propagation = propagation_of(target, waits=self._wait)
-                await objects.remove(self._context, target, propagation=propagation)
-                return target.reference()
+                return target.reference(await objects.remove(self._context, target, propagation=propagation))
             case _:
                 made = await objects.create(self._context, target, body)
         return target.reference(uid_of(made))
 
     async def _settle(self) -> Outcome:
         """Wait until every object is ready, or gone after a Delete."""
-        for target in self._targets:
+        for target, ref in zip(self._targets, self._made.refs, strict=True):
             try:
-                problem = await self._ready(target)
+                problem = await self._ready(target, ref)
             except WaitTimeout as timeout:
-                return timed_out(self._context, f"{_label(target)} is not ready: {timeout}", self.outputs())
+                unfinished = "gone" if self._operation is ResourceOperation.DELETE else "ready"
+                return timed_out(self._context, f"{_label(target)} is not {unfinished}: {timeout}", self.outputs())
             if problem:
                 return Failed(f"{_label(target)} cannot become ready: {problem}", self.outputs())
         return self._succeeded()
 
-    async def _ready(self, target: Target) -> str:
+    async def _ready(self, target: Target, ref: CoreReference) -> str:
         """Return why the object will never be ready, or gone, as it should be; empty text once it is."""
         if self._operation is not ResourceOperation.DELETE:
-            return await wait_ready(self._context, target, self._ready_when)
-
-        def judge(seen: Seen) -> str | Pending:
-            return Pending("it is still being deleted") if seen.exists else ""
-
-        return await wait_for(
-            self._context.kube,
-            target.resource,
-            target.namespace or None,
-            target.name,
-            judge,
-            deadline=self._context.deadline,
-        )
+            return await wait_ready(self._context, target, ref.uid, self._ready_when)
+        if ref.uid:
+            await objects.gone(self._context, target, ref.uid)
+        return ""
 
     def _blame(self, document: dict[str, Any]) -> str:
         """Say which of several documents an error is about; of a single one, the server's text alone is the message."""

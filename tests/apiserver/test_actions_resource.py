@@ -213,8 +213,9 @@ async def test_secrets_are_never_recorded(kube: KubeClient, cluster: Cluster, na
     outcome = await EXECUTOR.execute(body, forward)
     assert isinstance(outcome, Succeeded)
     records = forward.priors.records  # type: ignore[attr-defined]
+    uid = (await kube.get(SECRETS, "s", namespace=namespace))["metadata"]["uid"]
     assert list(records.values()) == [
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": namespace}}
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": namespace, "uid": uid}}
     ]
     undone = await EXECUTOR.rollback(body, outputs_of(outcome), reverting(forward))
     assert isinstance(undone, NothingToDo)
@@ -335,9 +336,8 @@ async def test_wait_ready_waits_until_the_object_is_ready(kube: KubeClient, clus
     late = await EXECUTOR.execute(body, context(kube, namespace=namespace, seconds=1.0))
     assert isinstance(late, Failed)
     assert not late.retryable
-    assert late.message == (
-        f"timed out after 1s: PersistentVolumeClaim {namespace}/c is not ready: phase is Pending, expected Bound"
-    )
+    waited = f"timed out after 1s: PersistentVolumeClaim {namespace}/c is not ready: phase is Pending, expected Bound"
+    assert late.message.startswith(waited)
     assert outputs_of(late).resource_ref is not None
     cluster.kubectl(
         "patch", "pvc", "c", "--subresource=status", "--type=merge", "-p", '{"status":{"phase":"Bound"}}',

@@ -100,14 +100,12 @@ async def test_create_whose_answer_was_lost_finds_its_object(lost: KubeError) ->
     assert server.writes == ["create"]
 
 
-async def test_create_does_not_adopt_what_is_being_deleted() -> None:
+async def test_what_is_being_deleted_is_nobodys_own() -> None:
     server = OneObject()
     where = at(server)
     made = await objects.create(where, A, BODY)
     made["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert not is_own(made, where)
-    with pytest.raises(AlreadyExists):
-        await objects.create(where, A, BODY)
 
 
 async def test_apply_gives_up_its_marks_when_somebody_else_was_faster() -> None:
@@ -125,19 +123,38 @@ async def test_apply_marks_what_it_had_to_create_after_all() -> None:
     assert owner(await objects.apply(where, A, BODY)) == where.identity
 
 
-async def test_remove_deletes_what_took_the_objects_place() -> None:
+async def test_remove_leaves_what_took_the_objects_place() -> None:
     server = OneObject(foreign("one"))
     server.before = [lambda: server.__setattr__("obj", foreign("two"))]
-    removed = await objects.remove(at(server), A)
-    assert removed is not None
-    assert removed["metadata"]["uid"] == "two"
+    assert await objects.remove(at(server), A) == "one"
+    assert server.obj == foreign("two")
+
+
+async def test_remove_in_doubt_deletes_no_second_object() -> None:
+    """The first try deleted the object although nobody heard of it; its owner made another one since."""
+    server, priors = OneObject(foreign("one")), MemoryPriors()
+    server.before = [lambda: (_ for _ in ()).throw(ApiUnavailable("no answer", server="s", in_doubt=True))]
+    with pytest.raises(ApiUnavailable):
+        await objects.remove(at(server, priors=priors), A)
+    server.obj = foreign("two")
+    for doubt in ({"in_doubt": True}, {"attempt": 2}):
+        assert await objects.remove(at(server, priors=priors, **doubt), A) == "one"
+        assert server.obj == foreign("two")
+    server.obj = foreign("one")
+    assert await objects.remove(at(server, priors=priors, in_doubt=True), A) == "one"
     assert server.obj is None
 
 
 async def test_remove_is_done_when_somebody_else_deletes_first() -> None:
     server = OneObject(foreign())
     server.before = [lambda: server.__setattr__("obj", None)]
-    assert await objects.remove(at(server), A) is not None
+    assert await objects.remove(at(server), A) == "foreign"
+
+
+async def test_removing_what_never_was_takes_one_look() -> None:
+    server = OneObject()
+    assert await objects.remove(at(server), A) == ""
+    assert server.asked == ["get"]
 
 
 def reference(uid: str) -> CoreReference:

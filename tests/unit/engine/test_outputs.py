@@ -6,7 +6,7 @@ import pytest
 
 from app.engine.definition import references
 from app.engine.outcome import Failed, Succeeded
-from app.engine.outputs import HTTP_FIELDS, OBJECT_FIELDS, output_fields, outputs_of_predecessors
+from app.engine.outputs import HTTP_FIELDS, OBJECT_FIELDS, merged, output_fields, outputs_of_predecessors
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs, HttpResponse
 from app.models.phases import WorkflowPolicy
@@ -82,3 +82,34 @@ def test_what_failed_or_was_skipped_has_no_outputs_to_see() -> None:
     player = Player(definition_of(stage("one", flow(*actions, policy=WorkflowPolicy.CONTINUE))))
     player.end("a", Failed("broke", ActionOutputs(job_ref=X)))
     assert seen_by(player, "c") == {}
+
+
+def _ref(name: str, uid: str = "", kind: str = "ConfigMap") -> CoreReference:
+    return CoreReference(api_version="v1", kind=kind, namespace="n", name=name, uid=uid)
+
+
+def _resources(*refs: CoreReference) -> ActionOutputs:
+    return ActionOutputs(resource_ref=refs[0], resource_refs=refs if len(refs) > 1 else ())
+
+
+def test_no_attempts_record_is_lost_in_that_of_another() -> None:
+    first, second = _resources(_ref("a", "1"), _ref("b", "2"), _ref("c")), _resources(_ref("a", "1"))
+    assert merged(first, second) == _resources(_ref("a", "1"), _ref("b", "2"), _ref("c"))
+    assert merged(first, _resources(_ref("c", "3"))) == _resources(_ref("a", "1"), _ref("b", "2"), _ref("c", "3"))
+    assert merged(_resources(_ref("a", "1")), _resources(_ref("a"))) == _resources(_ref("a", "1"))
+    assert merged(_resources(_ref("a", "1")), _resources(_ref("a", "9"))) == _resources(_ref("a", "9"))
+    assert merged(_resources(_ref("a", "1")), _resources(_ref("a", "2", kind="Secret"))) == _resources(
+        _ref("a", "1"), _ref("a", "2", kind="Secret")
+    )
+    job = ActionOutputs(job_ref=_ref("j", "1", kind="Job"))
+    assert merged(job, ActionOutputs(job_ref=_ref("j", kind="Job"))) == job
+    assert merged(job, None) == merged(None, job) == job
+    assert merged(None, None) is None
+    answer = ActionOutputs(http_response=HttpResponse(status_code=503, body="busy"))
+    assert merged(answer, ActionOutputs()) == answer
+    later = ActionOutputs(http_response=HttpResponse(status_code=200, body="done"))
+    assert merged(answer, later) == later
+    children = ActionOutputs(subscription_refs=(_ref("x", "1"), _ref("y", "2")))
+    assert merged(children, ActionOutputs(subscription_refs=(_ref("y", "2"), _ref("z", "3")))) == ActionOutputs(
+        subscription_refs=(_ref("x", "1"), _ref("y", "2"), _ref("z", "3"))
+    )
