@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,10 +24,14 @@ class Reader(Protocol):
     async def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> dict[str, Any]:
         """Read one object."""
 
-    async def list_all(
+    def pages(
         self, resource: Resource, *, namespace: str | None = None, label_selector: str | None = None
-    ) -> list[dict[str, Any]]:
-        """Read a collection."""
+    ) -> AsyncGenerator[list[dict[str, Any]]]:
+        """Read a collection page by page."""
+
+
+MOST_CANDIDATES = 10_000
+"""Objects that are looked at to choose one."""
 
 
 class LookupFailed(ValueError):  # noqa: N818 - says what happened
@@ -65,9 +71,7 @@ async def _candidates(ref: ManifestRef, resource: Resource, reader: Reader) -> l
     namespace = ref.namespace if resource.namespaced else None
     if not ref.name:
         try:
-            return await reader.list_all(
-                resource, namespace=namespace or None, label_selector=ref.label_selector or None
-            )
+            return await _chosen(ref, resource, reader, namespace or None)
         except KubeError as error:
             raise _lookup_failed(f"list {_gvr(resource)} in {ref.namespace}", error) from error
     what = f"get {_gvr(resource)}/{ref.namespace}/{ref.name}"
@@ -79,6 +83,34 @@ async def _candidates(ref: ManifestRef, resource: Resource, reader: Reader) -> l
         raise _lookup_failed(what, error) from error
 
 
+async def _chosen(ref: ManifestRef, resource: Resource, reader: Reader, namespace: str | None) -> list[dict[str, Any]]:
+    """The one of all that match which is to be taken; the rest is not kept."""
+    kept: list[dict[str, Any]] = []
+    seen = 0
+    pages = reader.pages(resource, namespace=namespace, label_selector=ref.label_selector or None)
+    async with aclosing(pages) as found:
+        async for page in found:
+            seen += len(page)
+            kept = _best(ref.select, [*kept, *page])
+            if seen > MOST_CANDIDATES:
+                raise LookupFailed(
+                    f"list {_gvr(resource)} in {ref.namespace}: more than {MOST_CANDIDATES} objects match "
+                    f"(selector={quote(ref.label_selector)}); name the object, or select fewer"
+                )
+            if kept and ref.select is Select.ANY:
+                break
+    if ref.select is Select.SINGLE and seen > 1:
+        raise LookupFailed(f"expected single match, got {seen}")
+    return kept
+
+
+def _best(select: Select, candidates: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The one of several candidates that is to be taken."""
+    if select in (Select.SINGLE, Select.ANY) or not candidates:
+        return candidates[:1]
+    return [(max if select is Select.LAST else min)(candidates, key=_age)]
+
+
 def _lookup_failed(what: str, error: KubeError) -> Exception:
     return error if is_transient(error) else LookupFailed(f"{what}: {told_read(error)}")
 
@@ -87,12 +119,7 @@ def _selected(ref: ManifestRef, resource: Resource, candidates: list[dict[str, A
     if not candidates:
         where = f"{_gvr(resource)}/{ref.namespace}/{ref.name}"
         raise LookupFailed(f"no resource found for {where} (selector={quote(ref.label_selector)})")
-    if len(candidates) == 1 or ref.select is Select.ANY:
-        return candidates[0]
-    if ref.select is Select.SINGLE:
-        raise LookupFailed(f"expected single match, got {len(candidates)}")
-    pick = max if ref.select is Select.LAST else min
-    return pick(candidates, key=_age)
+    return candidates[0]
 
 
 def _age(obj: dict[str, Any]) -> tuple[str, str, str]:

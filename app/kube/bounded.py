@@ -101,6 +101,15 @@ class BoundedClient:
         found = await self._kube.list_all(resource, namespace=namespace, label_selector=label_selector)
         return self._without_own(resource, found)
 
+    async def pages(
+        self, resource: Resource, *, namespace: str | None = None, label_selector: str | None = None
+    ) -> AsyncGenerator[Items]:
+        """Read a collection page by page; wrap it in `contextlib.aclosing`."""
+        self._check(resource, namespace)
+        async with aclosing(self._kube.pages(resource, namespace=namespace, label_selector=label_selector)) as pages:
+            async for page in pages:
+                yield self._without_own(resource, page)
+
     async def watch(
         self,
         resource: Resource,

@@ -7,7 +7,6 @@ by itself is said there.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -17,13 +16,11 @@ import orjson
 from app.kube.bodies import JsonObject, make_query, name_of, namespace_for, parse_object
 from app.kube.config import ConnectionConfig
 from app.kube.discovery import Discovery
-from app.kube.errors import Gone, error_from_status
+from app.kube.errors import error_from_status
+from app.kube.lists import ListVerbs
 from app.kube.resources import PODS, Resource
 from app.kube.stream import WatchEvent, pick_watch_timeout, read_events
-from app.kube.transport import Transport
-
-LIST_PAGE = 200
-"""Objects a page of `list_all`: a page is decoded in one go, which must not hold up the event loop."""
+from app.kube.transport import MOST_BYTES, Transport
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -35,7 +32,7 @@ PatchBody = Mapping[str, Any] | list[Any]
 """A merge patch or apply configuration is an object, a JSON patch a list."""
 
 
-class KubeClient:
+class KubeClient(ListVerbs):
     """A connection to one API server. Use as `async with KubeClient(load_connection()) as kube:`.
 
     Methods raise the errors of `app.kube.errors`: an ApiError of the status the server answered with, or
@@ -45,6 +42,7 @@ class KubeClient:
     def __init__(self, config: ConnectionConfig) -> None:
         self.config = config
         self.server = config.server
+        super().__init__()
         self._transport = Transport(config)
         self._discovery = Discovery(self.get_raw)
 
@@ -66,98 +64,6 @@ class KubeClient:
     ) -> JsonObject:
         """Read one object, fresh from etcd."""
         return await self._object("get", resource, "GET", resource.path(namespace, name), timeout=timeout)
-
-    async def list(
-        self,
-        resource: Resource,
-        *,
-        namespace: str | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-        limit: int | None = None,
-        continue_token: str | None = None,
-        resource_version: str | None = None,
-        timeout: float = 30.0,
-    ) -> JsonObject:
-        """Read a collection as a List object; a quorum read unless `resource_version` is given.
-
-        Every item carries apiVersion and kind, also where the server leaves them out.
-        """
-        query = make_query(
-            labelSelector=label_selector,
-            fieldSelector=field_selector,
-            limit=limit,
-            resourceVersion=resource_version,
-            continue_=continue_token or None,
-        )
-        found = await self._object("list", resource, "GET", resource.path(namespace), query=query, timeout=timeout)
-        found["items"] = found.get("items") or []
-        for item in found["items"]:
-            item.setdefault("apiVersion", resource.api_version)
-            item.setdefault("kind", resource.kind)
-        return found
-
-    async def table(
-        self,
-        resource: Resource,
-        *,
-        namespace: str | None = None,
-        field_selector: str | None = None,
-        limit: int | None = None,
-        continue_token: str | None = None,
-        timeout: float = 30.0,
-    ) -> JsonObject:
-        """Read a collection as the Table that `kubectl get` shows: printed columns and metadata, no specs or statuses.
-
-        For large objects this is a small part of what `list` moves; see `app.kube.tables`.
-        """
-        query = make_query(fieldSelector=field_selector, limit=limit, continue_=continue_token or None)
-        _, content = await self._transport.request(
-            "list",
-            resource.plural,
-            "GET",
-            resource.path(namespace),
-            query=query,
-            headers={"Accept": TABLE},
-            timeout=timeout,
-        )
-        return parse_object(content, self.server)
-
-    async def list_all(
-        self,
-        resource: Resource,
-        *,
-        namespace: str | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-        limit: int | None = None,
-        timeout: float = 30.0,
-    ) -> Items:
-        """Read a whole collection in pages (`timeout` is per page); one snapshot, a quorum read.
-
-        When the snapshot expires between two pages, it is read once more without pages.
-        """
-        read = partial(
-            self.list,
-            resource,
-            namespace=namespace,
-            label_selector=label_selector,
-            field_selector=field_selector,
-            timeout=timeout,
-        )
-        items: Items = []
-        token: str | None = None
-        while True:
-            try:
-                page = await read(limit=limit or LIST_PAGE, continue_token=token)
-            except Gone:
-                if token is None:
-                    raise
-                return list((await read())["items"])
-            items += page["items"]
-            token = page.get("metadata", {}).get("continue")
-            if not token:
-                return items
 
     async def create(
         self,
@@ -385,6 +291,7 @@ class KubeClient:
         content_type: str = "application/json",
         subresource: str | None = None,
         status_allowed: bool = False,
+        max_bytes: int = MOST_BYTES,
     ) -> JsonObject:
         label = f"{resource.plural}/{subresource}" if subresource else resource.plural
         with self._discovery.doubting(resource):
@@ -397,6 +304,7 @@ class KubeClient:
                 data=None if body is None else orjson.dumps(body),
                 headers={"Content-Type": content_type} if body is not None else {},
                 timeout=timeout,
+                max_bytes=max_bytes,
             )
         found = parse_object(content, self.server)
         if found.get("kind") == "Status" and not status_allowed:

@@ -16,6 +16,7 @@
     ├── ApiUnavailable      no answer: connection, TLS, time-out, broken stream
     │   └── WatchSilent      a watch brought no line for too long
     ├── WatchLineTooLong    one watch event is larger than the read buffer
+    ├── AnswerTooLarge      an answer, or all pages of one list, has more bytes than anybody wants to hold
     ├── UnknownKind         the server serves no such kind
     ├── IllegalName         nothing of that name can exist: it never becomes part of a URL
     ├── OutOfBounds         actions may not touch it: see `app.kube.bounded`
@@ -136,6 +137,10 @@ class ApiUnavailable(KubeError):
         super().__init__(message)
         self.server = server
         self.in_doubt = in_doubt
+
+
+class AnswerTooLarge(KubeError):
+    """An answer is larger than it may be; it was not read to its end."""
 
 
 class WatchSilent(ApiUnavailable):

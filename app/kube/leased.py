@@ -14,7 +14,7 @@ import aiohttp
 
 from app.kube.client import KubeClient
 from app.kube.errors import ApiUnavailable
-from app.kube.transport import Transport
+from app.kube.transport import MOST_BYTES, Transport
 
 LeaseTime = Callable[[], float]
 """Seconds for which this process may still begin what only the leader may; 0 when it may not."""
@@ -40,6 +40,7 @@ class LeasedKubeClient(KubeClient):
         self.server_time = kube._transport.server_time
         self._transport = _LeasedTransport(kube._transport, remaining)
         self._discovery = kube._discovery
+        self._page_sizes = kube._page_sizes
 
 
 class _LeasedTransport(Transport):
@@ -66,11 +67,12 @@ class _LeasedTransport(Transport):
         query: dict[str, str] | None = None,
         data: bytes | None = None,
         headers: dict[str, str] | None = None,
+        max_bytes: int = MOST_BYTES,
     ) -> tuple[int, bytes]:
         if method != "GET":
             demand_lease_time(self._remaining, f"{method} {path}", server=self.config.server)
         return await self._wrapped.request(
-            verb, label, method, path, timeout=timeout, query=query, data=data, headers=headers
+            verb, label, method, path, timeout=timeout, query=query, data=data, headers=headers, max_bytes=max_bytes
         )
 
     async def open_stream(

@@ -23,9 +23,15 @@ from app.engine.object_names import path_problem
 from app.engine.proxies import Proxies, UnusableProxyError
 from app.kube.config import ConnectionConfig
 from app.kube.credentials import Credentials
-from app.kube.errors import ApiUnavailable, ConnectionConfigError, IllegalName, error_from_response
+from app.kube.errors import AnswerTooLarge, ApiUnavailable, ConnectionConfigError, IllegalName, error_from_response
 from app.kube.server_time import ServerTime
 from app.runtime import metrics
+
+MOST_BYTES = 32 * 1024 * 1024
+"""Bytes of an answer at most. Single objects have 3 MiB at most."""
+_MOST_REFUSAL = 4 * 1024 * 1024
+"""Bytes of a refusal: one may list every problem of an object."""
+_CHUNK = 256 * 1024
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to open a connection, name resolution and TLS included."""
@@ -93,8 +99,12 @@ class Transport:
         query: dict[str, str] | None = None,
         data: bytes | None = None,
         headers: dict[str, str] | None = None,
+        max_bytes: int = MOST_BYTES,
     ) -> tuple[int, bytes]:
-        """Send, read the whole answer, count it; raises the error of a failure status."""
+        """Send, read the whole answer, count it; raises the error of a failure status.
+
+        Raises AnswerTooLarge for an answer of more than `max_bytes`, and reads no more of it.
+        """
         timeouts = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_TIMEOUT, timeout))
         started = time.perf_counter()
         code = "unavailable"
@@ -106,7 +116,7 @@ class Transport:
                 async with response:
                     if response.status >= HTTPStatus.MULTIPLE_CHOICES:
                         await self._refuse(response)
-                    return response.status, await response.read()
+                    return response.status, await _read(response, max_bytes)
         except (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError) as e:
             code = "unavailable"
             raise self._unavailable(e, method, path, timeout) from e
@@ -185,7 +195,7 @@ class Transport:
 
     async def _refuse(self, response: aiohttp.ClientResponse) -> None:
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            body = await response.read()
+            body = await _read(response, _MOST_REFUSAL)
         raise error_from_response(response.status, body, response.headers, now=self.server_time.now().timestamp())
 
     def _unavailable(self, error: Exception, method: str, path: str, timeout: float) -> ApiUnavailable:
@@ -205,6 +215,21 @@ class Transport:
             text = f"{head}: the connection broke ({type(error).__name__}: {error})"
         not_sent = isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
         return ApiUnavailable(text, server=self.config.server, in_doubt=not not_sent)
+
+
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The whole body. Raises AnswerTooLarge as soon as it is known to be larger."""
+    told = response.content_length if "Content-Encoding" not in response.headers else None
+    body = bytearray()
+    if told is None or told <= most:
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            body += chunk
+            if len(body) > most:
+                break
+        else:
+            return bytes(body)
+    response.close()
+    raise AnswerTooLarge(f"an answer of the API server has more than {most} bytes")
 
 
 def _proxy_for(config: ConnectionConfig) -> str | None:

@@ -22,8 +22,9 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.kube.client import LIST_PAGE, KubeClient
+from app.kube.client import KubeClient
 from app.kube.errors import ApiError, ApiUnavailable, Gone, KubeError, WatchSilent, is_transient
+from app.kube.pages import LIST_PAGE
 from app.kube.resources import Resource
 from app.kube.stream import EventType
 from app.runtime import metrics

@@ -1,5 +1,6 @@
 """Resolving the parameters of a run."""
 
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -49,15 +50,13 @@ class Objects:
                 return obj
         raise NotFound(404, "NotFound", f'{resource.plural} "{name}" not found')
 
-    async def list_all(
+    async def pages(
         self, resource: Resource, *, namespace: str | None = None, label_selector: str | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> AsyncGenerator[list[dict[str, Any]]]:
         self.asked.append(f"list {resource.plural} {namespace} {label_selector}")
-        return [
-            obj
-            for obj in self.objects
-            if obj["kind"] == resource.kind and namespace in (None, obj["metadata"].get("namespace"))
-        ]
+        for obj in self.objects:
+            if obj["kind"] == resource.kind and namespace in (None, obj["metadata"].get("namespace")):
+                yield [obj]
 
 
 def config_map(name: str, value: str, created: str = "2026-01-01T00:00:00Z", kind: str = "ConfigMap") -> dict[str, Any]:

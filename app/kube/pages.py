@@ -1,0 +1,41 @@
+"""How many objects a page of a list may have, so that it is neither slow to decode nor large in memory.
+
+The API server counts objects, not bytes. So a page that turns out too large is not read to its end, and is asked for
+again with fewer objects; the next one of that type then begins with as few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from app.kube.bodies import JsonObject
+from app.kube.errors import AnswerTooLarge
+from app.kube.resources import Resource
+from app.kube.transport import MOST_BYTES
+
+LIST_PAGE = 200
+"""Objects a page of a whole collection: a page is decoded in one go, which must not hold up the event loop."""
+PAGE_BYTES = 2 * 1024 * 1024
+"""Bytes of a page of several objects, for the same reason: one object may have more than 1 MiB."""
+_SHRINK = 4
+
+ReadPage = Callable[[int | None, int], Awaitable[JsonObject]]
+"""Reads a page of so many objects and bytes at most. Raises AnswerTooLarge."""
+
+
+class PageSizes:
+    """Remembers the types whose objects are large."""
+
+    def __init__(self) -> None:
+        self._most: dict[Resource, int] = {}
+
+    async def read(self, resource: Resource, limit: int | None, read: ReadPage) -> JsonObject:
+        """Read one page of `limit` objects or fewer; a collection in one go without a limit."""
+        if limit is None:
+            return await read(None, MOST_BYTES)
+        while (size := min(limit, self._most.get(resource, limit))) > 1:
+            try:
+                return await read(size, PAGE_BYTES)
+            except AnswerTooLarge:
+                self._most[resource] = max(1, size // _SHRINK)
+        return await read(size, MOST_BYTES)

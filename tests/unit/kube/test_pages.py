@@ -1,0 +1,60 @@
+"""Pages of large objects are asked for again with fewer of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from app.kube.client import KubeClient
+from app.kube.config import ConnectionConfig
+from app.kube.errors import AnswerTooLarge
+from app.kube.pages import PAGE_BYTES, PageSizes
+from app.kube.resources import CONFIG_MAPS, WORKFLOWS
+from app.kube.transport import MOST_BYTES
+from tests.unit.runtime.test_http_client import serving
+
+LARGE = "x" * (PAGE_BYTES // 3)
+
+
+async def test_a_page_shrinks_until_it_fits_and_stays_small_for_that_type() -> None:
+    asked: list[tuple[int | None, int]] = []
+
+    async def read(size: int | None, most: int) -> dict[str, Any]:
+        asked.append((size, most))
+        if size is not None and size > 2:
+            raise AnswerTooLarge("too large")
+        return {"items": []}
+
+    sizes = PageSizes()
+    for resource in (WORKFLOWS, WORKFLOWS, CONFIG_MAPS):
+        await sizes.read(resource, 200, read)
+    small, large = PAGE_BYTES, MOST_BYTES
+    shrinking = [(200, small), (50, small), (12, small), (3, small), (1, large)]
+    assert asked[:5] == [*shrinking[:4], (1, large)]
+    assert asked[5:] == [(1, large), *shrinking]
+    asked.clear()
+    await sizes.read(WORKFLOWS, None, read)
+    assert asked == [(None, large)]
+
+
+async def test_objects_of_any_size_are_listed_and_no_answer_is_read_without_end() -> None:
+    sent: list[int] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/endless"):
+            return web.Response(body=b'{"a": "' + b"x" * (MOST_BYTES + 1))
+        first, size = int(request.query.get("continue") or 0), int(request.query["limit"])
+        items = [{"metadata": {"name": f"c{n}", "namespace": "ns"}, "data": {"a": LARGE}} for n in range(20)]
+        sent.append(size)
+        token = str(first + size) if first + size < 20 else ""
+        return web.json_response({"metadata": {"continue": token}, "items": items[first : first + size]})
+
+    async with serving(answer) as site, KubeClient(ConnectionConfig(server=site.url, origin="test")) as kube:
+        found = await kube.list_all(CONFIG_MAPS, namespace="ns")
+        with pytest.raises(AnswerTooLarge, match=f"more than {MOST_BYTES} bytes"):
+            await kube.get(CONFIG_MAPS, "endless", namespace="ns")
+    assert [item["metadata"]["name"] for item in found] == [f"c{n}" for n in range(20)]
+    assert sent[:3] == [200, 50, 12]
+    assert set(sent[3:]) <= {1, 2, 3}
