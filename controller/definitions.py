@@ -76,6 +76,6 @@ async def _read_workflow(services: Services, key: Key) -> ReadWorkflow:
         if is_transient(error):
             raise
         return None, f"failed to get workflow {namespace}/{name}: {error}"
-    stoppers = check_workflow(workflow).stoppers
+    stoppers = check_workflow(workflow, own_namespace=services.settings.namespace).stoppers
     listed = "; ".join(finding.message for finding in stoppers)
     return workflow, f"workflow {namespace}/{name} is invalid: {listed}" if stoppers else ""

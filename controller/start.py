@@ -45,7 +45,7 @@ async def build_snapshot(services: Services, execution: DRPlanExecution, plan: D
 
 async def _execute_snapshot(services: Services, execution: DRPlanExecution, plan: DRPlan, read: Read) -> Snapshot:
     workflows = await _runnable(services, plan, read, required=True)
-    around = Surroundings(plan=plan, workflows=dict(workflows))
+    around = Surroundings(plan=plan, workflows=dict(workflows), own_namespace=services.settings.namespace)
     stoppers = check_execution(execution, around).stoppers
     if stoppers:
         raise StartRefusedError("; ".join(finding.message for finding in stoppers))

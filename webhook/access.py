@@ -11,14 +11,13 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
-from app.engine.bounds import kind_refusal, namespace_refusal
 from app.engine.object_names import api_version_problem, kind_problem
 from app.kube.access import Access, Right
 from app.kube.resources import WORKFLOWS, Resource
 from app.models.common import Parameter
 from app.models.plan import DRPlan
 from app.rules.findings import Finding
-from app.rules.reads import Read
+from app.rules.reads import Read, out_of_bounds
 from app.rules.references import open_members
 from app.rules.run import Use, uses
 from webhook.lookups import Lookups
@@ -82,23 +81,13 @@ async def unreadable(
         return [Finding("A4", "spec", text)]
     findings, open_reads = [], []
     for read in looked_at:
-        if refusal := _out_of_bounds(read, own_namespace):
+        if refusal := out_of_bounds(read, own_namespace):
             findings.append(Finding("A2", read.path, f"{read.prefix}{refusal}"))
         else:
             open_reads.append(read)
     if ask and open_reads:
         findings += await _without_right(request.user_info, open_reads, lookups)
     return findings
-
-
-def _out_of_bounds(read: Read, own_namespace: str) -> str:
-    """Why nobody has this read, as far as the reference is known; the controller looks again when it reads."""
-    reference = read.reference
-    group, _, _ = reference.api_version.rpartition("/")
-    name = reference.name if "name" not in open_members(reference) else ""
-    return kind_refusal(group, kind=reference.kind, name=name) or namespace_refusal(
-        own_namespace, reference.namespace, group=group, kind=reference.kind, name=name
-    )
 
 
 async def _without_right(user: UserInfo, reads: Sequence[Read], lookups: Lookups) -> list[Finding]:

@@ -49,7 +49,7 @@ class Context:
 
     lookups: Lookups
     namespace: str
-    """The controller's own, of which nothing is read."""
+    """The controller's own, of which nothing is read and which no action may touch."""
     check_references: bool = True
     """Users may only name what they may use or read themselves (decision W5)."""
 
@@ -63,15 +63,16 @@ async def review_workflow(request: Request, context: Context) -> Verdict:
         return await _unprotected_when_terminating(request, context, _workflow_deletion)
     if _settled(request):
         return ALLOWED
-    places = places_of(request.new)
+    places = places_of(request.new, context.namespace)
     workflow = decode_workflow(_named(request, request.new), places)
     if isinstance(workflow, Report):
         return verdict_of(workflow)
-    report = check_workflow(workflow, places)
+    report = check_workflow(workflow, places, own_namespace=context.namespace)
     reads = list(reads_of_workflow(workflow))
     stored = _stored(DRWorkflow, request) if reads or not report.ok else None
     if stored is not None:
-        report = report if report.ok else only_new(check_workflow(stored), report)
+        before = None if report.ok else check_workflow(stored, own_namespace=context.namespace)
+        report = report if before is None else only_new(before, report)
         reads = new_reads(reads, reads_of_workflow(stored))
     return verdict_of(await _with_unreadable(report, request, reads, context))
 
@@ -100,11 +101,11 @@ async def review_plan(request: Request, context: Context) -> Verdict:
     if context.check_references:
         forbidden, refused_uses = await forbidden_workflows(request, plan, stored, context.lookups)
     workflows = await _workflows(context, [key for key in workflow_keys(plan) if key not in forbidden])
-    report = check_plan(plan, workflows)
+    report = check_plan(plan, workflows, own_namespace=context.namespace)
     if not report.ok and stored is not None:
         missing = [key for key in workflow_keys(stored) if key not in workflows and key not in forbidden]
         before = {**workflows, **await _workflows(context, missing)}
-        report = only_new(check_plan(stored, before), report)
+        report = only_new(check_plan(stored, before, own_namespace=context.namespace), report)
     report = await with_suggestions(report, request.user_info, request.namespace, context.lookups)
     report = replace(report, errors=(*refused_uses, *report.errors))
     reads = list(reads_of_plan(plan, workflows))
@@ -180,7 +181,14 @@ async def _surroundings(execution: DRPlanExecution, namespace: str, context: Con
         lookups.executions_of(namespace, spec.plan_ref),
     )
     unfinished = unfinished_runs(spec.plan_ref, executions)
-    return Surroundings(plan, target, workflows, unfinished, fixed_references=context.check_references)
+    return Surroundings(
+        plan,
+        target,
+        workflows,
+        unfinished,
+        own_namespace=context.namespace,
+        fixed_references=context.check_references,
+    )
 
 
 async def _workflows(context: Context, keys: list[tuple[str, str]]) -> Workflows:

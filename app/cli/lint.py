@@ -39,6 +39,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NAMESPACE",
         help="namespace of objects that name none (default: default)",
     )
+    parser.add_argument(
+        "--controller-namespace",
+        default="drplan-system",
+        metavar="NAMESPACE",
+        help="namespace of the controller, which no action may touch (default: drplan-system)",
+    )
     parser.set_defaults(run=lambda arguments: _run(arguments, parser))
 
 
@@ -57,6 +63,7 @@ def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         namespace=arguments.namespace,
         strict=arguments.strict,
         ignored=frozenset(arguments.ignore),
+        own_namespace=arguments.controller_namespace,
     )
     shown = {"text": as_text, "json": as_json, "sarif": as_sarif}[arguments.format](result)
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -5,8 +5,8 @@ rules are the API server's own: `path.IsValidPathSegmentName` for names of all k
 DNS subdomains for groups, DNS labels (RFC 1035) for versions and resources. A name is also no longer than 253 bytes and
 has nothing in it that does not show, because no object has such a name and messages would lie about it.
 
-Every `..._problem` returns what is wrong, as the end of a sentence that begins with what is meant ("must not ...");
-empty text when nothing is.
+Every `..._problem` returns what would be accepted, as the end of a sentence that begins with what is meant ("must not
+..."); empty text when nothing is wrong. `found` ends the sentence.
 """
 
 from __future__ import annotations
@@ -37,44 +37,44 @@ def name_problem(name: str) -> str:
     """What keeps `name` from being the name of an object of any kind."""
     if not name:
         return "must not be empty"
-    if name in (".", ".."):
-        return f"must not be '.' or '..', found {_found(name)}"
-    if "/" in name or "%" in name:
-        return f"must not have '/' or '%' in it, found {_found(name)}"
+    if name in (".", "..") or "/" in name or "%" in name:
+        return "must not be '.' or '..', or have '/' or '%' in it"
     if not name.isprintable() or name != name.strip():
-        return f"must not have control characters, line ends or blanks around it, found {_found(name)}"
+        return "must not have control characters, line ends or blanks around it"
     if len(name.encode("utf-8", "surrogatepass")) > NAME_LIMIT:
-        return f"must have at most {NAME_LIMIT} bytes, found {len(name.encode('utf-8', 'surrogatepass'))}"
+        return f"must have at most {NAME_LIMIT} bytes"
     return ""
 
 
 def namespace_problem(namespace: str) -> str:
     """What keeps `namespace` from being one."""
-    return _label_problem(namespace, _LABEL, "begin and end with one of the first two")
+    if len(namespace) <= LABEL_LIMIT and _LABEL.fullmatch(namespace):
+        return ""
+    return f"must consist of lower case letters, digits and '-', and have at most {LABEL_LIMIT} characters"
 
 
 def group_problem(group: str) -> str:
     """What keeps `group` from being an API group; the core group is empty."""
     if not group or (len(group) <= NAME_LIMIT and _SUBDOMAIN.fullmatch(group)):
         return ""
-    return f"must be a domain name in lower case of at most {NAME_LIMIT} characters, found {_found(group)}"
+    return f"must be a domain name in lower case of at most {NAME_LIMIT} characters"
 
 
 def version_problem(version: str) -> str:
     """What keeps `version` from being the version of an API group."""
-    return _label_problem(version, _LABEL_1035, "begin with a letter, as v1")
+    return "" if _is_label_1035(version) else "must be lower case letters, digits and '-', as v1"
 
 
 def plural_problem(plural: str) -> str:
-    """What keeps `plural` from being a resource, as `configmaps`."""
-    return _label_problem(plural, _LABEL_1035, "begin with a letter, as configmaps")
+    """What keeps `plural` from being a resource."""
+    return "" if _is_label_1035(plural) else "must be lower case letters, digits and '-', as configmaps"
 
 
 def kind_problem(kind: str) -> str:
-    """What keeps `kind` from being a kind, as `ConfigMap`."""
+    """What keeps `kind` from being a kind."""
     if len(kind) <= LABEL_LIMIT and _KIND.fullmatch(kind):
         return ""
-    return f"must be a word of letters and digits, as ConfigMap, found {_found(kind)}"
+    return "must be a word of letters and digits, as ConfigMap"
 
 
 def api_version_problem(api_version: str) -> str:
@@ -83,14 +83,12 @@ def api_version_problem(api_version: str) -> str:
     if not slash:
         group, version = "", api_version
     wrong = (slash and not group) or group_problem(group) or version_problem(version)
-    return f"must be <version> or <group>/<version>, as v1 or apps/v1, found {_found(api_version)}" if wrong else ""
+    return "must be <version> or <group>/<version>, as v1 or apps/v1" if wrong else ""
 
 
 def subresource_problem(subresource: str) -> str:
     """What keeps `subresource` from being one that is ever asked for."""
-    if subresource in SUBRESOURCES:
-        return ""
-    return f"must be one of {', '.join(sorted(SUBRESOURCES))}, found {_found(subresource)}"
+    return "" if subresource in SUBRESOURCES else f"must be one of {', '.join(sorted(SUBRESOURCES))}"
 
 
 def path_problem(path: str) -> str:
@@ -100,19 +98,13 @@ def path_problem(path: str) -> str:
     """
     segments = path.split("/")[1:] if path.startswith("/") else [""]
     legal = all(_SEGMENT.fullmatch(each) and each not in (".", "..") for each in segments)
-    if legal and not _ENCODED_STRUCTURE.search(path):
-        return ""
-    return f"must be made of legal segments, found {_found(path)}"
+    return "" if legal and not _ENCODED_STRUCTURE.search(path) else "must be made of legal segments"
 
 
-def _label_problem(text: str, pattern: re.Pattern[str], begin: str) -> str:
-    if len(text) <= LABEL_LIMIT and pattern.fullmatch(text):
-        return ""
-    return (
-        f"must consist of lower case letters, digits and '-', {begin}, and have at most {LABEL_LIMIT} characters, "
-        f"found {_found(text)}"
-    )
+def found(text: str) -> str:
+    """The end of a sentence about `text`: what was found."""
+    return f", found {quote(short(text))}" if text else ", found none"
 
 
-def _found(text: str) -> str:
-    return quote(short(text)) if text else "none"
+def _is_label_1035(text: str) -> bool:
+    return len(text) <= LABEL_LIMIT and bool(_LABEL_1035.fullmatch(text))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.engine.bounds import content_refusal, kind_refusal, namespace_refusal
-from app.engine.object_names import name_problem
+from app.engine.object_names import found, name_problem
 from app.kube.bodies import JsonObject, name_of, namespace_for
 from app.kube.client import MERGE_PATCH, Items, KubeClient
 from app.kube.errors import IllegalName, OutOfBounds
@@ -204,7 +204,7 @@ class BoundedClient:
     def _check(self, resource: Resource, namespace: str | None, name: str | None = None) -> None:
         """Raise OutOfBounds for a request that must not be made, IllegalName for one that cannot."""
         if name is not None and (problem := name_problem(name)):
-            raise IllegalName(f"metadata.name of a {resource.kind} {problem}")
+            raise IllegalName(f"metadata.name of a {resource.kind} {problem}{found(name)}")
         refusal = kind_refusal(resource.group, plural=resource.plural, kind=resource.kind, name=name or "")
         refusal = refusal or namespace_refusal(
             self._own, namespace or "", group=resource.group, kind=_scope_kind(resource), name=name or ""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import orjson
 
 from app.engine.object_names import api_version_problem, kind_problem
+from app.engine.object_names import found as what_was_found
 from app.kube.errors import IllegalName, NotFound, NotServed, UnknownKind
 from app.kube.resources import Resource, api_path, group_path
 
@@ -40,9 +41,9 @@ class Discovery:
         Raises IllegalName for what no kind can be called, so that a type has one spelling only.
         """
         if problem := api_version_problem(api_version):
-            raise IllegalName(f"apiVersion {problem}")
+            raise IllegalName(f"apiVersion {problem}{what_was_found(api_version)}")
         if problem := kind_problem(kind):
-            raise IllegalName(f"kind {problem}")
+            raise IllegalName(f"kind {problem}{what_was_found(kind)}")
         found = self._known.get((api_version, kind))
         if found is None:
             served = await self._served(api_version)

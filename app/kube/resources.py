@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from app.engine.object_names import (
+    found,
     group_problem,
     name_problem,
     namespace_problem,
@@ -24,14 +25,14 @@ DR_GROUP = "dr.bkbcs.tencent.com"
 def group_path(group: str) -> str:
     """Path under which an API group is served, one that is not the core group. Raises IllegalName."""
     if problem := group_problem(group):
-        raise IllegalName(f"API group {problem}")
+        raise IllegalName(f"API group {problem}{found(group)}")
     return f"/apis/{group}"
 
 
 def api_path(group: str, version: str) -> str:
     """Path under which a version of an API group is served; the core group is empty. Raises IllegalName."""
     if problem := version_problem(version):
-        raise IllegalName(f"API version {problem}")
+        raise IllegalName(f"API version {problem}{found(version)}")
     return f"{group_path(group)}/{version}" if group else f"/api/{version}"
 
 
@@ -79,7 +80,7 @@ class Resource:
     def _legal(self, what: str, text: str, problem: str) -> str:
         """`text` as a segment of a path."""
         if problem:
-            raise IllegalName(f"{what} of a {self.kind} {problem}")
+            raise IllegalName(f"{what} of a {self.kind} {problem}{found(text)}")
         return quote(text, safe="")
 
     def __str__(self) -> str:

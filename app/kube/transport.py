@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
-from app.engine.object_names import path_problem
+from app.engine.object_names import found, path_problem
 from app.engine.proxies import Proxies, UnusableProxyError
 from app.kube.config import ConnectionConfig
 from app.kube.credentials import Credentials
@@ -163,7 +163,7 @@ class Transport:
         if session is None:
             raise RuntimeError("KubeClient is used outside its `async with` block")
         if problem := path_problem(path):
-            raise IllegalName(f"path of a request {problem}")
+            raise IllegalName(f"path of a request {problem}{found(path)}")
         retry_dead = method == "GET"
         retry_unauthorized = True
         while True:

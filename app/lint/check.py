@@ -24,6 +24,7 @@ def lint(
     namespace: str = "default",
     strict: bool = False,
     ignored: Collection[str] = (),
+    own_namespace: str = "",
 ) -> Result:
     """Check every object in the files, folders and standard input (`-`) that are named.
 
@@ -33,6 +34,7 @@ def lint(
         namespace: namespace of objects that name none.
         strict: count warnings as errors.
         ignored: ids of rules whose warnings are left out; errors stay, because the API server refuses such objects.
+        own_namespace: namespace of the controller, which no action may touch; empty: not known.
     """
     inputs = list(read_inputs(names, stdin))
     sources = [item for item in inputs if not isinstance(item, Note)]
@@ -50,6 +52,7 @@ def lint(
             text = f"skipped: the rules for {each.kind} {each.key}, until its schema errors are repaired"
             skipped.append(Note(each.position, text))
     known = given(checked)
+    known.own_namespace = own_namespace
     issues += _repeated(written)
     issues += [issue for item in checked for issue in judge(item, known)]
     issues = [issue for issue in issues if issue.severity is Severity.ERROR or issue.rule not in ignored]

@@ -35,6 +35,8 @@ class Given:
     workflows: dict[Key, DRWorkflow | None] = field(default_factory=dict)
     plans: dict[Key, DRPlan | None] = field(default_factory=dict)
     executions: dict[Key, DRPlanExecution | None] = field(default_factory=dict)
+    own_namespace: str = ""
+    """The controller's, which no action may touch."""
 
 
 def given(objects: Iterable[Checked]) -> Given:

@@ -14,6 +14,7 @@ from app.rules.catalogue import Severity
 from app.rules.execution import Surroundings, check_execution
 from app.rules.findings import Finding, Report
 from app.rules.plan import check_plan, workflow_keys
+from app.rules.reads import Read, out_of_bounds, reads_of_execution, reads_of_plan, reads_of_workflow
 from app.rules.run import Workflows, uses
 from app.rules.workflow import check_workflow
 
@@ -23,18 +24,21 @@ _TARGET_ENDED = "E7"
 
 def judge(each: Checked, given: Given) -> Iterator[Issue]:
     """Everything that the rules say about an object, in the light of the objects that are given with it."""
+    reads: Iterable[Read]
     match each.model:
         case DRWorkflow():
-            report, strays = check_workflow(each.model), []
+            report, strays = check_workflow(each.model, own_namespace=given.own_namespace), []
+            reads = reads_of_workflow(each.model)
         case DRPlan():
-            report = check_plan(each.model, _known(each.model, given))
+            report = check_plan(each.model, _known(each.model, given), own_namespace=given.own_namespace)
             strays = _plan_strays(each.model, given)
+            reads = reads_of_plan(each.model, _known(each.model, given))
         case DRPlanExecution():
-            report = _execution_report(each.model, given)
+            report, reads = _execution_report(each.model, given)
             strays = _execution_strays(each.model, given)
         case _:
             return
-    for finding in report.errors:
+    for finding in (*report.errors, *_out_of_bounds(reads, given.own_namespace)):
         yield each.written.issue(Severity.ERROR, finding)
     for finding in (*report.notices, *strays):
         yield each.written.issue(Severity.WARNING, finding)
@@ -46,14 +50,24 @@ def _known(plan: DRPlan, given: Given) -> Workflows:
     return {key: workflow for key, workflow in found.items() if workflow is not None}
 
 
-def _execution_report(execution: DRPlanExecution, given: Given) -> Report:
+def _out_of_bounds(reads: Iterable[Read], own_namespace: str) -> Iterator[Finding]:
+    """Rule A2."""
+    for read in reads:
+        if refusal := out_of_bounds(read, own_namespace):
+            yield Finding("A2", read.path, f"{read.prefix}{refusal}")
+
+
+def _execution_report(execution: DRPlanExecution, given: Given) -> tuple[Report, Iterable[Read]]:
+    """What the rules say of an execution, and what it reads."""
     namespace, spec = execution.metadata.namespace, execution.spec
     plan = given.plans.get((namespace, spec.plan_ref)) or _unknown_plan(namespace, spec.plan_ref)
     target = given.executions.get((namespace, spec.revert_execution_ref))
-    report = check_execution(execution, Surroundings(plan, target, _known(plan, given)))
+    around = Surroundings(plan, target, _known(plan, given), own_namespace=given.own_namespace)
+    report = check_execution(execution, around)
     open_questions = {_TARGET_ENDED} if target is not None else {_TARGET_ENDED, _TARGET_EXISTS}
     errors = tuple(finding for finding in report.errors if finding.rule not in open_questions)
-    return Report(errors, report.warnings, report.notices)
+    reads = reads_of_execution(execution, plan, around.workflows, target)
+    return Report(errors, report.warnings, report.notices), reads
 
 
 def _unknown_plan(namespace: str, name: str) -> DRPlan:

@@ -19,7 +19,10 @@ from app.models.actions import (
 )
 from app.rules.findings import Spot
 from app.rules.http_rule import check_http_request
+from app.rules.manifest_reading import MEMBER
 from app.rules.manifest_rule import check_manifest
+from app.rules.targets import check_target
+from app.rules.touched import named_targets
 
 
 def check_block(spot: Spot, body: ActionBody, type_: ActionType) -> None:
@@ -44,7 +47,9 @@ def check_block(spot: Spot, body: ActionBody, type_: ActionType) -> None:
         case SubscriptionAction():
             _check_subscription(inner, block)
         case ResourceAction():
-            _check_resource(inner, block)
+            _check_resource(spot, block)
+    for target in named_targets(body, type_):
+        check_target(spot, target)
 
 
 def _check_http(spot: Spot, http: HttpAction) -> None:
@@ -133,6 +138,6 @@ def _check_subscription(spot: Spot, block: SubscriptionAction) -> None:
 
 def _check_resource(spot: Spot, block: ResourceAction) -> None:
     if not block.manifest.strip():
-        spot.error("W18", "KubernetesResource.Manifest is required", "manifest")
+        spot.error("W18", "KubernetesResource.Manifest is required", MEMBER)
     else:
-        check_manifest(spot.below("manifest"), block.manifest)
+        check_manifest(spot, block.manifest)

@@ -1,13 +1,13 @@
 """Rules of DRPlanExecutions at their creation (contract: admission, section 8; decisions P2, P8, D6, R1).
 
 Beyond the contract's E1-E21: E22 and E23 values against types, E24 required parameters and placeholders without a
-value, E25 size of the status, E26 and E27 manifestRefs that can never be read, R1 a target that was already
-reverted, U6 deletes that would have to be derived.
+value, E25 size of the status, E26 and E27 manifestRefs that can never be read, E45 names that objects can have, E46
+bounds of actions, R1 a target that was already reverted, U6 deletes that would have to be derived.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from app.engine.text import short
@@ -22,6 +22,7 @@ from app.rules.parameters import EXECUTION_RULES, Level, check_parameters
 from app.rules.references import open_members
 from app.rules.run import (
     NO_PARAMETERS,
+    Given,
     Missing,
     Workflows,
     check_declared_types,
@@ -31,8 +32,10 @@ from app.rules.run import (
     missing_values,
     uses,
 )
+from app.rules.settled import literals, unreadable_names, unusable
 from app.rules.sources import Unknown, unknown_to_execution, unknown_to_plan, unknown_to_stage, unknown_to_workflow
 from app.rules.strays import check_strays
+from app.rules.targets import Known, Problem
 from app.rules.unfinished import Run, comes_from_backup, holder
 from app.rules.unsupported import check_delete_mode
 
@@ -51,13 +54,15 @@ class Surroundings:
     """The workflows of the plan; one that is left out or None is not judged."""
     unfinished: Sequence[Run] = ()
     """Executions of the plan that have not ended."""
+    own_namespace: str = ""
+    """The controller's, which no action may touch."""
     fixed_references: bool = True
     """Its references may have no placeholders, so that admission knows what its creator has read (rule A5)."""
 
 
 def check_execution(execution: DRPlanExecution, around: Surroundings) -> Report:
     """Everything that speaks against starting an execution, in the order of the contract."""
-    findings = Findings()
+    findings = Findings(own_namespace=around.own_namespace)
     spec = findings.at("spec")
     name = execution.spec.plan_ref
     if not name:
@@ -152,6 +157,10 @@ def _check_references(spec: Spot, execution: DRPlanExecution, plan: DRPlan, arou
     if execution.spec.operation_type is Operation.EXECUTE:
         for unknown in unknown_to_plan(spec, level, own):
             spec.error("E24", _told(unknown), "params", runnable=True)
+        values = {**level.values, **own.values}
+        known = Known(literals(values), plan.metadata.name, execution.metadata.name)
+        for _, problem in unreadable_names(plan.spec.global_params, values, known):
+            spec.error("E46" if problem.out_of_bounds else "E45", f"globalParams{problem.text}", "params")
     elif target is None:
         return
     if around.fixed_references:
@@ -176,6 +185,10 @@ def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: 
             spec.error("E24", _told(missing), "params")
         for unknown in (*unknown_to_workflow(spec, given), *unknown_to_stage(spec, given)):
             spec.error("E24", _told(unknown), "params", runnable=True)
+        mode = execution.spec.mode or Mode.INSTALL
+        known = Known(literals(given.values), plan.metadata.name, execution.metadata.name, mode.lower())
+        for problem in _unusable_names(given, known, mode, spec.findings.own_namespace):
+            spec.error("E46" if problem.out_of_bounds else "E45", problem.text, "params")
     keys = dict.fromkeys(use.key for use in uses(plan))
     if len(needs) == len(keys):
         check_strays(spec.below("params"), "params", own, needs.values(), [level, *stages.values()])
@@ -184,6 +197,19 @@ def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: 
         if workflow is not None:
             check_delete_mode(spec, execution, workflow)
     check_size(spec.below("planRef"), "E25", plan, workflows)
+
+
+def _unusable_names(given: Given, known: Known, mode: Mode, own_namespace: str) -> Iterator[Problem]:
+    """What the values of a run make of the names of what a use of a workflow touches and reads."""
+    yield from unusable(given, known, mode, own_namespace)
+    of_workflow = f"{given.use.prefix}: parameter of workflow {given.workflow} "
+    lists = (
+        (of_workflow, given.needs.workflow.spec.parameters),
+        (f"{given.use.prefix}: params", given.use.reference.params),
+    )
+    for label, params in lists:
+        for _, problem in unreadable_names(params, given.values, known):
+            yield problem._replace(text=label + problem.text)
 
 
 def _is_restored(findings: Findings, execution: DRPlanExecution) -> bool:

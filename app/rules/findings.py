@@ -118,6 +118,8 @@ class Findings:
 
     errors: list[Finding] = field(default_factory=list)
     notices: list[Finding] = field(default_factory=list)
+    own_namespace: str = ""
+    """The controller's, which nobody's action may touch; empty: not known."""
     suggestions: int = 0
     """Suggestions that were looked for."""
     effort: int = 0

@@ -21,7 +21,7 @@ from app.models.stored import items, members
 from app.models.workflow import DRWorkflow
 from app.rules.decode import decode
 from app.rules.findings import LONGEST_TOLD, MOST_FINDINGS, Finding, Report, Spot
-from app.rules.manifest_rule import MOST_VALUES
+from app.rules.manifest_reading import MOST_VALUES
 
 ENTRIES = 1024
 """Places for actions, those included whose action turned out not to be good."""
@@ -49,13 +49,14 @@ Places = Sequence[Place | None]
 """The places of a workflow's actions, by position; None for an action that is not going to be remembered."""
 
 
-def places_of(data: Mapping[str, Any]) -> Places:
+def places_of(data: Mapping[str, Any], own_namespace: str = "") -> Places:
     """The places of a workflow's actions; none when it has more actions than could be remembered.
 
     `data` is the workflow as `orjson.loads` gives it: values that JSON cannot tell apart must not be in it.
+    `own_namespace` is the controller's, by which actions are judged.
     """
     actions = items(members(data.get("spec")).get("actions"))
-    return [_place_of(action) for action in actions] if len(actions) <= ENTRIES else ()
+    return [_place_of(action, own_namespace) for action in actions] if len(actions) <= ENTRIES else ()
 
 
 def decode_workflow(data: Mapping[str, Any], places: Places) -> DRWorkflow | Report:
@@ -128,7 +129,7 @@ def _below(spot: Spot, found: Finding) -> Finding:
     return Finding(found.rule, path, found.message.removeprefix(spot.prefix), runnable=found.runnable)
 
 
-def _place_of(raw: object) -> Place | None:
+def _place_of(raw: object, own_namespace: str) -> Place | None:
     if not isinstance(raw, dict):
         return None
     try:
@@ -136,11 +137,11 @@ def _place_of(raw: object) -> Place | None:
     except orjson.JSONEncodeError:
         return None
     # orjson's own bytes keep a block of 4 kB, however short they are
-    return _place(bytes(memoryview(key))) if len(key) <= LONGEST else None
+    return _place(bytes(memoryview(key)), own_namespace) if len(key) <= LONGEST else None
 
 
 @lru_cache(maxsize=ENTRIES)
-def _place(key: bytes) -> Place | None:
+def _place(key: bytes, _: str) -> Place | None:
     members = key.count(b",") + key.count(b"[") + key.count(b"{")
     # the actions around it decide what an action may use of their outputs
     return Place() if members <= MOST_MEMBERS and b"outputs" not in key else None

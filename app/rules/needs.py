@@ -13,8 +13,12 @@ from app.models.workflow import DRWorkflow
 from app.rules.conditions import reads_of
 from app.rules.estimate import WorkflowKey
 from app.rules.parameters import RESERVED, Level
+from app.rules.targets import Target
 from app.rules.texts import placeholders_in
+from app.rules.touched import open_targets
 
+MOST_MANIFEST_VALUES = 5_000
+"""Values that are read in the manifests of all workflows of a plan, to find the names in them."""
 MOST_CONDITIONS = 64 * 1024
 """Characters of different conditions that are looked at for one plan, because compiling them takes time."""
 
@@ -31,6 +35,8 @@ class ActionNeeds:
     """In its block."""
     rollback: Names
     """In its custom rollback."""
+    targets: tuple[Target, ...] = ()
+    """The objects it touches whose names have placeholders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,8 @@ class Needs:
     level: Level
     """Its own parameters."""
     actions: tuple[ActionNeeds, ...]
-    """Of the actions that have a condition or take parameters, if their condition is looked at."""
+    """Of the actions that have a condition, take parameters or name objects by placeholders, if their condition is
+    looked at."""
     names: Set[str]
     """Every parameter that it declares or takes."""
     size: int
@@ -54,18 +61,25 @@ def needs_of(workflows: Mapping[WorkflowKey, DRWorkflow | None]) -> dict[Workflo
     """The needs of the workflows that exist.
 
     Conditions beyond the first MOST_CONDITIONS characters are not looked at, nor are the actions that have them: what
-    these need is found out by the run.
+    these need is found out by the run. Neither are manifests beyond the first MOST_MANIFEST_VALUES values.
     """
-    conditions = _Conditions()
-    return {key: _needs(workflow, conditions) for key, workflow in workflows.items() if workflow is not None}
+    effort = _Effort()
+    return {key: _needs(workflow, effort) for key, workflow in workflows.items() if workflow is not None}
 
 
-class _Conditions:
-    """Counts the characters of the different conditions that are looked at."""
+class _Effort:
+    """Counts the characters of the different conditions, and the values of manifests, that are looked at."""
 
     def __init__(self) -> None:
         self._texts = set[str]()
         self._length = 0
+        self._values = MOST_MANIFEST_VALUES
+
+    def targets_of(self, action: Action) -> tuple[Target, ...]:
+        """The objects an action touches whose names have placeholders."""
+        targets, read = open_targets(action, action.type, self._values)
+        self._values -= read
+        return targets
 
     def admit(self, when: str) -> bool:
         """Tell whether a condition is to be looked at."""
@@ -78,15 +92,16 @@ class _Conditions:
         return True
 
 
-def _needs(workflow: DRWorkflow, conditions: _Conditions) -> Needs:
+def _needs(workflow: DRWorkflow, effort: _Effort) -> Needs:
     each = [
-        ActionNeeds(action, _params(action, action.type), _rollback_params(action)) for action in workflow.spec.actions
+        ActionNeeds(action, _params(action, action.type), _rollback_params(action), effort.targets_of(action))
+        for action in workflow.spec.actions
     ]
-    needs = [need for need in each if need.params or need.rollback or need.action.when]
+    needs = [need for need in each if need.params or need.rollback or need.targets or need.action.when]
     level = Level(workflow.spec.parameters)
     names = {*level.names, *level.taken_names}
     names.update(*(need.params.values() for need in needs), *(need.rollback.values() for need in needs))
-    known = [need for need in needs if conditions.admit(need.action.when)]
+    known = [need for need in needs if effort.admit(need.action.when)]
     looks = [reads for need in known if (reads := reads_of(need.action)) is not None]
     names.update(*(reads.params | reads.asked_params for reads in looks))
     any_name = len(known) < len(needs) or any(reads.any_param for reads in looks)

@@ -2,7 +2,8 @@
 
 Beyond the contract's P1-P11: P12 and P13 names of stage parameters, P14 name pattern, P15 the reserved name, P16
 values against types, P17 manifestRef, P18 references that the user may not read (found by the webhook service), P19
-size of the status, P20 values against the types that workflows declare, P21 placeholders of manifestRefs.
+size of the status, P20 values against the types that workflows declare, P21 placeholders of manifestRefs,
+P45 names that objects can have, P46 bounds of actions.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ from app.rules.run import (
     uses,
     uses_of_stage,
 )
+from app.rules.settled import literals, unreadable_names, unusable
 from app.rules.sources import unknown_to_plan, unknown_to_stage, unknown_to_workflow
 from app.rules.strays import check_strays
+from app.rules.targets import Known
 
 _EVERY_EXECUTION = "; every execution must give one"
 
@@ -43,12 +46,13 @@ def workflow_keys(plan: DRPlan) -> list[WorkflowKey]:
     return list(dict.fromkeys(use.key for use in uses(plan) if use.key[1]))
 
 
-def check_plan(plan: DRPlan, workflows: Workflows) -> Report:
+def check_plan(plan: DRPlan, workflows: Workflows, *, own_namespace: str = "") -> Report:
     """Everything wrong with a plan, in the order of the contract.
 
     `workflows` are the ones it references: None for one that does not exist. One that is left out is not judged.
+    `own_namespace` is the controller's, which no action may touch.
     """
-    findings = Findings()
+    findings = Findings(own_namespace=own_namespace)
     spec = findings.at("spec")
     if not plan.spec.stages:
         spec.error("P1", "at least one stage is required", "stages")
@@ -58,9 +62,14 @@ def check_plan(plan: DRPlan, workflows: Workflows) -> Report:
     for index, stage in enumerate(plan.spec.stages):
         _check_stage(spec.below(f"stages[{index}]"), index, stage)
         for use in uses_of_stage(plan, index):
-            _check_use(spec, use, level, stages.get((index, use.index), NO_PARAMETERS), workflows, needs)
+            own = stages.get((index, use.index), NO_PARAMETERS)
+            _check_use(spec, use, level, own, workflows, needs, plan.metadata.name)
     _check_dependencies(spec, plan)
     check_parameters(spec.below("globalParams"), plan.spec.global_params, GLOBAL_RULES)
+    known = Known(literals(level.values), plan.metadata.name)
+    for path, problem in unreadable_names(plan.spec.global_params, level.values, known):
+        rule = "P46" if problem.out_of_bounds else "P45"
+        spec.error(rule, f"globalParams{problem.text}", f"globalParams{path}", runnable=True)
     for unknown in unknown_to_plan(spec, level):
         spec.warn("N8", f"{unknown.text}{_EVERY_EXECUTION}{unknown.hint}", f"globalParams{unknown.path}")
     if level.params and len(needs) == len(workflow_keys(plan)):
@@ -89,7 +98,13 @@ def _check_stage(spot: Spot, index: int, stage: Stage) -> None:
 
 
 def _check_use(
-    spec: Spot, use: Use, level: Level, own: Level, workflows: Workflows, needs: Mapping[WorkflowKey, Needs]
+    spec: Spot,
+    use: Use,
+    level: Level,
+    own: Level,
+    workflows: Workflows,
+    needs: Mapping[WorkflowKey, Needs],
+    plan_name: str,
 ) -> None:
     spot = spec.below(use.path)
     if not use.key[1]:
@@ -104,7 +119,9 @@ def _check_use(
         used = needs[use.key]
         _check_phase(spot, use, used.workflow)
         if spot.findings.may_look_up(used.size + len(level.params)):
-            _check_workflow_use(spot, given_to(use, used, level, own))
+            given = given_to(use, used, level, own)
+            _check_workflow_use(spot, given)
+            _check_names(spot, given, Known(literals(given.values), plan_name))
         check_strays(spot.below("params", f"{use.prefix}: "), "params", own, [used], [level])
 
 
@@ -125,6 +142,20 @@ def _check_workflow_use(spot: Spot, given: Given) -> None:
         spot.warn("N8", f"{unknown.text}{_EVERY_EXECUTION}{unknown.hint}", f"params{unknown.path}")
     for missing in missing_in_rollbacks(spot, given):
         spot.warn("N9", f"{missing.text}; a Revert must give one{missing.hint}")
+
+
+def _check_names(spot: Spot, given: Given, known: Known) -> None:
+    """Rules P45 and P46: what the values of a use make of the names of what its actions touch, and of references."""
+    own = spot.findings.own_namespace
+    found = [("", problem) for problem in unusable(given, known, None, own)]
+    declared = unreadable_names(given.needs.workflow.spec.parameters, given.values, known)
+    label = f"{given.use.prefix}: parameter of workflow {given.workflow} "
+    found += [("", problem._replace(text=label + problem.text)) for _, problem in declared]
+    label = f"{given.use.prefix}: params"
+    of_use = unreadable_names(given.use.reference.params, given.values, known)
+    found += [(f"params{path}", problem._replace(text=label + problem.text)) for path, problem in of_use]
+    for path, problem in found:
+        spot.error("P46" if problem.out_of_bounds else "P45", problem.text, path, runnable=True)
 
 
 def _check_dependencies(spec: Spot, plan: DRPlan) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from app.engine.bounds import kind_refusal, namespace_refusal
 from app.engine.templates import Scope, UnresolvedPlaceholders, paths_in, render
 from app.engine.text import short
 from app.models.actions import ActionBody
@@ -24,7 +25,7 @@ from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
 from app.rules.findings import join
 from app.rules.parameters import RESERVED, Level, literal, values_given
-from app.rules.references import LONGEST, TEMPLATED, taken_by
+from app.rules.references import LONGEST, TEMPLATED, open_members, taken_by
 from app.rules.run import Use, Workflows, uses
 from app.rules.texts import may_hold
 
@@ -52,6 +53,19 @@ def new_reads(reads: Iterable[Read], stored: Iterable[Read]) -> list[Read]:
     """Those that the stored object did not have, wherever they stand in it (decision W7)."""
     known = {(read.reference, read.decided_by) for read in stored}
     return [read for read in reads if (read.reference, read.decided_by) not in known]
+
+
+def out_of_bounds(read: Read, own_namespace: str) -> str:
+    """Why nobody has this read (rule A2), as far as the reference is known; the controller looks again when it reads.
+
+    `own_namespace` is the controller's.
+    """
+    reference = read.reference
+    group, _, _ = reference.api_version.rpartition("/")
+    name = reference.name if "name" not in open_members(reference) else ""
+    return kind_refusal(group, kind=reference.kind, name=name) or namespace_refusal(
+        own_namespace, reference.namespace, group=group, kind=reference.kind, name=name
+    )
 
 
 def reads_of_workflow(workflow: DRWorkflow) -> Iterator[Read]:

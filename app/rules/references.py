@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from app.engine.jsonpath import JsonPathError, check_syntax
+from app.engine.object_names import api_version_problem, kind_problem, name_problem, namespace_problem
 from app.engine.templates import paths_in
 from app.engine.text import short
 from app.models.common import ManifestRef
@@ -35,7 +36,6 @@ TEMPLATED: Final = (("namespace", "namespace"), ("name", "name"), ("labelSelecto
 LONGEST: Final = 4096
 """Characters of a templated text at most. No name is longer than 253, and no sensible selector comes near it."""
 
-_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 
 
@@ -158,14 +158,18 @@ def _names(reference: ManifestRef) -> Iterator[tuple[str, str]]:
     """What no object can have or be found by, with what is wrong; templated texts are not known yet."""
     known_kind = reference.kind in NAMESPACED.get(reference.api_version, ())
     fixed_name = reference.name and not may_hold(reference.name)
-    if reference.namespace and not may_hold(reference.namespace) and not _LABEL.fullmatch(reference.namespace):
-        yield "namespace", "must consist of lower case letters, digits and '-', and have at most 63 characters"
+    if reference.api_version and not may_hold(reference.api_version) and api_version_problem(reference.api_version):
+        yield "apiVersion", api_version_problem(reference.api_version)
+    if reference.kind and not may_hold(reference.kind) and kind_problem(reference.kind):
+        yield "kind", kind_problem(reference.kind)
+    if reference.namespace and not may_hold(reference.namespace) and namespace_problem(reference.namespace):
+        yield "namespace", namespace_problem(reference.namespace)
     elif known_kind and fixed_name and not reference.namespace:
         yield "namespace", f"is required, because a {reference.kind} is namespaced"
-    if fixed_name and known_kind and not _DOMAIN.fullmatch(reference.name):
+    if fixed_name and name_problem(reference.name):
+        yield "name", name_problem(reference.name)
+    elif fixed_name and known_kind and not _DOMAIN.fullmatch(reference.name):
         yield "name", "must consist of lower case letters, digits, '-' and '.', and have at most 253 characters"
-    elif fixed_name and (reference.name in (".", "..") or "/" in reference.name or "%" in reference.name):
-        yield "name", "must not be '.' or '..', or have '/' or '%' in it"
     if not may_hold(reference.label_selector):
         problem = selector_problem(reference.label_selector)
         if problem:

@@ -3,7 +3,8 @@
 Beyond the contract's W1-W22: W23 dependsOn of actions, W24 when, W25 timeout, W26 retryPolicy, W27 manifest, W28
 rollback block, W29 placeholders, W30 parameter names, W31 the reserved name, W32 values against types, W33 manifestRef,
 W34 spec of Subscriptions, W35 numbers out of range, W36 fields of outputs, W37 outputs of actions that never run with
-this one, W38 outputs that `when` names, W40 placeholders of manifestRefs. U1-U5 are in `app.rules.unsupported`.
+this one, W38 outputs that `when` names, W40 placeholders of manifestRefs, W45 names that objects can have,
+W46 bounds of actions. U1-U5 are in `app.rules.unsupported`.
 """
 
 from __future__ import annotations
@@ -15,21 +16,24 @@ from app.rules.findings import Findings, Report, Spot
 from app.rules.known import Before, Places, remember, repeat
 from app.rules.order import Order
 from app.rules.parameters import WORKFLOW_RULES, check_parameters
+from app.rules.settled import check_defaults
 from app.rules.unsupported import check_engine
 
 
-def check_workflow(workflow: DRWorkflow, places: Places = ()) -> Report:
+def check_workflow(workflow: DRWorkflow, places: Places = (), *, own_namespace: str = "") -> Report:
     """Everything wrong with a workflow, in the order of the contract: actions, their graph, parameters.
 
-    `places` are those of its actions (`places_of`): remembered actions are not looked at again.
+    `places` are those of its actions (`places_of`): remembered actions are not looked at again. `own_namespace` is the
+    controller's, which no action may touch.
     """
-    findings = Findings()
+    findings = Findings(own_namespace=own_namespace)
     spec = findings.at("spec")
     if not workflow.spec.actions:
         spec.error("W1", "at least one action is required", "actions")
         return findings.report()
     order = Order(workflow.spec.actions)
     _check_actions(spec, order, places or [None] * len(order.actions))
+    check_defaults(spec, workflow)
     _check_dependencies(spec, order)
     check_parameters(spec.below("parameters"), workflow.spec.parameters, WORKFLOW_RULES)
     check_engine(spec, workflow)

@@ -74,7 +74,8 @@ class PlanReconciler:
             return None
         plan = _decoded(DRPlan, stored)
         workflows = {} if plan is None else await self._workflows(plan)
-        report = judge(DRPlan, stored, lambda plan: check_plan(plan, workflows))
+        own = self._services.settings.namespace
+        report = judge(DRPlan, stored, lambda plan: check_plan(plan, workflows, own_namespace=own))
         namespace, name = key
 
         async def change(plan: DRPlan) -> DRPlanStatus | None:

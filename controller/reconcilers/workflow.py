@@ -23,7 +23,8 @@ class WorkflowReconciler:
         stored = self._services.workflows.get(*key)
         if stored is None:
             return None
-        report = judge(DRWorkflow, stored, check_workflow)
+        own = self._services.settings.namespace
+        report = judge(DRWorkflow, stored, lambda workflow: check_workflow(workflow, own_namespace=own))
         old = DRWorkflowStatus.from_wire(stored.get("status") or {})
         generation = int(stored["metadata"].get("generation", 0))
         new = old.model_copy(

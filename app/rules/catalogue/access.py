@@ -25,7 +25,6 @@ ACCESS: Final[tuple[Rule, ...]] = (
         "No reference names the controller's own namespace, or a kind that is out of bounds.",
         f"{_SOURCE}namespace drplan-system is the controller's own, actions may not write to it, nor they or "
         "parameters read it; use another namespace",
-        checked=Checked.CLUSTER,
     ),
     Rule(
         "A3",

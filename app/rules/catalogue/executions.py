@@ -114,6 +114,19 @@ EXECUTIONS: Final[tuple[Rule, ...]] = (
         "A manifestRef has names that objects can have, and a label selector that can be parsed.",
         "params[0](x).valueFrom.manifestRef: namespace is required, because a ConfigMap is namespaced",
     ),
+    _execution(
+        "E45",
+        "The values of a run make no name, of what is touched or read, that objects cannot have.",
+        f"{_USE}action 'a' of workflow default/w: Job: namespace must consist of lower case letters, digits and '-', "
+        'and have at most 63 characters, found "..", by the values of its parameters',
+    ),
+    _execution(
+        "E46",
+        "The values of a run lead no action to what is out of bounds (docs/security.md).",
+        f"{_USE}action 'a' of workflow default/w: Job: Job is refused: namespace drplan-system is the controller's "
+        "own, actions may not write to it, nor they or parameters read it; use another namespace, by the values of its "
+        "parameters",
+    ),
     _execution("E30", "The spec of an execution never changes.", "cannot modify spec after creation", checked=_CLUSTER),
     _execution(
         "R1",

@@ -75,6 +75,19 @@ PLANS: Final[tuple[Rule, ...]] = (
         "value that is to be read",
     ),
     _plan(
+        "P45",
+        "The values of a plan make no name, of what is touched or read, that objects cannot have.",
+        f"{_USE}action 'a' of workflow default/w: Job: namespace must consist of lower case letters, digits and '-', "
+        'and have at most 63 characters, found "a/b", by the values of its parameters',
+    ),
+    _plan(
+        "P46",
+        "The values of a plan lead no action to what is out of bounds (docs/security.md).",
+        f"{_USE}action 'a' of workflow default/w: Job: Job is refused: namespace drplan-system is the controller's "
+        "own, actions may not write to it, nor they or parameters read it; use another namespace, by the values of its "
+        "parameters",
+    ),
+    _plan(
         "DP1",
         "A plan is not deleted while the execution that holds it is unfinished.",
         "cannot delete plan with running execution: default/run-1",

@@ -7,6 +7,10 @@ from typing import Final
 from app.rules.catalogue.rule import WORKFLOW, Checked, Rule
 
 _A: Final = "action[0] 'a': "
+_OWN: Final = (
+    "namespace drplan-system is the controller's own, actions may not write to it, nor they or parameters read it; "
+    "use another namespace"
+)
 _NUMBER: Final = 'must be a decimal number, because the type is number; found "many"'
 _MODE: Final = 'parameter name "mode" is reserved; use spec.mode of the execution instead'
 _PATTERN: Final = "must match [a-zA-Z][a-zA-Z0-9_-]*"
@@ -153,6 +157,17 @@ WORKFLOWS: Final[tuple[Rule, ...]] = (
         "`readyWhen` is the name of a condition or a CEL expression over `object`, on a KubernetesResource action with "
         "`waitReady`.",
         f"{_A}readyWhen has no effect without waitReady: add waitReady: true, or remove readyWhen",
+    ),
+    _workflow(
+        "W45",
+        "What an action touches or reads is called what objects can be called, also by the workflow's own values.",
+        f"{_A}KubernetesResource.Manifest: metadata.name must not be '.' or '..', or have '/' or '%' in it, found "
+        '"../x"',
+    ),
+    _workflow(
+        "W46",
+        "No action touches what is out of bounds (docs/security.md), also by the workflow's own values.",
+        f"{_A}Job: Job is refused: {_OWN}",
     ),
     _workflow(
         "U1",

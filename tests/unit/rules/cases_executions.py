@@ -8,7 +8,7 @@ from typing import Any
 
 from app.models.names import FINALIZER, START_RESTORED_ANNOTATION
 from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow_json
-from tests.unit.rules.cases_plans import LARGE, SITE, SITE_B, SOURCE, W, with_url
+from tests.unit.rules.cases_plans import JOB_IN_N, LARGE, SITE, SITE_B, SOURCE, W, with_url
 from tests.unit.rules.rule_table import Case, Review, create, delete, unchecked, update
 
 Json = dict[str, Any]
@@ -96,6 +96,9 @@ CASES = [
     Case("E27", "params[0](x).valueFrom.manifestRef: name must not be '.' or '..', or have '/' or '%' in it", source(name="a/b"), source(name="system:node")),
     Case("N18", "params[0](x).valueFrom.manifestRef: jsonPath has no braces, so the value is this very text; did you mean '{.data.site}'?", source(jsonPath=".data.site"), source(jsonPath="{.data.site}")),
     Case("N18", "params[0](x).valueFrom.manifestRef: $(params.y) in jsonPath is not replaced: only namespace, name and labelSelector take placeholders", source(jsonPath="{.a}$(params.y)"), source(jsonPath="{.a}$")),
+    Case("E45", 'stage[0] \'s\' workflow[0]: action \'a\' of workflow default/w: Job: namespace must consist of lower case letters, digits and \'-\', and have at most 63 characters, found "..", by the values of its parameters', ex(known=JOB_IN_N, params=[{"name": "n", "value": ".."}]), ex(known=JOB_IN_N, params=[{"name": "n", "value": "a"}])),
+    Case("E46", "stage[0] 's' workflow[0]: action 'a' of workflow default/w: Job: Job is refused: namespace drplan-system is the controller's own, actions may not write to it, nor they or parameters read it; use another namespace, by the values of its parameters", ex(known=JOB_IN_N, params=[{"name": "n", "value": "drplan-system"}]), ex(known=JOB_IN_N, params=[{"name": "n", "value": "shop"}])),
+    Case("A2", "params[0](x).valueFrom.manifestRef: this belongs to drplan's own kinds (API group dr.bkbcs.tencent.com); actions, rollbacks and parameters may not touch it (docs/security.md has the list)", source(apiVersion="dr.bkbcs.tencent.com/v1alpha1", kind="DRPlan", name="p", namespace="default"), source(kind="DRPlan", name="p", namespace="default")),
     Case("E30", 'cannot modify spec after creation', update(OTHER_SPEC, execution_json()), update({**execution_json(), "metadata": {**execution_json()["metadata"], "labels": {"a": "b"}}}, execution_json())),
     Case("R1", 'execution default/t was already reverted by r0', revert(execution_json("t", status={"phase": "Succeeded", "revertedBy": "r0"})), GOOD_REVERT),
     Case("U6", 'mode Delete is not supported yet for workflow default/w, because it has no explicit Delete action: add actions with operation Delete (and when: mode == "delete"), or run it without mode Delete', ex(mode="Delete"), ex(mode="Delete", known=workflow_json(http(when='mode == "delete"')))),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow_json
+from tests.unit.rules.builders import execution_json, http, job, plan_json, stage, workflow_json
 from tests.unit.rules.rule_table import Case, Review, create, delete, update
 
 Json = dict[str, Any]
@@ -37,6 +37,7 @@ def read(parameter: str, /, **members: str) -> Json:
 
 
 PERFECT = pl()
+JOB_IN_N = workflow_json(job("a", job={**job()["job"], "namespace": "$(params.n)"}))
 READS_M = workflow_json(parameters=[read("n", name="$(params.m)")])
 FAR = use(namespace="other")
 FAR_W = workflow_json(namespace="other")
@@ -75,6 +76,10 @@ CASES = [
     Case("P20", 'stage[0] \'s\' workflow[0]: the value of parameter \'count\' of workflow default/w must be a decimal number, because the type is number; found "many"', pl(stage("s", use("w", {"name": "count", "value": "many"})), known=(COUNT,)), pl(stage("s", use("w", {"name": "count", "value": "3"})), known=(COUNT,))),
     Case("P21", "globalParams[0](n).valueFrom.manifestRef: $(params.n) in name cannot be resolved: it stands for the very value that is to be read", given(read("n", name="$(params.n)")), given(read("n", name="$(params.x)"), VALUE)),
     Case("P21", "stage[0] 's' workflow[0]: params[0](n).valueFrom.manifestRef: $(params.v) in apiVersion is not replaced: only namespace, name and labelSelector take placeholders", pl(stage("s", use("w", read("n", apiVersion="apps/$(params.v)")))), pl(stage("s", use("w", read("n", apiVersion="apps/v1"))))),
+    Case("P45", 'stage[0] \'s\' workflow[0]: action \'a\' of workflow default/w: Job: namespace must consist of lower case letters, digits and \'-\', and have at most 63 characters, found "a/b", by the values of its parameters', pl(known=(JOB_IN_N,), globalParams=[{"name": "n", "value": "a/b"}]), pl(known=(JOB_IN_N,), globalParams=[{"name": "n", "value": "a"}])),
+    Case("P45", 'globalParams[0](x).valueFrom.manifestRef: name must not be \'.\' or \'..\', or have \'/\' or \'%\' in it, found "../y", by the values of its parameters', pl(globalParams=[read("x", name="$(params.y)"), {"name": "y", "value": "../y"}]), pl(globalParams=[read("x", name="$(params.y)"), {"name": "y", "value": "y"}])),
+    Case("P46", "stage[0] 's' workflow[0]: action 'a' of workflow default/w: Job: Job is refused: namespace drplan-system is the controller's own, actions may not write to it, nor they or parameters read it; use another namespace, by the values of its parameters", pl(stage("s", use("w", {"name": "n", "value": "drplan-system"})), known=(JOB_IN_N,)), pl(stage("s", use("w", {"name": "n", "value": "drplan"})), known=(JOB_IN_N,))),
+    Case("A2", 'globalParams[0](n).valueFrom.manifestRef: this belongs to Leases (API group coordination.k8s.io); actions, rollbacks and parameters may not touch it (docs/security.md has the list)', pl(globalParams=[read("n", apiVersion="coordination.k8s.io/v1", kind="Lease", name="l")]), pl(globalParams=[read("n", apiVersion="example.com/v1", kind="Lease", name="l")])),
     Case("DP1", 'cannot delete plan with running execution: default/run-1', delete(LOCKED, executions=[RUNNING]), delete(LOCKED, executions=[ENDED])),
     Case("DP2", 'cannot delete DRPlan default/p: has running executions: [default/a (phase=Running)]', delete(plan_json(), executions=[execution_json("a", status={"phase": "Running"})]), delete(plan_json(), executions=[execution_json("a", status={"phase": "Succeeded"})])),
     Case("N6", "stage[0] 's': parallel=true with only one workflow, consider setting parallel=false", pl(stage(parallel=True)), pl(stage("s", "w", "w", parallel=True))),

@@ -1,9 +1,10 @@
-"""The rule table, workflows: W1 to W38, U1 to U5, DW1 and the notices about workflows."""
+"""The rule table, workflows: W1 to W60, U1 to U5, DW1 and the notices about workflows."""
 
 # ruff: noqa: E501 - one case is one line
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.unit.rules.builders import (
@@ -36,6 +37,18 @@ def url(text: str, name: str = "a", **members: Any) -> Json:
     return http(name, http={"url": text}, **members)
 
 
+def thing(name: str = "c", **members: Any) -> Json:
+    """A KubernetesResource action on one object; `namespace` and `name` go into its metadata."""
+    meta = {"name": name} | ({"namespace": members.pop("namespace")} if "namespace" in members else {})
+    return resource(json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, **members}), name="a")
+
+
+def secret_header(name: str) -> Json:
+    return http(http={"url": "http://x", "headersFrom": [{"name": "A", "secretKeyRef": {"name": name, "key": "k"}}]})
+
+
+THING = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
+LISTED = "apiVersion: v1\nkind: List\nitems:\n- {{apiVersion: v1, kind: A, metadata: {{name: c}}}}\n- {{apiVersion: v1, kind: A, metadata: {{name: '{}'}}}}\n"
 SOURCE: Json = {"manifestRef": {"apiVersion": "v1", "kind": "A", "jsonPath": "{.a}"}}
 PERFECT = wf(http())
 
@@ -117,6 +130,25 @@ CASES = [
     Case("W40", "parameter[0](x).valueFrom.manifestRef: $(outputs.a.body) in name cannot be resolved: references are read before the first action, when there are no outputs", read(name="$(outputs.a.body)"), read(name="$(params.a)-$(mode)-$(planName)-$(executionName)")),
     Case("W40", "parameter[0](x).valueFrom.manifestRef: $(params.a.b) in labelSelector cannot be resolved: parameters are texts, write $(params.a)", read(labelSelector="$(params.a.b)"), read(labelSelector="$(params.a)")),
     Case("N10", "parameter[0](x).valueFrom.manifestRef: $(param.a) in name is no placeholder and stays as it is; did you mean '$(params.a)'?", read(name="$(param.a)"), read(name="$(params.a)")),
+    Case("W45", 'action[0] \'a\': KubernetesResource.Manifest: metadata.name must not be \'.\' or \'..\', or have \'/\' or \'%\' in it, found "../x"', wf(thing(name="../x")), wf(thing(name="x-$(params.y)"))),
+    Case("W45", 'action[0] \'a\': KubernetesResource.Manifest: metadata.namespace must consist of lower case letters, digits and \'-\', and have at most 63 characters, found "drplan-system/configmaps/x"', wf(thing(name="..", namespace="drplan-system/configmaps/x")), wf(thing(namespace="$(params.a)$(params.b)"))),
+    Case("W45", 'action[0] \'a\': KubernetesResource.Manifest document 1: apiVersion must be <version> or <group>/<version>, as v1 or apps/v1, found "/v1"', wf(resource(f"{THING}---\n{THING.replace('v1', '/v1')}", name="a")), wf(thing(apiVersion="$(params.group)/v1"))),
+    Case("W45", 'action[0] \'a\': KubernetesResource.Manifest document 1: metadata.name must not be \'.\' or \'..\', or have \'/\' or \'%\' in it, found "a%2Fb"', wf(resource(LISTED.format("a%2Fb"), name="a")), wf(resource(LISTED.format("a:b"), name="a"))),
+    Case("W45", 'action[0] \'a\': KubernetesResource.Manifest: metadata.name must not be \'.\' or \'..\', or have \'/\' or \'%\' in it, found "$(params.x)/log"', wf(thing(name="$(params.x)/log")), wf(thing(name="$(params.x)-log"))),
+    Case("W45", 'action[0] \'a\': rollback: Localization: namespace must consist of lower case letters, digits and \'-\', and have at most 63 characters, found "a b"', wf(http(rollback=loc(namespace="a b"))), wf(http(rollback=loc(namespace="$(params.ns)")))),
+    Case("W45", 'action[0] \'a\': http.headersFrom[0].secretKeyRef: name must not be \'.\' or \'..\', or have \'/\' or \'%\' in it, found "x/../y"', wf(secret_header("x/../y")), wf(secret_header("x.y"))),
+    Case("W45", 'action[0] \'a\': KubernetesResource.Manifest: metadata.name must not be \'.\' or \'..\', or have \'/\' or \'%\' in it, found "..", by the values of its parameters', wf(thing(name="$(params.x)"), parameters=[{"name": "x", "default": ".."}]), wf(thing(name="$(params.x)"), parameters=[{"name": "x", "default": ""}])),
+    Case("W46", "action[0] 'a': KubernetesResource.Manifest: ConfigMap drplan-system/c is refused: namespace drplan-system is the controller's own, actions may not write to it, nor they or parameters read it; use another namespace", wf(thing(namespace="drplan-system")), wf(thing(namespace="drplan-system-2"))),
+    Case("W46", "action[0] 'a': KubernetesResource.Manifest: Namespace drplan-system is refused: namespace drplan-system is the controller's own, actions may not write to it, nor they or parameters read it; use another namespace", wf(thing(kind="Namespace", name="drplan-system")), wf(thing(kind="Namespace", name="shop"))),
+    Case("W46", "action[0] 'a': Job: Job is refused: namespace drplan-system is the controller's own, actions may not write to it, nor they or parameters read it; use another namespace", wf(job("a", job={**job()["job"], "namespace": "drplan-system"})), wf(job("a"))),
+    Case("W46", "action[0] 'a': Job: Job is refused: namespace drplan-system is the controller's own, actions may not write to it, nor they or parameters read it; use another namespace, by the values of its parameters", wf(job("a", job={**job()["job"], "namespace": "$(params.n)"}), parameters=[{"name": "n", "value": "drplan-system"}]), wf(job("a", job={**job()["job"], "namespace": "$(params.n)"}), parameters=[{"name": "n", "value": "shop"}])),
+    Case("W46", "action[0] 'a': KubernetesResource.Manifest: DRPlanExecution c is refused: this belongs to drplan's own kinds (API group dr.bkbcs.tencent.com); actions, rollbacks and parameters may not touch it (docs/security.md has the list)", wf(thing(apiVersion="dr.bkbcs.tencent.com/v1alpha1", kind="DRPlanExecution")), wf(thing(apiVersion="dr.example.com/v1", kind="DRPlanExecution"))),
+    Case("W46", "action[0] 'a': KubernetesResource.Manifest: Event c is refused: this belongs to Events (the core API); actions, rollbacks and parameters may not touch it (docs/security.md has the list)", wf(thing(kind="Event")), wf(thing(apiVersion="stable.example.com/v1", kind="Event"))),
+    Case("W46", "action[0] 'a': KubernetesResource.Manifest: CustomResourceDefinition drplans.dr.bkbcs.tencent.com is refused: this defines one of drplan's own kinds; actions, rollbacks and parameters may not touch it (docs/security.md has the list)", wf(thing(apiVersion="apiextensions.k8s.io/v1", kind="CustomResourceDefinition", name="drplans.dr.bkbcs.tencent.com")), wf(thing(apiVersion="apiextensions.k8s.io/v1", kind="CustomResourceDefinition", name="crontabs.stable.example.com"))),
+    Case("W46", "action[0] 'a': KubernetesResource.Manifest: Secret c is refused: a Secret of type kubernetes.io/service-account-token is a login of the cluster; actions, rollbacks and parameters may not touch it (docs/security.md has the list)", wf(thing(kind="Secret", type="kubernetes.io/service-account-token")), wf(thing(kind="Secret", type="kubernetes.io/tls"))),
+    Case("A2", 'parameter[0](x).valueFrom.manifestRef: this belongs to Leases (API group coordination.k8s.io); actions, rollbacks and parameters may not touch it (docs/security.md has the list)', read(apiVersion="coordination.k8s.io/v1", kind="Lease", name="l", namespace="n"), read(apiVersion="example.com/v1", kind="Lease", name="l", namespace="n")),
+    Case("W33", 'parameter[0](x).valueFrom.manifestRef: apiVersion must be <version> or <group>/<version>, as v1 or apps/v1', read(apiVersion="/v1"), read(apiVersion="example.com/v1")),
+    Case("W27", "action[0] 'a': KubernetesResource.Manifest: metadata.namespace must be text (put it in quotes)", wf(thing(namespace=7)), wf(thing(namespace="7"))),
     Case("U1", "action[0] 'a': waitReady of Subscription actions is not supported yet: remove it, the action then succeeds once the Subscription is stored", wf(sub({"waitReady": True})), wf(sub())),
     Case("U2", "action[0] 'a': clusterExecutionMode PerCluster is not supported yet: use Global, or leave it out", wf(sub({"clusterExecutionMode": "PerCluster"})), wf(sub({"clusterExecutionMode": "Global"}))),
     Case("U3", "action[0] 'a': hookType pre-rollback is not supported yet: put what it does into the rollback of an action", wf(http(hookType="pre-rollback")), PERFECT),
