@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
-from app.engine.object_names import api_version_problem, kind_problem
+from app.engine.object_names import api_version_problem, found, kind_problem
 from app.kube.access import Access, Right
 from app.kube.resources import WORKFLOWS, Resource
 from app.models.common import Parameter
@@ -114,8 +114,8 @@ def _kind_of(read: Read) -> tuple[str, str]:
 def _kind_problem(api_version: str, kind: str) -> str:
     """Why no such kind can be asked for; empty when it can."""
     if problem := api_version_problem(api_version):
-        return f"apiVersion {problem}"
-    return f"kind {problem}" if (problem := kind_problem(kind)) else ""
+        return f"apiVersion {problem}{found(api_version)}"
+    return f"kind {problem}{found(kind)}" if (problem := kind_problem(kind)) else ""
 
 
 def _right(read: Read, resource: Resource | str) -> Right | str:
