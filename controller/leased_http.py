@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from app.engine.egress import Egress
 from app.kube.leased import LeaseTime
-from app.runtime.http_client import HttpCall, HttpReply, HttpSender, HttpSendError
+from app.runtime.http_client import HttpCall, HttpReply, HttpSender
+from app.runtime.http_errors import HttpSendError
 
 LEASE_POLL = 0.1
 """Seconds between two looks at the lease while a request is held back."""
@@ -18,9 +20,13 @@ class LeasedHttpSender(HttpSender):
     A process that was stopped between the commit of an intent and its request wakes up here: another one may lead.
     """
 
-    def __init__(self, remaining: LeaseTime) -> None:
-        super().__init__()
+    def __init__(self, remaining: LeaseTime, egress: Egress | None = None) -> None:
+        super().__init__(egress)
         self._remaining = remaining
+
+    def may_send(self) -> bool:
+        """Whether there still is lease time, once the connection stands: looking up and dialling may take long."""
+        return self._remaining() > 0
 
     async def send(self, call: HttpCall) -> HttpReply:
         """Send one call and read the answer; raises HttpSendError when there is none, or no lease time, in time."""
@@ -28,7 +34,7 @@ class LeasedHttpSender(HttpSender):
         until = clock() + call.timeout
         while self._remaining() <= 0:
             if clock() >= until:
-                text = f"{call.method} was not sent: the leader lease could not be renewed within {call.timeout:g}s"
-                raise HttpSendError(text, retryable=True)
+                text = f"{call.method} was not sent: the leader lease could not be renewed in time"
+                raise HttpSendError(text, retryable=True, timed_out=True)
             await asyncio.sleep(LEASE_POLL)
         return await super().send(replace(call, timeout=max(LEASE_POLL, until - clock())))

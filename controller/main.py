@@ -81,7 +81,7 @@ async def _run(settings: ControllerSettings, watchdog: Watchdog) -> int:
     plain = KubeClient(connection)
     lease = _lease(plain, settings, identity)
     remaining = lease.remaining if settings.leader_elect else _for_ever
-    async with plain, LeasedHttpSender(remaining) as http:
+    async with plain, LeasedHttpSender(remaining, settings.egress) as http:
         kube = LeasedKubeClient(plain, remaining)
         export = _export(settings, identity)
         process = Process(

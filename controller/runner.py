@@ -28,6 +28,7 @@ from app.engine.events import (
 )
 from app.engine.fold import fold
 from app.engine.outcome import Failed, Outcome
+from app.engine.question import answered, question, undecided_actions
 from app.engine.tree import action_at, running_actions
 from app.models.execution import DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
@@ -90,7 +91,7 @@ class Run:
         self._committed = [(Start(address, 0), True) for address in in_doubt]
         """Attempts whose intent is committed and that have not begun, with whether they are in doubt."""
         self._cancel_message: str | None = None
-        self._resume = False
+        self._answer = ""
         self._takeover = takeover
         self._on_taken_up = on_taken_up
         """What is to be recorded before anything goes on; None once it is."""
@@ -131,10 +132,10 @@ class Run:
             self._cancel_message = message
             self._wake.set()
 
-    def resume(self) -> None:
-        """Let a run of phase Unknown go on, because somebody has looked and says so."""
+    def resume(self, answer: str) -> None:
+        """Let a run of phase Unknown go on, because somebody has looked and says so (`question.ANSWERS`)."""
         if self.status.phase is Phase.UNKNOWN:
-            self._resume = True
+            self._answer = answer
             self._wake.set()
 
     def drain(self) -> None:
@@ -258,10 +259,10 @@ class Run:
         if self._cancel_message is not None and not cancel_requested(status):
             events.append(CancelRequested(now, self._cancel_message))
             status = fold(self.definition, status, events[-1])
-        if self._resume and status.phase is Phase.UNKNOWN:
-            events.append(RunResumed(now))
-            status = fold(self.definition, status, events[-1])
-        self._resume = False
+        if self._answer and status.phase is Phase.UNKNOWN:
+            resumed, status = answered(self.definition, status, self._answer, now)
+            events += resumed
+        self._answer = ""
         self._let_go_of_withheld(status)
         self._concluding, self._results = self._results, {}
         for address, outcome in self._concluding.items():
@@ -270,7 +271,10 @@ class Run:
             event = self._conclude(status, address, outcome, now)
             events.append(event)
             status = fold(self.definition, status, event)
-        if self._suspension and status.phase is Phase.RUNNING and not cancel_requested(status):
+        if self._asks(status, events):
+            text = question(status, self.snapshot.execution_namespace, self.snapshot.execution_name)
+            self._suspension = text, Reason.OUTCOME_UNKNOWN
+        if self._suspension and status.phase in (Phase.RUNNING, Phase.UNKNOWN) and not cancel_requested(status):
             events.append(RunSuspended(now, *self._suspension))
             status = fold(self.definition, status, events[-1])
         self._suspension = None
@@ -295,6 +299,12 @@ class Run:
         if cancel_requested(status):
             withheld = {address: without_outputs(outcome) for address, outcome in withheld.items()}
         self._results = {**withheld, **self._results}
+
+    @staticmethod
+    def _asks(status: DRPlanExecutionStatus, events: Sequence[Event]) -> bool:
+        """Whether an operator is to be asked, or asked anew, about actions that must not be done twice."""
+        new = any(isinstance(event, AttemptFailed) and event.undecided for event in events)
+        return new or (status.phase is Phase.RUNNING and bool(undecided_actions(status)))
 
     def _note_doubt(self, outcome: Outcome) -> None:
         if isinstance(outcome, Failed) and outcome.in_doubt and self._doubted_at is None:

@@ -130,10 +130,12 @@ def start_controller(
 ) -> ServiceProcess:
     """Start ``drplan controller`` as a process of its own; arguments as for ``start_webhook``.
 
-    A second one for the same plane needs a ``name`` of its own, else both write one log.
+    Its HTTP actions may call this host, where everything of a local cluster is. A second one for the same plane needs a
+    ``name`` of its own, else both write one log.
     """
     health, metrics = plane.port(), plane.port()
-    command = _command("controller", plane, identity, health, metrics, [f"--namespace={namespace}", *arguments])
+    flags = [f"--namespace={namespace}", "--egress-loopback", *arguments]
+    command = _command("controller", plane, identity, health, metrics, flags)
     process = ServiceProcess(name, command, plane.layout.logs / f"{name}.log", _environment(env), health, metrics)
     _run(plane, process, wait)
     return process

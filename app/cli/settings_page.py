@@ -65,6 +65,9 @@ CHART_VALUES: Final[Mapping[str, str]] = {
     "--drain-seconds": "webhook.drainSeconds",
     "--leader-elect": "controller.leaderElection",
     "--shutdown-grace": "controller.shutdownGrace",
+    "--egress-allow": "egress.allow",
+    "--egress-deny": "egress.deny",
+    "--egress-loopback": "egress.loopback",
     "--otlp-endpoint": "tracing.otlpEndpoint",
 }
 """From a flag to the value of the chart that sets it."""

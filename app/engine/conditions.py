@@ -74,6 +74,12 @@ def with_suspension(
     return status.model_copy(update={"conditions": conditions})
 
 
+def resumed_at(status: DRPlanExecutionStatus) -> datetime | None:
+    """Return when a run that stood still went on; None when it never stood still, or does so now."""
+    found = next((c for c in status.conditions if c.type == "Suspended" and c.status == "False"), None)
+    return found.last_transition_time if found is not None else None
+
+
 def with_ended(status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
     """Return `status`, whose phase is terminal, with the conditions that say so."""
     phase = status.phase or Phase.FAILED

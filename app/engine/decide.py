@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.engine import texts
-from app.engine.conditions import cancel_requested
+from app.engine.conditions import cancel_requested, resumed_at
 from app.engine.definition import Address, RunDefinition
 from app.engine.events import ActionFinished, AttemptFailed
 from app.engine.outcome import NothingToDo, Outcome, Succeeded
@@ -42,7 +42,7 @@ def decide(definition: RunDefinition, status: DRPlanExecutionStatus, now: dateti
     starts = [Start(address, 1) for address in _ready(definition, status)]
     waits = []
     for address, action in running_actions(status):
-        if action.next_attempt_time is None:
+        if action.next_attempt_time is None or action.undecided:
             continue
         if action.next_attempt_time <= now:
             starts.append(Start(address, action.attempt + 1))
@@ -69,6 +69,11 @@ def conclude(
         return ActionFinished(now, address, Phase.SUCCEEDED, cut(outcome.message), outcome.outputs)
     if isinstance(outcome, NothingToDo):
         return ActionFinished(now, address, Phase.SKIPPED, cut(outcome.message))
+    if outcome.undecided:
+        message = cut(texts.undecided(outcome.message))
+        if cancel_requested(status):
+            return ActionFinished(now, address, Phase.FAILED, message, outcome.outputs)
+        return AttemptFailed(now, address, message, now, outcome.outputs, undecided=True)
     node, action = definition.action(address), action_at(status, address)
     retries = max(action.attempt - 1, 0)
     if outcome.retryable and not cancel_requested(status) and node.retry.allows(retries):
@@ -80,9 +85,14 @@ def conclude(
 
 
 def deadline(definition: RunDefinition, status: DRPlanExecutionStatus, address: Address) -> datetime:
-    """Return when an action that has started times out: its time-out after its first start (decision A1)."""
+    """Return when an action that has started times out: its time-out after its first start (decision A1).
+
+    After a run stood still for an operator, the time counts from its going on.
+    """
     start = action_at(status, address).start_time
-    return (start + definition.action(address).timeout) if start else _NEVER
+    if start is None:
+        return _NEVER
+    return max(start, resumed_at(status) or start) + definition.action(address).timeout
 
 
 def _ready(definition: RunDefinition, status: DRPlanExecutionStatus) -> list[Address]:

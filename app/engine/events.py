@@ -31,13 +31,14 @@ class ActionStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
-    """An attempt failed and is repeated not before `not_before`."""
+    """An attempt failed and is repeated not before `not_before`; when `undecided`, only after an operator said so."""
 
     at: datetime
     address: Address
     message: str
     not_before: datetime
     outputs: ActionOutputs | None = None
+    undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,8 @@ def encode(event: Event) -> dict[str, Any]:
         data["attempt"] = event.attempt
     if isinstance(event, AttemptFailed):
         data["notBefore"] = to_microseconds(event.not_before)
+        if event.undecided:
+            data["undecided"] = True
     if isinstance(event, ActionFinished):
         data["phase"] = event.phase.value
     if isinstance(event, AttemptFailed | ActionFinished | CancelRequested | RunSuspended):
@@ -147,7 +150,8 @@ def decode(data: dict[str, Any]) -> Event:
             return ActionStarted(at, Address(*data["at"]), data["attempt"])
         case "AttemptFailed":
             not_before = from_microseconds(data["notBefore"])
-            return AttemptFailed(at, Address(*data["at"]), data["message"], not_before, outputs)
+            undecided = data.get("undecided", False)
+            return AttemptFailed(at, Address(*data["at"]), data["message"], not_before, outputs, undecided)
         case "AttemptInterrupted":
             return AttemptInterrupted(at, Address(*data["at"]))
         case "ActionFinished":

@@ -163,6 +163,7 @@ def _action_started(status: DRPlanExecutionStatus, event: ActionStarted) -> DRPl
             "retry_count": event.attempt - 1,
             "next_attempt_time": None,
             "interruptions": 0,
+            "undecided": False,
             "message": texts.running(action.name),
         }
     )
@@ -183,7 +184,8 @@ def _attempt_failed(action: ActionStatus, event: AttemptFailed) -> ActionStatus:
     return action.model_copy(
         update={
             "next_attempt_time": event.not_before,
-            "message": cut(texts.waiting_for_retry(event.message)),
+            "undecided": event.undecided,
+            "message": event.message if event.undecided else cut(texts.waiting_for_retry(event.message)),
             "outputs": merged(action.outputs, event.outputs),
         }
     )
@@ -196,6 +198,9 @@ def _action_finished(action: ActionStatus, event: ActionFinished) -> ActionStatu
 
 def _resumed(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
     status = with_suspension(status, "The run goes on", at)
+    for address, action in running_actions(status):
+        if action.undecided:
+            status = with_action(status, address, action.model_copy(update={"undecided": False}))
     return status.model_copy(update={"phase": Phase.RUNNING, "message": definition.note})
 
 
@@ -203,10 +208,15 @@ def _cancel(definition: RunDefinition, status: DRPlanExecutionStatus, event: Can
     if cancel_requested(status):
         return status
     status = with_cancel_requested(status, event.message, event.at)
+    waiting = running_actions(status)
     if status.phase is Phase.UNKNOWN:
         status = _resumed(definition, status, event.at)
-    for address, action in running_actions(status):
+    for address, action in waiting:
         if action.next_attempt_time is not None:
-            message = texts.canceled_waiting(action.message.removeprefix(texts.waiting_for_retry("")))
+            message = (
+                texts.canceled_undecided(action.message)
+                if action.undecided
+                else texts.canceled_waiting(action.message.removeprefix(texts.waiting_for_retry("")))
+            )
             status = with_action(status, address, ended(action, Phase.CANCELLED, message, event.at))
     return status

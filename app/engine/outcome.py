@@ -22,7 +22,8 @@ class Failed:
     `outputs` names what was made all the same, so that a Revert can take it back (decision R4). `retryable` says that
     the failure is of a kind worth repeating (decision A1); whether it is repeated is the retry policy's matter.
     `retry_after` is what the other side asked for, in seconds. `in_doubt` says that the API server was asked to change
-    something and never answered, so that nobody knows whether it did.
+    something and never answered, so that nobody knows whether it did. `undecided` says that something may have been
+    done that must not be done twice: the run stands still until an operator says how it is.
     """
 
     message: str
@@ -30,6 +31,7 @@ class Failed:
     retryable: bool = False
     retry_after: float | None = None
     in_doubt: bool = False
+    undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True)

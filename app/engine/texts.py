@@ -9,6 +9,8 @@ CANCELED_BY_USER: Final = "Canceled by user"
 EXECUTION_CANCELED: Final = "Execution canceled by user"
 NOT_STARTED: Final = "Not started: "
 """How the message of everything begins that a failure or a cancel kept from starting."""
+NOT_KNOWN: Final = "it is not known whether this was done: "
+"""How the message of an action begins that must not be done twice and may have been done."""
 ALL_ACTIONS_COMPLETED: Final = "All actions completed successfully"
 ALL_ACTIONS_SKIPPED: Final = "All actions were skipped"
 ONE_OR_MORE_ACTIONS_FAILED: Final = "One or more actions failed"
@@ -30,9 +32,24 @@ def waiting_for_retry(message: str) -> str:
     return f"attempt failed, will be repeated: {message}"
 
 
+def undecided(message: str) -> str:
+    """Message of an action of which nobody knows whether it was done."""
+    return f"{NOT_KNOWN}{message}"
+
+
+def taken_as_done(message: str) -> str:
+    """Message of an action that an operator says was done."""
+    return f"taken as done, as an operator said; before, {message}"
+
+
 def canceled_waiting(message: str) -> str:
     """Message of an action that a cancel met between two attempts."""
     return f"{CANCELED_BY_USER} while waiting for a retry: {message}"
+
+
+def canceled_undecided(message: str) -> str:
+    """Message of an action that a cancel met while an operator was asked about it."""
+    return f"{CANCELED_BY_USER}; {message}"
 
 
 def exhausted(retries: int, message: str) -> str:

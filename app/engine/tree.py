@@ -60,7 +60,7 @@ def ended(node: Node, phase: Phase, message: str, at: datetime) -> Node:
         "message": cut(message),
     }
     if isinstance(node, ActionStatus):
-        update["next_attempt_time"] = None
+        update |= {"next_attempt_time": None, "undecided": False}
     if isinstance(node, WorkflowExecutionStatus):
         update["current_action"] = ""
     return node.model_copy(update=update)

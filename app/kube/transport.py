@@ -26,6 +26,7 @@ from app.kube.credentials import Credentials
 from app.kube.errors import AnswerTooLarge, ApiUnavailable, ConnectionConfigError, IllegalName, error_from_response
 from app.kube.server_time import ServerTime
 from app.runtime import metrics
+from app.runtime.names import LookupResolver, NameLookups
 
 MOST_BYTES = 32 * 1024 * 1024
 """Bytes of an answer at most. Single objects have 3 MiB at most."""
@@ -61,7 +62,11 @@ class Transport:
         await self._credentials.open()
         context = self._credentials.ssl_context
         connector = aiohttp.TCPConnector(
-            ssl=context if context is not None else True, limit=0, keepalive_timeout=60.0, ttl_dns_cache=30
+            ssl=context if context is not None else True,
+            limit=0,
+            keepalive_timeout=60.0,
+            ttl_dns_cache=30,
+            resolver=LookupResolver(NameLookups("apiserver")),
         )
         headers = [("User-Agent", f"drplan/{package_version('drplan')}"), ("Accept", "application/json")]
         if self.config.impersonate_user:

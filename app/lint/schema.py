@@ -5,6 +5,7 @@ The schemas are those of the CRDs, so nothing is judged here that the API server
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -169,9 +170,10 @@ def _is_integer(value: object) -> bool:
 
 
 def _bounds(schema: Schema, value: Any, path: str) -> Iterator[Problem]:  # noqa: ANN401  (any JSON value)
-    if "enum" in schema and value not in schema["enum"]:
-        accepted = ", ".join(f'"{choice}"' for choice in schema["enum"])
-        hint = _meant(value, schema["enum"]) if isinstance(value, str) else ""
+    if "enum" in schema and (type(value), value) not in [(type(choice), choice) for choice in schema["enum"]]:
+        accepted = ", ".join(json.dumps(choice) for choice in schema["enum"])
+        words = [choice for choice in schema["enum"] if isinstance(choice, str)]
+        hint = _meant(value, words) if isinstance(value, str) else ""
         yield Problem("S1", path, f"must be one of {accepted}, found {shown(value)}", hint)
     if isinstance(value, str):
         yield from _length(schema, len(value), ("minLength", "maxLength", "characters"), path)

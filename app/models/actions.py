@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, WithJsonSchema, field_validator
 
 from app.models.base import ApiModel, Int32
 from app.models.clusternet import GlobalizationSpec, HelmChartSpec, LocalizationSpec, SubscriptionSpec
@@ -50,6 +50,19 @@ class HeaderFromSecret(ApiModel):
     """Text in front of the value, such as `Bearer `."""
 
 
+FollowRedirects = Annotated[
+    bool | Literal["AsGet"],
+    WithJsonSchema({"enum": [True, False, "AsGet"], "x-kubernetes-preserve-unknown-fields": True}),
+]
+
+
+class Delivery(StrEnum):
+    """How often a call may arrive."""
+
+    AT_LEAST_ONCE = "AtLeastOnce"
+    AT_MOST_ONCE = "AtMostOnce"
+
+
 class HttpAction(ApiModel):
     """One HTTP request."""
 
@@ -71,8 +84,21 @@ class HttpAction(ApiModel):
     """A `kubernetes.io/tls` Secret (`tls.crt`, `tls.key`) in the workflow's namespace, shown to the server."""
     headers_from: tuple[HeaderFromSecret, ...] = ()
     """Headers whose values are read from Secrets of the workflow's namespace."""
-    follow_redirects: bool | None = None
-    """False: a 3xx is the answer. True, as when absent: at most ten redirects are followed."""
+    follow_redirects: FollowRedirects | None = None
+    """False: a 3xx is the answer. True, as when absent: at most ten redirects are followed, but a 301 or 302 that would
+    turn POST, PUT, PATCH or DELETE into GET fails the action. AsGet: such a one is followed by a GET without body."""
+    delivery: Delivery | None = None
+    """AtLeastOnce, as when absent: a call whose answer was lost is sent again, with the same Idempotency-Key.
+    AtMostOnce: it is not; the run stands still (phase Unknown) and asks an operator. What was certainly not sent is
+    tried again."""
+    request_timeout: str | None = None
+    """Longest time of one attempt, its name look-up and redirects included, as a Go duration. When absent, what is left
+    of the action's timeout."""
+
+    @property
+    def at_most_once(self) -> bool:
+        """Whether a call that may have arrived must not be sent again."""
+        return self.delivery is Delivery.AT_MOST_ONCE
 
 
 class JobTemplate(ApiModel):

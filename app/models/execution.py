@@ -133,6 +133,8 @@ class ActionStatus(ApiModel):
     """How often the controller was ended while this attempt was under way; the third time it is given up."""
     next_attempt_time: Time | None = None
     """When a failed attempt is repeated."""
+    undecided: bool = False
+    """True: nobody knows whether the attempt had its effect, which must not be had twice; an operator is asked."""
     message: str = ""
     """Details."""
     outputs: ActionOutputs | None = None

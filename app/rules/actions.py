@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from pydantic import ValidationError
 
 from app.cel.ready import ReadyWhenError, compile_ready_when
-from app.engine.durations import parse_duration
 from app.engine.retry import RetryPolicy
 from app.engine.text import short
 from app.models.actions import (
@@ -24,6 +21,7 @@ from app.models.actions import RetryPolicy as RetryBlock
 from app.rules.blocks import check_block
 from app.rules.conditions import check_when
 from app.rules.decode import member_problems
+from app.rules.durations import DURATIONS, timeout_problem
 from app.rules.findings import Spot
 from app.rules.order import Order
 from app.rules.placeholders import check_action_placeholders, check_rollback_placeholders
@@ -32,7 +30,6 @@ from app.rules.unknown import check_unknown_members
 from app.rules.unsupported import check_cluster_mode, check_hooks, check_wait_ready
 
 NO_ROLLBACK = "no custom rollback defined, will use automatic rollback (delete resource)"
-_DURATIONS = "write a duration such as 90s, 5m or 1h30m"
 _SHORT = 256
 
 
@@ -86,17 +83,9 @@ def _ready_when_problem(text: str) -> str:
 
 def _check_timeout(spot: Spot, timeout: str | None) -> None:
     """Rule W25."""
-    problem = _timeout_problem(timeout) if timeout else ""
+    problem = timeout_problem(timeout) if timeout else ""
     if problem:
         spot.error("W25", f"invalid timeout {timeout}: {problem}", "timeout", found=timeout or "", runnable=True)
-
-
-@remembered(_SHORT)
-def _timeout_problem(timeout: str) -> str:
-    try:
-        return "" if parse_duration(timeout) > timedelta(0) else "timeout must be positive"
-    except ValueError as error:
-        return f"{error} ({_DURATIONS})"
 
 
 def _check_retry(spot: Spot, body: ActionBody) -> None:
@@ -105,7 +94,7 @@ def _check_retry(spot: Spot, body: ActionBody) -> None:
     if policy is None:
         return
     if problem := _interval_problem(policy.interval or ""):
-        spot.error("W26", f"invalid retry policy: {problem} ({_DURATIONS})", "retryPolicy.interval")
+        spot.error("W26", f"invalid retry policy: {problem} ({DURATIONS})", "retryPolicy.interval")
     if problem := _multiplier_problem(policy.backoff_multiplier or ""):
         spot.error("W26", f"invalid retry policy: {problem}", "retryPolicy.backoffMultiplier")
 

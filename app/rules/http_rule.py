@@ -9,9 +9,11 @@ import re
 import ssl
 from urllib.parse import urlsplit
 
+from app.engine.http_headers import belongs_to_connection
 from app.engine.pem import BEGIN_CERTIFICATE, certificates
 from app.engine.text import short
 from app.models.actions import HttpAction
+from app.rules.durations import timeout_problem
 from app.rules.findings import Spot
 from app.rules.remember import remembered
 
@@ -43,13 +45,21 @@ def check_http_request(spot: Spot, http: HttpAction) -> None:
             spot.error("W39", text, f"headers.{short(name)}", found=name, runnable=True)
     for index, source in enumerate(http.headers_from):
         _check_name(spot, source.name, f"headersFrom[{index}].name")
+    if http.request_timeout and (problem := timeout_problem(http.request_timeout)):
+        text = f"HTTP.RequestTimeout: invalid value {short(http.request_timeout)}: {problem}"
+        spot.error("W39", text, "requestTimeout", found=http.request_timeout, runnable=True)
     if http.ca_bundle and not _holds_certificates(spot, http.ca_bundle):
         text = "HTTP.CABundle must be PEM certificates (-----BEGIN CERTIFICATE-----)"
         spot.error("W39", text, "caBundle", runnable=True)
 
 
 def _check_name(spot: Spot, name: str, member: str) -> None:
-    if not _TOKEN.fullmatch(name):
+    if belongs_to_connection(name):
+        what = f"HTTP.{member[:1].upper()}{member[1:]}"
+        text = f"{what}: '{short(name)}' belongs to the connection, which the controller makes: leave it out"
+        where = f"{member}.{short(name)}" if member == "headers" else member
+        spot.error("W39", text, where, found=name)
+    elif not _TOKEN.fullmatch(name):
         what = f"HTTP.{member[:1].upper()}{member[1:]}"
         text = f"{what}: '{short(name)}' is no name of a header: letters, digits and - are accepted"
         spot.error("W39", text, member, found=name, runnable=True)

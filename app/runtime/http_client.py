@@ -2,14 +2,16 @@
 
 It is httpx's API over an aiohttp transport, which takes a twentieth of the CPU with many calls at once. A call is sent
 once: no retries, no cookies, and a new connection each time, so that a kept connection that died unnoticed never looks
-like a failed action. Error texts name scheme, host and port only, because paths, queries and headers may hold secrets.
+like a failed action. Where it may connect to is the egress policy's matter, decided for the addresses that are dialled.
+Once a status line has arrived, it decides: whatever is odd about the rest of the answer is told, and makes no done call
+a failed one. Error texts name scheme, host and port only, because paths, queries and headers may hold secrets.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
-import urllib.request
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,24 +23,33 @@ from typing import Self
 
 import aiohttp
 import httpx
+from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
+from app.engine.egress import Egress
 from app.engine.pem import certificates
+from app.engine.proxies import Proxies, UnusableProxyError, as_address
+from app.runtime import metrics
 from app.runtime.decoding import read_body
+from app.runtime.http_connect import HOP, Hop, make_session
+from app.runtime.http_errors import CONNECT_SECONDS, NO_URL, HttpSendError, send_error, unsent
+from app.runtime.names import LookupFailed, NameLookups, numeric
+from app.runtime.redirects import MAX_REDIRECTS, SAFE_METHODS, Leg, NotFollowed, follow
 from app.runtime.tls import load_pem_pair
 
-MAX_REDIRECTS = 10
-"""Redirects followed in one call (as Go's client does)."""
-
 MAX_CLIENTS = 32
-"""Idle clients kept, one for each TLS setting in use."""
+"""Idle clients kept, one for each TLS setting and proxy in use."""
+_SEE_OTHER = 303
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class HttpCall:
     """One call. `timeout` is the whole call in seconds; `client_cert` is PEM certificate and PEM key.
 
-    `ca_bundle` (PEM) replaces the system's CAs. At most `max_bytes` of the answer's body are read.
+    `ca_bundle` (PEM) replaces the system's CAs. At most `max_bytes` of the answer's body are read. `redirect_as_get`
+    lets a 301 or 302 turn a call with an effect into GET. `secret_headers` are names, in lower case, of headers that
+    never travel on to another origin.
     """
 
     method: str
@@ -47,6 +58,8 @@ class HttpCall:
     body: bytes | None = field(default=None, repr=False)
     timeout: float = 30.0
     follow_redirects: bool = True
+    redirect_as_get: bool = False
+    secret_headers: frozenset[str] = frozenset()
     verify: bool = True
     ca_bundle: str | None = None
     client_cert: tuple[str, str] | None = field(default=None, repr=False)
@@ -57,42 +70,42 @@ class HttpCall:
 class HttpReply:
     """An answer, whatever its status. Header names are lower case; `truncated` when the body was longer.
 
-    `left_out` says why the body was not kept at all, where it could not be decoded.
+    `odd` says what was wrong with the answer beside its status, why its body was not kept for instance. `not_followed`
+    says why it is a redirect and no more was sent. `done` tells that the call was answered 303, so its work is done,
+    and that this is the answer about its result.
     """
 
     status: int
     headers: dict[str, str]
     body: bytes
     truncated: bool
-    left_out: str = ""
+    odd: str = ""
+    not_followed: str = ""
+    done: bool = False
 
 
-class HttpSendError(Exception):
-    """No answer came. `retryable` tells whether the same call may succeed later; the text holds no secrets."""
-
-    def __init__(self, message: str, *, retryable: bool) -> None:
-        super().__init__(message)
-        self.retryable = retryable
-
-
-_FOLLOWS = "drplan_follows"
-"""Member of a request's extensions: whether its redirects are followed."""
-_TlsKey = tuple[bool, str | None, tuple[str, str] | None]
+_TransportKey = tuple[bool, str | None, tuple[str, str] | None, str | None]
+_BROKEN = (httpx.RequestError, aiohttp.ClientError, HttpProcessingError, OSError)
 
 
 @dataclass(slots=True)
 class _Pooled:
-    client: httpx.AsyncClient
+    transport: AiohttpTransport
     users: int = 0
 
 
 class HttpSender:
-    """Sends calls. Use as `async with HttpSender() as http:`; one per process."""
+    """Sends calls. Use as `async with HttpSender() as http:`; one per process.
 
-    def __init__(self) -> None:
-        self._clients: OrderedDict[_TlsKey, _Pooled] = OrderedDict()
+    Without a policy every address may be called but those of the host itself and those that are always refused.
+    """
+
+    def __init__(self, egress: Egress | None = None) -> None:
+        self._egress = egress or Egress()
+        self._proxies = Proxies.from_environment(os.environ)
+        self._lookups = NameLookups("action")
+        self._transports: OrderedDict[_TransportKey, _Pooled] = OrderedDict()
         self._making = asyncio.Lock()
-        self._trust_env = bool(urllib.request.getproxies())
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,123 +113,234 @@ class HttpSender:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        while self._clients:
-            _, pooled = self._clients.popitem()
-            await pooled.client.aclose()
+        while self._transports:
+            _, pooled = self._transports.popitem()
+            await pooled.transport.aclose()
+
+    def may_send(self) -> bool:
+        """Whether a request may still be sent, asked when its connection stands."""
+        return True
 
     async def send(self, call: HttpCall) -> HttpReply:
         """Send one call and read the answer; raises HttpSendError when there is none within the time."""
+        limit = asyncio.get_running_loop().time() + call.timeout
+        leg = Leg(call.method, call.url, call.headers, call.body, call.secret_headers)
+        for _ in range(MAX_REDIRECTS + 1):
+            try:
+                following = await self._hop(call, leg, limit)
+            except HttpSendError as error:
+                if not leg.done:
+                    raise
+                return HttpReply(
+                    _SEE_OTHER, {}, b"", truncated=False, done=True, odd=f"its result was not read: {error}"
+                )
+            if isinstance(following, HttpReply):
+                return following
+            leg = following
+        if leg.done:
+            return HttpReply(
+                _SEE_OTHER, {}, b"", truncated=False, done=True, odd=f"its result was not read: {_TOO_MANY}"
+            )
+        raise HttpSendError(f"{_head(call.method, call.url)}: {_TOO_MANY}", retryable=False)
+
+    async def _hop(self, call: HttpCall, leg: Leg, limit: float) -> HttpReply | Leg:
+        """Send one request; return its answer, or what follows on it."""
+        head, hop = _head(leg.method, leg.url), Hop(may_send=self.may_send)
+        token = HOP.set(hop)
+        at = "the name look-up took too long"
         try:
-            async with asyncio.timeout(call.timeout), self._client(call) as client:
-                return await _exchange(client, call)
+            async with asyncio.timeout_at(limit):
+                url, proxy = self._target(leg, head)
+                await self._admit(hop, url, proxy, head)
+                at = "no connection in time"
+                async with self._transport(call, leg, proxy, head) as transport:
+                    response = await transport.handle_async_request(_request(leg, url))
         except TimeoutError as e:
-            raise HttpSendError(f"{_head(call)}: no answer within {call.timeout:g}s", retryable=True) from e
-        except httpx.TooManyRedirects as e:
-            raise HttpSendError(f"{_head(call)}: more than {MAX_REDIRECTS} redirects", retryable=False) from e
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, aiohttp.InvalidURL) as e:
-            raise HttpSendError(
-                f"{_head(call)}: the URL is not valid; an http:// or https:// address with a host is needed",
-                retryable=False,
-            ) from e
-        except (httpx.RequestError, aiohttp.ClientError, OSError) as e:
-            raise _send_error(_head(call), e, call.timeout) from e
-        except ValueError as e:
-            raise HttpSendError(
-                f"{_head(call)}: the request cannot be sent: a header or the URL has characters that HTTP forbids",
-                retryable=False,
-            ) from e
+            if hop.head.status is None:
+                if not hop.sent:
+                    raise unsent(f"{head}: {at}", retryable=True, timed_out=True) from e
+                text = f"{head}: no answer in time"
+                raise HttpSendError(text, retryable=True, in_doubt=True, timed_out=True) from e
+            return _bare(hop.head.status, leg, "its head did not come to an end in time")
+        except (*_BROKEN, ValueError, RuntimeError) as e:
+            if hop.head.status is None:
+                raise send_error(head, _cause(e), hop) from e
+            return _bare(hop.head.status, leg, "its head cannot be read")
+        finally:
+            HOP.reset(token)
+        return await _answer(call, leg, response, limit)
+
+    def _target(self, leg: Leg, head: str) -> tuple[httpx.URL, str | None]:
+        """Return the address of a request and the proxy to call it through."""
+        try:
+            url = httpx.URL(leg.url)
+            if url.scheme not in _PORTS or not url.host:
+                raise httpx.UnsupportedProtocol("no http(s) URL with a host")
+            return url, self._proxies.proxy_for(url.scheme, _host(url), _port(url))
+        except (UnusableProxyError, httpx.InvalidURL, httpx.UnsupportedProtocol) as e:
+            text = str(e) if isinstance(e, UnusableProxyError) else NO_URL
+            raise unsent(f"{head}: {text}", retryable=False) from e
+
+    async def _admit(self, hop: Hop, url: httpx.URL, proxy: str | None, head: str) -> None:
+        """Look up what is to be dialled, once, and leave in the hop what may be. Raises HttpSendError."""
+        host, port = _host(url), _port(url)
+        if proxy is not None:
+            address = as_address(numeric(host) or host)
+            _refuse(head, self._egress.refusal_behind_proxy(host, port, address))
+            hop.tunnel = url.scheme == "https"
+            hop.addresses = await self._find(httpx.URL(proxy).host, f"{head}: the proxy")
+            return
+        if numeric(host) is None:
+            _refuse(head, self._egress.refusal_by_name(host, port))
+        refusals = {found: self._refusal(host, port, found) for found in await self._find(host, head)}
+        hop.addresses = tuple(found for found, why in refusals.items() if not why)
+        if not hop.addresses:
+            _refuse(head, next(iter(refusals.values())))
+
+    def _refusal(self, host: str, port: int, found: str) -> str:
+        address = as_address(found)
+        if address is None or "%" in found:
+            return f"{found} is always refused (an address of one link only)"
+        return self._egress.refusal(host, port, address)
+
+    async def _find(self, host: str, head: str) -> tuple[str, ...]:
+        try:
+            return await self._lookups.find(host)
+        except LookupFailed as e:
+            raise unsent(f"{head}: {e}", retryable=True) from e
 
     @asynccontextmanager
-    async def _client(self, call: HttpCall) -> AsyncIterator[httpx.AsyncClient]:
-        """The client of the call's TLS settings, protected from eviction while in use."""
-        key: _TlsKey = (call.verify, call.ca_bundle, call.client_cert)
+    async def _transport(
+        self, call: HttpCall, leg: Leg, proxy: str | None, head: str
+    ) -> AsyncIterator[AiohttpTransport]:
+        """The transport for the call's TLS settings and proxy, protected from eviction while in use."""
+        client_cert = None if leg.foreign else call.client_cert
+        key: _TransportKey = (call.verify, call.ca_bundle, client_cert, proxy)
         async with self._making:
-            pooled = self._clients.get(key)
+            pooled = self._transports.get(key)
             if pooled is None:
-                pooled = self._clients[key] = _Pooled(await self._make(call))
-            self._clients.move_to_end(key)
+                pooled = self._transports[key] = _Pooled(await _make(key, head))
+            self._transports.move_to_end(key)
             pooled.users += 1
         try:
-            yield pooled.client
+            yield pooled.transport
         finally:
             pooled.users -= 1
             await self._evict()
 
-    async def _make(self, call: HttpCall) -> httpx.AsyncClient:
-        try:
-            context = await asyncio.to_thread(_tls_context, call)
-        except (ssl.SSLError, ValueError) as e:
-            raise HttpSendError(
-                f"{_head(call)}: the CA bundle or client certificate is not valid PEM, or the key "
-                "does not fit the certificate",
-                retryable=False,
-            ) from e
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=context, limit=0, force_close=True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=["Content-Type", "User-Agent"],
-            trust_env=self._trust_env,
-        )
-        # aiohttp repeats GET, PUT and DELETE when a connection breaks; whether to try again is the caller's decision.
-        session._retry_connection = False
-        client = httpx.AsyncClient(
-            transport=_Transport(verify=context, client=session),
-            max_redirects=MAX_REDIRECTS,
-            trust_env=False,
-        )
-        client._cookies = _NoCookies()
-        return client
-
     async def _evict(self) -> None:
-        if len(self._clients) <= MAX_CLIENTS:
+        if len(self._transports) <= MAX_CLIENTS:
             return
-        idle = next((key for key, pooled in self._clients.items() if pooled.users == 0), None)
+        idle = next((key for key, pooled in self._transports.items() if pooled.users == 0), None)
         if idle is not None:
-            await self._clients.pop(idle).client.aclose()
+            await self._transports.pop(idle).transport.aclose()
 
 
-async def _exchange(client: httpx.AsyncClient, call: HttpCall) -> HttpReply:
-    url = httpx.URL(call.url)
-    auth = httpx.BasicAuth(url.username, url.password) if url.userinfo else None
-    request = httpx.Request(
-        call.method,
-        url.copy_with(userinfo=b"") if url.userinfo else url,
-        headers=_headers(call),
-        content=call.body,
-        extensions={"timeout": httpx.Timeout(call.timeout).as_dict(), _FOLLOWS: call.follow_redirects},
-    )
-    response = await client.send(request, stream=True, auth=auth, follow_redirects=call.follow_redirects)
+_TOO_MANY = f"more than {MAX_REDIRECTS} redirects"
+
+
+async def _answer(call: HttpCall, leg: Leg, response: httpx.Response, limit: float) -> HttpReply | Leg:
+    """Return what follows on a redirect, whose body is not read, or the answer with its body."""
     try:
-        body = await read_body(response.aiter_raw(), response.headers.get("content-encoding", ""), call.max_bytes)
+        following = None
+        if call.follow_redirects:
+            location = response.headers.get("location")
+            following = follow(leg, response.status_code, location, as_get=call.redirect_as_get)
+        if isinstance(following, Leg):
+            return following
+        ends_work = call.follow_redirects and response.status_code == _SEE_OTHER and leg.method not in SAFE_METHODS
+        if isinstance(following, NotFollowed) and (leg.done or ends_work):
+            return _without_result(following.reason)
+        odd: list[str] = []
+        chunks = _unbroken(response.aiter_raw(), limit, odd)
+        body = await read_body(chunks, response.headers.get("content-encoding", ""), call.max_bytes)
+        return HttpReply(
+            status=response.status_code,
+            headers=dict(response.headers),
+            body=body.data,
+            truncated=body.truncated or bool(odd),
+            odd=body.left_out or "; ".join(odd),
+            not_followed=following.reason if isinstance(following, NotFollowed) else "",
+            done=leg.done or ends_work,
+        )
     finally:
-        await response.aclose()
-    return HttpReply(
-        status=response.status_code,
-        headers=dict(response.headers),
-        body=body.data,
-        truncated=body.truncated,
-        left_out=body.left_out,
-    )
+        await _close(response)
 
 
-class _Transport(AiohttpTransport):
-    """Reads no bodies of redirects that are followed: httpx would read and decode them whole."""
+async def _unbroken(chunks: AsyncIterator[bytes], limit: float, odd: list[str]) -> AsyncIterator[bytes]:
+    """Yield a body up to its end, a break or the limit; `odd` says which of the latter."""
+    while True:
+        try:
+            async with asyncio.timeout_at(limit):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            odd.append("its body did not come to an end in time")
+            return
+        except _BROKEN:
+            odd.append("its body broke off")
+            return
+        yield chunk
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request."""
-        response = await super().handle_async_request(request)
-        if not (request.extensions.get(_FOLLOWS) and response.has_redirect_location):
-            return response
-        await response.aclose()
-        headers = [(name, value) for name, value in response.headers.raw if name.lower() == b"location"]
-        return httpx.Response(response.status_code, headers=headers, request=request)
+
+async def _close(response: httpx.Response) -> None:
+    """Close the connection, whatever state it is in; a body that is still being sent is not waited for."""
+    try:
+        async with asyncio.timeout(1.0):
+            await response.aclose()
+    except (TimeoutError, *_BROKEN):
+        return
 
 
-def _headers(call: HttpCall) -> list[tuple[bytes, bytes]]:
+def _without_result(why: str) -> HttpReply:
+    """Return the answer to a call that was answered 303, when nothing is known of its result."""
+    return HttpReply(_SEE_OTHER, {}, b"", truncated=False, odd=f"its result was not read: {why}", done=True)
+
+
+def _bare(status: int, leg: Leg, odd: str) -> HttpReply:
+    return HttpReply(status, {}, b"", truncated=True, odd=odd, done=leg.done)
+
+
+async def _make(key: _TransportKey, head: str) -> AiohttpTransport:
+    verify, ca_bundle, client_cert, proxy = key
+    try:
+        context = await asyncio.to_thread(_tls_context, verify, ca_bundle, client_cert)
+    except (ssl.SSLError, ValueError) as e:
+        raise unsent(
+            f"{head}: the CA bundle or client certificate is not valid PEM, or the key does not fit the certificate",
+            retryable=False,
+        ) from e
+    session = make_session(context)
+    return AiohttpTransport(verify=context, client=session, proxy=httpx.Proxy(proxy) if proxy is not None else None)
+
+
+def _tls_context(verify: bool, ca_bundle: str | None, client_cert: tuple[str, str] | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=certificates(ca_bundle) if ca_bundle is not None else None)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if client_cert is not None:
+        load_pem_pair(context, *client_cert)
+    return context
+
+
+def _request(leg: Leg, url: httpx.URL) -> httpx.Request:
+    headers = _headers(leg.headers)
+    if url.userinfo:
+        if not any(name.lower() == b"authorization" for name, _ in headers):
+            credentials = httpx.BasicAuth(url.username, url.password)._auth_header
+            headers.append((b"Authorization", credentials.encode()))
+        url = url.copy_with(userinfo=b"")
+    timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)
+    return httpx.Request(leg.method, url, headers=headers, content=leg.body, extensions={"timeout": timeout.as_dict()})
+
+
+def _headers(given: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     """The call's headers and those that every call has unless it says otherwise."""
-    given = {name.lower() for name in call.headers}
-    own = [(name, value) for name, value in _own_headers() if name.decode().lower() not in given]
-    return [*own, *((name.encode(), value.encode()) for name, value in call.headers.items())]
+    names = {name.lower() for name in given}
+    own = [(name, value) for name, value in _own_headers() if name.decode().lower() not in names]
+    return [*own, *((name.encode(), value.encode()) for name, value in given.items())]
 
 
 @cache
@@ -229,49 +353,28 @@ def _own_headers() -> tuple[tuple[bytes, bytes], ...]:
     )
 
 
-class _NoCookies(httpx.Cookies):
-    """Keeps none, and does not look for any: httpx spends a sixteenth of a call on that."""
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """Keep none."""
-
-
-def _tls_context(call: HttpCall) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=certificates(call.ca_bundle) if call.ca_bundle is not None else None)
-    if not call.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if call.client_cert is not None:
-        load_pem_pair(context, *call.client_cert)
-    return context
+def _refuse(head: str, why: str) -> None:
+    if why:
+        metrics.http_refused_total.inc()
+        raise unsent(f"{head}: the controller's egress policy refuses this call: {why}", retryable=False)
 
 
-def _send_error(head: str, error: Exception, timeout: float) -> HttpSendError:
-    """Say in few words why no answer came. The transport's own mapping of causes is too coarse, so look beneath it."""
-    cause = error.__cause__ if isinstance(error, httpx.RequestError) and error.__cause__ is not None else error
-    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
-        reason = getattr(cause.certificate_error, "verify_message", "") or "verification failed"
-        return HttpSendError(f"{head}: the server's certificate is not trusted: {reason}", retryable=False)
-    if isinstance(cause, (TimeoutError, httpx.TimeoutException)) and not isinstance(
-        cause, aiohttp.ClientConnectorError
-    ):
-        return HttpSendError(f"{head}: no answer within {timeout:g}s", retryable=True)
-    if isinstance(cause, aiohttp.ClientConnectorDNSError):
-        return HttpSendError(f"{head}: the host name cannot be resolved", retryable=True)
-    if isinstance(cause, aiohttp.ClientSSLError):
-        return HttpSendError(f"{head}: the TLS handshake failed", retryable=True)
-    if isinstance(cause, aiohttp.ClientConnectorError):
-        return HttpSendError(f"{head}: cannot connect: {_os_reason(cause.os_error)}", retryable=True)
-    return HttpSendError(f"{head}: the connection broke before the answer was complete", retryable=True)
+def _cause(error: Exception) -> BaseException:
+    """The transport's own mapping of causes is too coarse: return what is beneath it."""
+    return error.__cause__ if isinstance(error, httpx.RequestError) and error.__cause__ is not None else error
 
 
-def _os_reason(error: OSError) -> str:
-    text = error.strerror or type(error).__name__
-    return text.partition(" [")[0].lower() if "Connect call failed" not in text else "connection refused"
+def _host(url: httpx.URL) -> str:
+    """The host as it is sent: ASCII, lower case, without brackets."""
+    return url.raw_host.decode("ascii").lower()
 
 
-def _head(call: HttpCall) -> str:
-    return f"{call.method} {_origin(call.url)}"
+def _port(url: httpx.URL) -> int:
+    return url.port or _PORTS[url.scheme]
+
+
+def _head(method: str, url: str) -> str:
+    return f"{method} {_origin(url)}"
 
 
 def _origin(url: str) -> str:

@@ -309,6 +309,26 @@ kube_request_seconds = _histogram(
     _REQUEST_BUCKETS,
     verb=OPEN,
 )
+name_lookups_total = _counter(
+    "drplan_name_lookups_total",
+    "Look-ups of host names by what came of them, of HTTP actions and for the API server; slow: given up.",
+    purpose=("action", "apiserver"),
+    result=("found", "failed", "slow"),
+)
+name_lookup_seconds = _histogram(
+    "drplan_name_lookup_seconds",
+    "Time one look-up of a host name took, those included that nobody waited for any longer.",
+    _ACTION_BUCKETS,
+    purpose=("action", "apiserver"),
+)
+name_lookups_running = _gauge(
+    "drplan_name_lookups_running",
+    "Look-ups of host names under way; from 128 on those of slow names wait.",
+    purpose=("action", "apiserver"),
+)
+http_refused_total = _counter(
+    "drplan_http_refused_total", "Calls of HTTP actions that the egress policy refused before anything was sent."
+)
 build_info = Info("drplan_build", "Version of drplan, the commit it was built from, and Python.", registry=REGISTRY)
 
 

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.engine.egress import Egress, parse_rules
 from app.runtime.collector import SHARED_VARIABLE, collector_problem
 from app.runtime.metrics import Component
 
@@ -213,11 +214,32 @@ class ControllerSettings(CommonSettings):
         description="seconds without a living controller within which the next one lets interrupted runs go on by "
         "themselves; after that they are shown as Unknown and ask",
     )
+    egress_allow: str = Field(
+        "",
+        description="where HTTP actions may connect to: addresses, CIDRs, hosts (example.com with all below it, "
+        ".example.com only what is below it) or *, each with :PORT or :FIRST-LAST if need be, separated by commas. "
+        "Empty: everywhere but what egress_deny and docs/security.md say",
+    )
+    egress_deny: str = Field("", description="where they may not, in the same form; wins over egress_allow")
+    egress_loopback: bool = Field(
+        False, description="let HTTP actions connect to addresses of the controller's own host (127.0.0.1, localhost)"
+    )
     otlp_endpoint: str | None = Field(
         None,
         description="OpenTelemetry collector that gets the traces of runs (OTLP by HTTP, at /v1/traces below it), such "
         f"as http://collector.monitoring.svc:4318; without one {SHARED_VARIABLE} counts. An empty flag: no traces",
     )
+
+    @field_validator("egress_allow", "egress_deny")
+    @classmethod
+    def _has_rules(cls, rules: str) -> str:
+        parse_rules(rules)
+        return rules
+
+    @property
+    def egress(self) -> Egress:
+        """The policy of the three egress settings."""
+        return Egress.parse(self.egress_allow, self.egress_deny, loopback=self.egress_loopback)
 
     @field_validator("otlp_endpoint")
     @classmethod

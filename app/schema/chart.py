@@ -45,6 +45,7 @@ _RULES: Final[Schema] = {
         "properties": dict.fromkeys(("apiGroups", "resources", "resourceNames", "verbs", "nonResourceURLs"), _STRINGS),
     },
 }
+_EGRESS: Final[Schema] = {"type": "array", "items": {"type": "string", "pattern": "^[^, ]+$"}}
 LIMITS: Final[dict[str, Schema]] = {
     "replicaCount": _COUNT,
     "image.digest": {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"},
@@ -86,6 +87,8 @@ LIMITS: Final[dict[str, Schema]] = {
     "rbac.readReferencesIn": _STRINGS,
     "rbac.extraRules": _RULES,
     "rbac.additionalRules": _RULES,
+    "egress.allow": _EGRESS,
+    "egress.deny": _EGRESS,
     "proxy.httpProxy": _PROXY,
     "proxy.httpsProxy": _PROXY,
     "metrics.type": _SERVICE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -113,7 +114,7 @@ def _rows(node: Schema, path: str, found: Found) -> Iterator[Row]:
     for name, member in sorted(node.get("properties", {}).items(), key=lambda item: item[0] not in required):
         place = f"{path}.{name}" if path else name
         yield Row(place, _type(member), _default(member, name in required), member.get("description", ""))
-        inner, inner_place = (member["items"], f"{place}[]") if member["type"] == "array" else (member, place)
+        inner, inner_place = (member["items"], f"{place}[]") if member.get("type") == "array" else (member, place)
         model = inner.get(MODEL)
         if model in SHARED:
             found.setdefault(model, inner)
@@ -131,6 +132,10 @@ def _default(member: Schema, required: bool) -> str:
 def _type(node: Schema) -> str:
     """Return the type of a node with its constraints, such as `integer (int32), at least 0`."""
     model = node.get(MODEL)
+    if "type" not in node:
+        return "one of " + ", ".join(
+            f"`{value if isinstance(value, str) else json.dumps(value)}`" for value in node["enum"]
+        )
     if node["type"] == "array":
         return f"list of {_type(node['items'])}" + _bounds(node)
     if model in _OUTSIDE:

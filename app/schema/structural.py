@@ -17,6 +17,8 @@ Schema = dict[str, Any]
 MODEL: Final = "$model"
 """Keyword that names the model a node came from. Only inside this package; see `without_markers`."""
 
+_ANY_TYPE: Final = "x-kubernetes-preserve-unknown-fields"
+"""What the API server demands of a node without a type; its `enum` says then what it may be."""
 _COPIED: Final = (
     "type",
     "format",
@@ -32,6 +34,7 @@ _COPIED: Final = (
     "x-kubernetes-list-map-keys",
     "x-kubernetes-list-type",
     "x-kubernetes-map-type",
+    _ANY_TYPE,
 )
 _HANDLED: Final = frozenset(
     {*_COPIED, "$ref", "anyOf", "title", "default", "description", "properties", "additionalProperties", "items"}
@@ -92,13 +95,13 @@ def _translate(node: Mapping[str, Any], definitions: Mapping[str, Any], path: st
     unknown = merged.keys() - _HANDLED - {MODEL}
     if unknown:
         raise NotStructuralError(f"{path or 'root'}: a structural schema has no {', '.join(sorted(unknown))}")
-    if "type" not in merged:
+    if "type" not in merged and not (_ANY_TYPE in merged and "enum" in merged):
         raise NotStructuralError(f"{path or 'root'}: the schema has no type; give the field one type, or null and one")
     result: Schema = {}
     if description := merged.get("description"):
         result["description"] = _prose(description)
     result.update((key, merged[key]) for key in _COPIED if key in merged)
-    if MODEL in merged and merged["type"] == "object":
+    if MODEL in merged and merged.get("type") == "object":
         result[MODEL] = merged[MODEL]
     if "properties" in merged:
         result["properties"] = {

@@ -5,24 +5,31 @@ from __future__ import annotations
 import codecs
 import time
 from collections.abc import Iterable
+from datetime import timedelta
 
+from app.engine.durations import parse_duration
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
 from app.engine.templates import secret_values
-from app.engine.text import redact
+from app.engine.text import redact, single_line
 from app.kube.errors import parse_retry_after
 from app.models.actions import ActionBody, HttpAction
 from app.models.execution import ActionOutputs, HttpResponse
-from app.runtime.http_client import HttpCall, HttpReply, HttpSendError
+from app.runtime.http_client import HttpCall, HttpReply
+from app.runtime.http_errors import HttpSendError
 from controller.actions.attempts import Settling, attempt, timed_out
 from controller.actions.base import ActionContext
 from controller.actions.http_request import CannotPrepare, PreparedRequest, prepare
 
-ATTEMPT_SECONDS = 30.0
-"""Longest time for one request, redirects and reading the answer included."""
 BODY_BYTES = 1000
 """Bytes of the answer's body that outputs keep."""
+WORDS = 200
+"""Characters of the answer's body in the message of a failure."""
 
 _RETRYABLE = frozenset({408, 425, 429})
+_NOT_TAKEN = frozenset({425, 429})
+"""Statuses by which a target says that it did nothing yet."""
+_SEE_OTHER = 303
+_UNREADABLE = "\ufffd"
 
 
 class HttpExecutor:
@@ -33,6 +40,8 @@ class HttpExecutor:
         block = body.http
         if block is None:
             return Failed("HTTP configuration is required")
+        if context.in_doubt and block.at_most_once:
+            return Failed("the controller was interrupted while the call was under way", undecided=True)
 
         async def work() -> Outcome | Settling:
             try:
@@ -52,14 +61,16 @@ class HttpExecutor:
 
 
 async def _send(block: HttpAction, prepared: PreparedRequest, context: ActionContext) -> Outcome:
-    seconds = min(ATTEMPT_SECONDS, context.remaining())
+    left, own = context.remaining(), _request_timeout(block)
     call = HttpCall(
         method=prepared.method,
         url=prepared.url,
         headers=prepared.headers,
         body=prepared.body,
-        timeout=seconds,
+        timeout=min(left, own),
         follow_redirects=block.follow_redirects is not False,
+        redirect_as_get=block.follow_redirects == "AsGet",
+        secret_headers=prepared.secret_headers,
         verify=not block.insecure_skip_verify,
         ca_bundle=block.ca_bundle or None,
         client_cert=prepared.client_cert,
@@ -68,30 +79,55 @@ async def _send(block: HttpAction, prepared: PreparedRequest, context: ActionCon
         reply = await context.http.send(call)
     except HttpSendError as error:
         text = redact(f"HTTP request failed: {error}", prepared.secrets)
-        if context.remaining() <= 0:
+        if error.timed_out and own < left:
+            text += f" (requestTimeout: {block.request_timeout})"
+        if error.in_doubt and block.at_most_once:
+            return Failed(text, undecided=True)
+        if error.timed_out and left <= own:
             return timed_out(context, text)
         return Failed(text, retryable=error.retryable)
     return _judge(block, prepared, reply, prepared.secrets | secret_values(context.scope))
 
 
+def _request_timeout(block: HttpAction) -> float:
+    """Seconds of one attempt by the action's own choice; a value that cannot be read is told at admission."""
+    try:
+        own = parse_duration(block.request_timeout) if block.request_timeout else timedelta.max
+    except ValueError:
+        own = timedelta.max
+    return own.total_seconds() if own > timedelta(0) else timedelta.max.total_seconds()
+
+
 def _judge(block: HttpAction, prepared: PreparedRequest, reply: HttpReply, secrets: Iterable[str]) -> Outcome:
-    body = first_bytes(redact(reply.body.decode("utf-8", "replace"), secrets))
-    outputs = ActionOutputs(http_response=HttpResponse(status_code=reply.status, body=body))
-    accepted = reply.status in block.success_codes if block.success_codes else 200 <= reply.status <= 299
-    left_out = f"; {reply.left_out}" if reply.left_out else ""
-    if accepted:
-        return Succeeded(f"HTTP {prepared.method} succeeded with status {reply.status}{left_out}", outputs)
+    text = redact(reply.body.decode("utf-8", "replace"), secrets)
+    outputs = ActionOutputs(http_response=HttpResponse(status_code=reply.status, body=first_bytes(text)))
+    odd = f"; {redact(reply.odd, secrets)}" if reply.odd else ""
+    if reply.not_followed:
+        return Failed(redact(reply.not_followed, secrets), outputs)
+    if _accepted(block, reply):
+        return Succeeded(f"HTTP {prepared.method} succeeded with status {reply.status}{odd}", outputs)
+    unwanted = "status code {} not in success codes" if block.success_codes else "unexpected status code: {}"
+    worth = _NOT_TAKEN if block.at_most_once else _RETRYABLE
     return Failed(
-        message=(
-            f"status code {reply.status} not in success codes"
-            if block.success_codes
-            else f"unexpected status code: {reply.status}"
-        )
-        + left_out,
+        message=unwanted.format(reply.status) + _words(text) + odd,
         outputs=outputs,
-        retryable=reply.status in _RETRYABLE or reply.status >= 500,
+        retryable=not reply.done and (reply.status in worth or (reply.status >= 500 and not block.at_most_once)),
         retry_after=parse_retry_after(reply.headers.get("retry-after"), now=time.time()),
     )
+
+
+def _accepted(block: HttpAction, reply: HttpReply) -> bool:
+    if block.success_codes:
+        return reply.status in block.success_codes
+    return 200 <= reply.status <= 299 or (reply.done and reply.status == _SEE_OTHER)
+
+
+def _words(text: str) -> str:
+    """What the target says about its refusal, as the end of a message; nothing of a body that is no text."""
+    words = single_line(text)
+    if not words or words.count(_UNREADABLE) * 10 > len(words):
+        return ""
+    return f": {words[:WORDS]}{'…' if len(words) > WORDS else ''}"
 
 
 def first_bytes(text: str, limit: int = BODY_BYTES) -> str:

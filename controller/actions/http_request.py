@@ -6,7 +6,9 @@ import base64
 import binascii
 from dataclasses import dataclass, field
 
-from app.engine.templates import RenderBudget, RenderedTooLarge, UnresolvedPlaceholders, render
+from app.engine.http_headers import belongs_to_connection
+from app.engine.templates import RenderBudget, RenderedTooLarge, UnresolvedPlaceholders, render, secret_values
+from app.engine.text import short
 from app.kube.errors import ApiError, KubeError, NotFound, is_transient
 from app.kube.resources import SECRETS
 from app.models.actions import HttpAction
@@ -27,6 +29,8 @@ class PreparedRequest:
     body: bytes | None = field(repr=False)
     client_cert: tuple[str, str] | None = field(repr=False)
     secrets: frozenset[str] = field(repr=False)
+    secret_headers: frozenset[str] = frozenset()
+    """Names, in lower case, of the headers that hold one of them."""
 
 
 class CannotPrepare(Exception):  # noqa: N818 - says what happened
@@ -40,6 +44,7 @@ class CannotPrepare(Exception):  # noqa: N818 - says what happened
 
 async def prepare(block: HttpAction, context: ActionContext) -> PreparedRequest:
     """Render the texts of `block` and read its Secrets. Raises CannotPrepare."""
+    _demand_own_headers(block)
     url, body, headers = _rendered(block, context)
     secrets = _SecretReader(context)
     hidden: set[str] = set()
@@ -65,7 +70,23 @@ async def prepare(block: HttpAction, context: ActionContext) -> PreparedRequest:
         body=body.encode("utf-8", "replace") if body else None,
         client_cert=client_cert,
         secrets=frozenset(hidden - {""}),
+        secret_headers=_secret_headers(block, headers, secret_values(context.scope)),
     )
+
+
+def _demand_own_headers(block: HttpAction) -> None:
+    """Refuse headers of the connection, which admission refuses too: the workflow may be older than that rule."""
+    names = [*block.headers, *(source.name for source in block.headers_from)]
+    if refused := [name for name in names if belongs_to_connection(name)]:
+        raise CannotPrepare(
+            f"the header {', '.join(map(short, refused))} belongs to the connection, which the controller makes: "
+            "leave it out"
+        )
+
+
+def _secret_headers(block: HttpAction, headers: dict[str, str], values: frozenset[str]) -> frozenset[str]:
+    held = {name.lower() for name, value in headers.items() if any(secret in value for secret in values if secret)}
+    return frozenset(held | {source.name.lower() for source in block.headers_from})
 
 
 def _rendered(block: HttpAction, context: ActionContext) -> tuple[str, str, dict[str, str]]:

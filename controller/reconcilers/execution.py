@@ -17,6 +17,7 @@ from app.engine.fold import end_run, initial_status
 from app.engine.history import Run as PlanRun
 from app.engine.history import ended_record, holds_lock, with_lock
 from app.engine.notes import started
+from app.engine.question import ANSWERS
 from app.engine.texts import EXECUTION_CANCELED
 from app.kube.errors import NotFound
 from app.kube.resources import EXECUTIONS
@@ -96,8 +97,8 @@ class ExecutionReconciler:
         if run is not None:
             if message := cancel_message(execution):
                 run.cancel(message)
-            elif execution.metadata.annotations.get(RESUME_ANNOTATION) == "true":
-                run.resume()
+            elif execution.metadata.annotations.get(RESUME_ANNOTATION) in ANSWERS:
+                run.resume(execution.metadata.annotations[RESUME_ANNOTATION])
                 await self._patch(execution, without_resume(execution))
             return None
         if execution.phase.is_final:
@@ -322,8 +323,8 @@ class ExecutionReconciler:
         run = self._runs.get(execution.metadata.uid)
         if run is not None and cancel:
             run.cancel(cancel)
-        elif run is not None and execution.metadata.annotations.get(RESUME_ANNOTATION) == "true":
-            run.resume()
+        elif run is not None and execution.metadata.annotations.get(RESUME_ANNOTATION) in ANSWERS:
+            run.resume(execution.metadata.annotations[RESUME_ANNOTATION])
             await self._patch(execution, without_resume(execution))
         return None
 

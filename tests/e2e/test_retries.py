@@ -108,7 +108,7 @@ def test_exhausted_retries_say_how_often_it_was_tried(drplan: Installation) -> N
     )
     status = drplan.wait_phase("e", "Failed")
     action = action_of(status, "down")
-    assert action["message"] == "action failed after 2 retries: unexpected status code: 502"
+    assert action["message"] == "action failed after 2 retries: unexpected status code: 502: bad gateway"
     assert (action["attempt"], action["retryCount"]) == (3, 2)
     assert action["outputs"]["httpResponse"] == {"statusCode": 502, "body": "bad gateway"}, "kept on failure too"
     assert len(drplan.site.calls(path)) == 3

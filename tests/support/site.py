@@ -26,10 +26,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What to answer: status, body, headers, after `delay` seconds."""
+    """What to answer: status, body, headers, after `delay` seconds. A refusal says nothing unless it is given words."""
 
     status: int = 200
-    body: str = "ok"
+    body: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
 
@@ -55,7 +55,8 @@ class Site:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length).decode("utf-8", "replace")
                 answer = site._take(Call(self.command, self.path, dict(self.headers), body, time.monotonic()))
-                payload = answer.body.encode()
+                words = "ok" if answer.status < 400 else ""
+                payload = (words if answer.body is None else answer.body).encode()
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
@@ -147,7 +148,8 @@ class Site:
 def _default(call: Call) -> Answer:
     parts = call.path.strip("/").split("/")
     if parts[0] == "status" and len(parts) > 1:
-        return Answer(status=int(parts[1]), body=json.dumps({"status": int(parts[1])}))
+        status = int(parts[1])
+        return Answer(status=status, body=json.dumps({"status": status}) if status < 400 else None)
     if parts[0] == "delay" and len(parts) > 1:
         return Answer(delay=float(parts[1]))
     return Answer()

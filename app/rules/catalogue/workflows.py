@@ -143,7 +143,7 @@ WORKFLOWS: Final[tuple[Rule, ...]] = (
     ),
     _workflow(
         "W39",
-        "An HTTP request can be sent: address, names and values of headers, certificates.",
+        "An HTTP request can be sent: address, names and values of headers, certificates, time.",
         f"{_A}HTTP.URL must begin with http:// or https://, found 'htpp'; did you mean 'http'?",
     ),
     _workflow(

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from app.engine.egress import Egress
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
 from app.kube.client import KubeClient
 from app.kube.errors import ApiUnavailable, NotFound
@@ -68,6 +69,7 @@ class Site:
     requests: list[Request] = field(default_factory=list)
 
 
+LOOPBACK = Egress(loopback=True)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -104,7 +106,7 @@ def answering(status: int = 200, body: str | bytes = "ok", **headers: str) -> Ha
 
 @pytest_asyncio.fixture
 async def http() -> AsyncIterator[HttpSender]:
-    async with HttpSender() as sender:
+    async with HttpSender(LOOPBACK) as sender:
         yield sender
 
 
@@ -170,7 +172,7 @@ async def test_failed_status_and_whether_it_is_worth_repeating(http: HttpSender,
     async with serving(answering(status, "why")) as site:
         outcome = await EXECUTOR.execute(call(site.url), at(http))
     assert isinstance(outcome, Failed)
-    assert outcome.message == f"unexpected status code: {status}"
+    assert outcome.message == f"unexpected status code: {status}: why"
     assert outcome.retryable is retryable
     assert outcome.retry_after is None
     assert response_of(outcome) == HttpResponse(status_code=status, body="why")

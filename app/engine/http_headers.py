@@ -1,0 +1,30 @@
+"""Headers of HTTP requests that belong to the connection and not to the author of an action."""
+
+from __future__ import annotations
+
+_OF_CONNECTION = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_PREFIX = "proxy-"
+
+
+def belongs_to_connection(name: str) -> bool:
+    """Whether a header decides where a request ends, who gets it or how the connection goes on.
+
+    With a value of the author's, two servers on the way might not agree where a request ends, and take a part of the
+    body for another request, or it would reach a host that no policy has seen. These are the headers of RFC 9110,
+    7.6.1, and `Host`, `Content-Length`, `Expect` and everything that begins with `Proxy-`.
+    """
+    lower = name.strip().lower()
+    return lower in _OF_CONNECTION or lower.startswith(_PREFIX)
