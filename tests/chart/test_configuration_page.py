@@ -31,6 +31,9 @@ CHANGED = (
     "controller.leaderElection=false",
     "controller.replicas=1",
     "controller.shutdownGrace=5",
+    "egress.allow={*.example.com:443,10.0.0.0/8}",
+    "egress.deny={*:22}",
+    "egress.loopback=true",
     "tracing.otlpEndpoint=http://collector:4318",
 )
 """Another value for each value of the page; all but the way to certificates can be changed together."""
