@@ -84,7 +84,8 @@ class HttpReply:
     done: bool = False
 
 
-_TransportKey = tuple[bool, str | None, tuple[str, str] | None, str | None]
+_Tls = tuple[bool, str | None, tuple[str, str] | None]
+_TransportKey = tuple[_Tls | None, str | None]
 _BROKEN = (httpx.RequestError, aiohttp.ClientError, HttpProcessingError, OSError)
 
 
@@ -215,7 +216,8 @@ class HttpSender:
     ) -> AsyncIterator[AiohttpTransport]:
         """The transport for the call's TLS settings and proxy, protected from eviction while in use."""
         client_cert = None if leg.foreign else call.client_cert
-        key: _TransportKey = (call.verify, call.ca_bundle, client_cert, proxy)
+        tls = any(url.startswith("https:") for url in (leg.url.lower(), proxy or ""))
+        key: _TransportKey = ((call.verify, call.ca_bundle, client_cert) if tls else None, proxy)
         async with self._making:
             pooled = self._transports.get(key)
             if pooled is None:
@@ -303,9 +305,10 @@ def _bare(status: int, leg: Leg, odd: str) -> HttpReply:
 
 
 async def _make(key: _TransportKey, head: str) -> AiohttpTransport:
-    verify, ca_bundle, client_cert, proxy = key
+    tls, proxy = key
     try:
-        context = await asyncio.to_thread(_tls_context, verify, ca_bundle, client_cert)
+        # reading the authorities of the system takes long, and a call without TLS needs none
+        context = await asyncio.to_thread(_tls_context, *tls) if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     except (ssl.SSLError, ValueError) as e:
         raise unsent(
             f"{head}: the CA bundle or client certificate is not valid PEM, or the key does not fit the certificate",

@@ -34,8 +34,8 @@ class Hop:
     """One request and its answer, as the connection sees them.
 
     `addresses` are those that may be dialled. `tunnel`: the connection begins with a CONNECT to a proxy. `sent` turns
-    true when the connection to the target stands: from then on nobody can say that nothing was sent. `may_send` is asked
-    right before; when it says no, nothing is, and `held_back` tells so.
+    true when the connection to the target stands: from then on nobody can say that nothing was sent. `may_send` is
+    asked right before; when it says no, nothing is, and `held_back` tells so.
     """
 
     addresses: tuple[str, ...] = ()
