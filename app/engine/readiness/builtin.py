@@ -59,7 +59,7 @@ def persistent_volume_claim(obj: Object) -> Readiness:
             return waiting(f"condition {name} is True ({told(condition_of(obj, name)) or 'the volume grows'})")
     asked = members(members(spec_of(obj).get("resources")).get("requests")).get("storage")
     given = members(status.get("capacity")).get("storage")
-    if _quantity(given) < _quantity(asked):
+    if given is not None and _quantity(given) < _quantity(asked):
         return waiting(f"the volume has {given}, {asked} are asked for")
     return READY
 
