@@ -1,6 +1,8 @@
 # One image for all commands of drplan: `webhook`, `controller`, `selftest`, `lint`, `version`. `make image` builds it.
-# A mirror's name may stand here; both stages use the same image, since the virtual environment points to its Python.
-ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+# The base image, with its digest: `make image` gives it, from PYTHON_IMAGE=... or from the file that `make base-image`
+# writes. There is no default, since a tag is another image tomorrow. Both stages use the same one, as the virtual
+# environment points to its Python.
+ARG PYTHON_IMAGE
 
 FROM ${PYTHON_IMAGE} AS builder
 WORKDIR /src
@@ -15,7 +17,6 @@ COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY app app/
 COPY controller controller/
 COPY webhook webhook/
-COPY devcluster devcluster/
 COPY crds crds/
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
     && /opt/build/bin/pip --python /opt/drplan/bin/python install --no-cache-dir --no-deps --no-index /dist/*.whl
@@ -24,10 +25,12 @@ ARG VERSION=unknown
 RUN test "${VERSION}" = unknown || test "${VERSION}" = "$(/opt/drplan/bin/drplan version --short)"
 
 FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
 ARG VERSION=unknown
 ARG COMMIT=unknown
 LABEL org.opencontainers.image.title="drplan" \
       org.opencontainers.image.description="Disaster-recovery runbooks as Kubernetes objects: admission service and controller" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${COMMIT}"

@@ -13,10 +13,10 @@ IMAGE ?= drplan
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 COMMIT = $(shell git describe --always --dirty --abbrev=40 --match=- 2>/dev/null || echo unknown)
 
-.PHONY: help setup lint test demo crds docs bench plot profile fuzz clean lock image
+.PHONY: help setup lint test demo crds docs bench plot profile fuzz clean lock audit sbom base-image image
 
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"drplan needs Python 3.11 or newer, found {v[0]}.{v[1]}; set PYTHON=/path/to/python3.11")'
@@ -31,7 +31,7 @@ $(BENCH_STAMP): $(STAMP) requirements-bench.lock
 
 setup: $(STAMP) ## make .venv with everything pinned by requirements.lock
 
-lint: $(STAMP) ## ruff, mypy --strict, import layers, generated files
+lint: $(STAMP) ## ruff, mypy --strict, import layers, bandit, known vulnerabilities, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -40,6 +40,8 @@ lint: $(STAMP) ## ruff, mypy --strict, import layers, generated files
 	$(BIN)/python -m app.lint.rules_doc --check docs/rules.md
 	$(BIN)/python -m app.cli.metrics_page --check docs/metrics.md
 	$(BIN)/python -m app.cli.settings_page --check docs/configuration.md
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml app controller webhook
+	$(BIN)/python -m supply.audit requirements-runtime.lock
 
 test: $(STAMP) ## all tests, the real control plane included (built on first use)
 	$(BIN)/python -m devcluster build --profile full helm promtool
@@ -72,11 +74,26 @@ lock: $(STAMP) ## pin what pyproject.toml asks for, with hashes; UPGRADE=1 takes
 	$(LOCK) pyproject.toml --extra bench --constraint requirements.lock --output-file requirements-bench.lock
 	$(LOCK) --group build --constraint requirements.lock --output-file requirements-build.lock
 
-image: ## build the image $(IMAGE):VERSION with ENGINE=docker, podman or buildah; PYTHON_IMAGE=... names another base
+audit: $(STAMP) ## known vulnerabilities of the image's packages; unlike lint it fails when they cannot be looked up
+	$(BIN)/python -m supply.audit --strict requirements-runtime.lock
+
+SBOM := dist/drplan-$(VERSION).cdx.json
+sbom: $(STAMP) ## write the bill of materials of the image's Python packages (CycloneDX) to dist/
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements requirements-runtime.lock --pyproject pyproject.toml --output-reproducible \
+	    --output-file $(SBOM)
+
+base-image: $(STAMP) ## ask ENGINE for the digest of the base image, or of PYTHON_IMAGE=..., and record it in the file base-image
+	$(BIN)/python -m supply.base_image --record --engine $(ENGINE) $(if $(PYTHON_IMAGE),--image $(PYTHON_IMAGE))
+
+image: ## build the image $(IMAGE):VERSION with ENGINE=docker, podman or buildah; with its SBOM; PYTHON_IMAGE=...@sha256:... names another base
 	@$(ENGINE) info >/dev/null 2>&1 || { \
 	    echo "make image needs a running container engine, and '$(ENGINE) info' fails: start it, or name another with ENGINE=podman or ENGINE=buildah" >&2; exit 1; }
-	$(ENGINE) build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) \
-	    $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) --tag $(IMAGE):$(VERSION) .
+	@$(MAKE) --no-print-directory sbom
+	@base=$$($(BIN)/python -m supply.base_image $(if $(PYTHON_IMAGE),--image $(PYTHON_IMAGE)) $(if $(ALLOW_TAG),--allow-tag)) \
+	    && echo "base image: $$base" \
+	    && $(ENGINE) build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --build-arg PYTHON_IMAGE=$$base \
+	        --tag $(IMAGE):$(VERSION) .
 
 FUZZ_SECONDS ?= 600
 fuzz: $(STAMP) ## spoiled and hostile reviews, new ones in every run, for FUZZ_SECONDS; half by atheris if that is installed

@@ -38,6 +38,7 @@ class ControlPlane:
         directory: where everything goes; None means a temporary folder that is removed at the end. A folder of an
             earlier control plane is used again with its data and identities.
         users: further users with tokens, as (name, username, groups).
+        api_server_flags: further flags of kube-apiserver.
     """
 
     observers: ClassVar[list[Callable[["ControlPlane"], None]]] = []
@@ -48,6 +49,7 @@ class ControlPlane:
         profile: Profile = "minimal",
         directory: Path | None = None,
         users: Sequence[tuple[str, str, Sequence[str]]] = (),
+        api_server_flags: Sequence[str] = (),
     ) -> None:
         self.profile: Profile = profile
         self._temporary = directory is None
@@ -58,6 +60,7 @@ class ControlPlane:
         """Running components by name, e.g. ``etcd``, ``kube-apiserver``; a test may pause or restart one."""
         self.services: list[ManagedProcess] = []
         """Further processes that end before the components do."""
+        self._api_server_flags = tuple(api_server_flags)
         self._users = (*identities.STANDARD, *users)
         self._ports: list[int] = []
         self._lock: TextIO | None = None
@@ -266,7 +269,8 @@ class ControlPlane:
             ca,
             signing_key(self.layout.pki / "service-accounts.key"),
         )
-        self._component("kube-apiserver", command).wait_until(self._api.ready, START_SECONDS)
+        server = self._component("kube-apiserver", [*command, *self._api_server_flags])
+        server.wait_until(self._api.ready, START_SECONDS)
 
     def _start_controllers(self, binaries: dict[str, Path], stages: list[Path]) -> None:
         serving = self.authority.issue("controllers", "controllers", server=True)

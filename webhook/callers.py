@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,8 @@ class CallerCheck:
         """The TLS context for a new connection."""
         return self._context
 
-    async def run(self) -> None:
-        """Look after the file until cancelled."""
+    async def run(self, on_change: Callable[[], None]) -> None:
+        """Look after the file until cancelled; `on_change` is told when another authority counts."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
@@ -60,6 +60,7 @@ class CallerCheck:
             self._live.serve_in(context, instead_of=self._context)
             self._context, self._pem = context, pem
             log.info("authority of callers loaded", file=str(self._file))
+            on_change()
 
     def refusal(self, transport: asyncio.Transport) -> AsgiApp | None:
         """What answers a caller whose certificate has none of the names; None for one that may ask."""

@@ -35,8 +35,7 @@ def admission_server(
     callers = None
     if settings.client_ca_file:
         callers = CallerCheck(Path(settings.client_ca_file), settings.accepted_callers, live)
-        owner.spawn("callers", callers.run())
-    return HttpServer(
+    server = HttpServer(
         admission if beside is None else with_api(admission, beside),
         name="admission",
         host=settings.bind_address,
@@ -51,6 +50,9 @@ def admission_server(
         ),
         greet=None if callers is None else callers.refusal,
     )
+    if callers is not None:
+        owner.spawn("callers", callers.run(server.end_connections))
+    return server
 
 
 def api_server(api: AsgiApp, settings: WebhookSettings, live: LiveCertificate) -> HttpServer | None:

@@ -56,7 +56,7 @@ class Limits:
     at_once: int = 64
     bytes_at_once: int = 16 * 1024 * 1024
     """Of large reviews that are judged together."""
-    arriving_bytes: int = 48 * 1024 * 1024
+    arriving_bytes: int = 32 * 1024 * 1024
     """Of all bodies that are under way."""
 
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+
+_ELSEWHERE = (
+    "drplan dev: this installation has no local control plane, which is for development and left out of images and "
+    "wheels: in a checkout of the repository, run `make setup` and then `.venv/bin/drplan dev up`"
+)
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,6 +43,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _run_up(arguments: argparse.Namespace) -> int:
+    try:
+        import devcluster  # noqa: F401  (not in the image, nor in the wheel)
+    except ModuleNotFoundError as error:
+        if error.name != "devcluster":
+            raise
+        print(_ELSEWHERE, file=sys.stderr)
+        return 1
     from app.cli.dev_up import run_up
 
     return run_up(arguments.dir, arguments.profile, webhook=arguments.webhook, controller=arguments.controller)

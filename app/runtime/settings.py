@@ -42,7 +42,7 @@ class CommonSettings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level logged")
     log_format: Literal["json", "console"] = Field("json", description="json lines, or console for people")
-    bind_address: str = Field("0.0.0.0", description="address that all ports listen on")  # noqa: S104
+    bind_address: str = Field("0.0.0.0", description="address that all ports listen on")  # noqa: S104  # nosec
     health_port: Port = Field(8081, description="port of /healthz and /readyz; 0 takes a free one")
     metrics_port: Port = Field(8080, description="port of /metrics; 0 turns it off")
 
@@ -98,10 +98,10 @@ class WebhookSettings(CommonSettings):
         "(SubjectAccessReview)",
     )
     max_connections: int = Field(
-        512, ge=8, description="connections that the admission port holds; beyond that the one of least use ends"
+        256, ge=8, description="connections that the admission port holds; beyond that the one of least use ends"
     )
     max_connections_per_peer: int = Field(
-        256,
+        192,
         ge=4,
         description="of these, connections of one peer, which is an IPv4 address or a /64 of IPv6; at least what the "
         "API servers need that come from one address",

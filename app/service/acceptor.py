@@ -83,6 +83,12 @@ class Acceptor:
             self._ended.clear()
             self._told = now
 
+    def end_connections(self) -> None:
+        """End the connections that are made: idle ones now, others after their answer."""
+        for guest in self._crowd.guests():
+            if isinstance(guest, GuardedProtocol) and guest.made:
+                guest.shutdown()
+
     async def close(self) -> None:
         """Accept no more, and end the handshakes; connections that are made are the server's to close."""
         tasks = [*self._handshakes, *([self._accepting] if self._accepting is not None else [])]
@@ -134,12 +140,14 @@ class Acceptor:
         try:
             context = None if self._tls is None else self._tls()
             await loop.connect_accepted_socket(lambda: protocol, connection, ssl=context, **times)
+            protocol.handshake = None
         except OSError:  # ssl.SSLError and TimeoutError are OSErrors, too
             self._count("handshake")
             self._crowd.leave(protocol)
             connection.close()
         except asyncio.CancelledError:
             self._crowd.leave(protocol)
+            protocol.handshake = None
             connection.close()
             raise
 

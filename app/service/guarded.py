@@ -47,6 +47,35 @@ class LimitError(Exception):
         self.status = status
 
 
+class _EndedTransport(asyncio.Transport):
+    """Stands for the transport of a connection that is no more."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def write(self, data: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+_ENDED = _EndedTransport()
+
+
+def _nothing() -> None:
+    pass
+
+
 Greeting = Callable[[asyncio.Transport], Any]
 """Looks at a new connection: None, or the ASGI application that answers whatever it asks instead of the usual one."""
 
@@ -78,7 +107,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._gone = gone
         self._greet = greet
         self._bytes = self._lines = 0
-        self._made = self._message_open = self._deaf = False
+        self.made = self._message_open = self._deaf = False
 
     def standing(self, now: float) -> Standing:
         """What the connection is worth when there are too many."""
@@ -111,7 +140,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin: the handshake is over."""
         super().connection_made(transport)
-        self._made = True
+        self.made = True
         self._now(Doing.WAITING, self.limits.first_byte)
         refusal = self._greet(transport) if self._greet is not None else None
         if refusal is not None:
@@ -122,6 +151,22 @@ class GuardedProtocol(HttpToolsProtocol):
         """End."""
         super().connection_lost(exc)
         self._gone(self)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Leave no cycle behind: transport and protocol know each other, and the garbage collector runs seldom.
+
+        A TLS connection holds hundreds of kilobytes until then.
+        """
+        self.transport = _ENDED
+        self.flow._transport = _ENDED
+        for cycle in (self.cycle, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None:
+                cycle.transport = _ENDED
+                cycle.disconnected = True
+                cycle.on_response = _nothing
+        self.pipeline.clear()
+        self.handshake = None
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, as long as they keep to the limits."""
@@ -236,7 +281,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _abort(self) -> None:
         self._stop()
-        if self._made:
+        if self.made:
             self.transport.abort()
         elif self.handshake is not None:
             self.handshake.cancel()

@@ -135,6 +135,11 @@ class HttpServer:
         if self._socket is not None:
             self._socket.close()
 
+    def end_connections(self) -> None:
+        """End the connections there are, those that are being answered after that; new ones are taken as before."""
+        if self.serving:
+            self._server.acceptor.end_connections()
+
     @property
     def serving(self) -> bool:
         """Whether connections are being answered."""

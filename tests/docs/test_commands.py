@@ -18,7 +18,7 @@ from tests.docs.pages import PAGES, commands, name_of
 from tests.support.cluster import REPOSITORY
 
 GLOBAL_KUBECTL = {"-n", "--namespace", "-A", "--all-namespaces", "--as", "--kubeconfig", "--raw"}
-TARGETS = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
 
 
 def _words(command: str) -> list[str]:

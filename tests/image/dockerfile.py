@@ -50,7 +50,7 @@ class Stage:
     def pairs(self, name: str) -> dict[str, str]:
         """The `key=value` of all instructions of this name (ARG, ENV, LABEL)."""
         words = [word for item in self.instructions if item.name == name for word in item.words]
-        return dict(word.split("=", 1) for word in words)
+        return {word.partition("=")[0]: word.partition("=")[2] for word in words}
 
 
 def instructions() -> list[Instruction]:

@@ -12,6 +12,7 @@ import pytest
 
 from app.runtime.build import COMMIT_VARIABLE
 from app.runtime.settings import CommonSettings, WebhookSettings
+from supply.base_image import TAG
 from tests.chart.support import container, one, render
 from tests.image.dockerfile import DOCKERFILE, Stage, arguments_before, context, stages
 
@@ -39,9 +40,18 @@ def test_hadolint_would_find_something() -> None:
 
 def test_all_stages_begin_with_the_one_slim_base() -> None:
     assert {stage.image for stage in stages()} == {"${PYTHON_IMAGE}"}
-    name, _, tag = arguments_before()["PYTHON_IMAGE"].partition(":")
-    assert name == "python"
-    assert re.fullmatch(r"3\.11-slim-\w+", tag)
+    assert re.fullmatch(r"python:3\.11-slim-\w+", TAG)
+
+
+def test_no_base_image_is_taken_by_a_tag_alone(final: Stage) -> None:
+    assert "PYTHON_IMAGE" in arguments_before()
+    assert arguments_before()["PYTHON_IMAGE"] == ""
+    assert final.pairs("LABEL")["org.opencontainers.image.base.name"] == "${PYTHON_IMAGE}"
+
+
+def test_nothing_for_development_is_in_the_image() -> None:
+    copied = {source for item in stages()[0].instructions if item.name == "COPY" for source in item.words[:-1]}
+    assert not copied & {"devcluster", "bench", "tests", "examples", "supply"}
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
