@@ -35,9 +35,7 @@ def send_error(head: str, cause: BaseException, hop: Hop) -> HttpSendError:
         return unsent(f"{head}: {NO_URL}", retryable=False)
     if isinstance(cause, aiohttp.ClientHttpProxyError):
         retryable = cause.status in (408, 429) or cause.status >= 500
-        return HttpSendError(
-            f"{head}: the proxy refused the connection with status {cause.status}", retryable=retryable
-        )
+        return unsent(f"{head}: the proxy refused the connection with status {cause.status}", retryable=retryable)
     if hop.held_back:
         return unsent(f"{head}: held back, as this controller may not lead any more", retryable=True)
     if not hop.sent:
