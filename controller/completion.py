@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import ValidationError
 
 from app.engine import notes
-from app.engine.history import Run, completed, ended_before_lock
+from app.engine.history import Run, completed, ended_before_lock, with_lost_lock
+from app.engine.record import as_recorded, with_notes_of
 from app.engine.revert import mark_reverted, revert_definition
 from app.engine.shrink import shrink
 from app.kube.errors import ApiError, Conflict, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
-from app.models.base import API_VERSION
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.phases import Operation, Phase
 from app.models.plan import DRPlan, DRPlanStatus
@@ -21,6 +19,7 @@ from app.models.stored import members
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.tracing import identity_of
+from controller.endings import records_of, regarding
 from controller.plan_status import change_plan_status
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
@@ -33,15 +32,19 @@ log = get_logger(__name__)
 _ATTEMPTS = 10
 
 
-async def complete(services: Services, execution: DRPlanExecution, snapshot: Snapshot | None) -> None:
+async def complete(
+    services: Services, execution: DRPlanExecution, snapshot: Snapshot | None, *, owned: bool = False
+) -> None:
     """Carry a run that has ended over to its target and its plan (decisions D7 and R2a).
+
+    `owned` says that the run surely owned the plan until now, whatever the plan's status says.
 
     The target goes first: as long as the plan's lock names the run, a crash in between is repaired.
     """
     run = Run.of(execution, target_uid=await mark_target(services, execution, snapshot))
 
     async def change(plan: DRPlan) -> DRPlanStatus:
-        return completed(plan.status, run)
+        return completed(with_lost_lock(plan.status, run) if owned else plan.status, run)
 
     plan = _locked_plan(services, execution)
     await change_plan_status(services, execution.metadata.namespace, execution.spec.plan_ref, change, plan)
@@ -79,22 +82,17 @@ async def mark_target(services: Services, execution: DRPlanExecution, snapshot: 
         return ""
     try:
         await _mark_target(services, execution, snapshot)
-    except (ApiError, ValidationError) as error:
+    except (ApiError, ValidationError, IndexError) as error:
         if isinstance(error, Conflict) or is_transient(error):
             raise
         # what the API server refuses for good must not keep the plan locked for ever
         log.error("target of a Revert cannot be marked", execution=execution.metadata.key, error=str(error))
         message = f"Execution {snapshot.target.name} could not be marked as reverted: {error}"
-        services.recorder.emit(_regarding(execution), "Warning", "TargetNotMarked", message)
+        services.recorder.emit(regarding(execution.metadata), "Warning", "TargetNotMarked", message)
     return snapshot.target.uid
 
 
-def _regarding(execution: DRPlanExecution) -> dict[str, Any]:
-    metadata = {key: getattr(execution.metadata, key) for key in ("name", "namespace", "uid")}
-    return {"apiVersion": API_VERSION, "kind": "DRPlanExecution", "metadata": metadata}
-
-
-async def record_unstarted(services: Services, execution: DRPlanExecution) -> None:
+async def note_unstarted(services: Services, execution: DRPlanExecution) -> None:
     """Record an execution that ended before it owned its plan; done before its own status is written (decision D7)."""
     run = Run.of(execution)
 
@@ -148,11 +146,16 @@ async def _mark_target(services: Services, execution: DRPlanExecution, snapshot:
         try:
             stored = await services.kube.get(EXECUTIONS, target.name, namespace=execution.metadata.namespace)
         except NotFound:
-            return
-        if stored["metadata"]["uid"] != target.uid:
+            stored = None
+        if stored is None or stored["metadata"]["uid"] != target.uid:
+            await services.snapshots.delete(target.uid)
             return
         taken_back = DRPlanExecution.from_wire(stored)
-        marked = mark_reverted(taken_back.status, definition, execution.status, execution.metadata.name)
+        records = await records_of(services, taken_back.metadata)
+        if records.outcome is not None:
+            marked = with_notes_of(as_recorded(records.outcome.status, records.taken_back), taken_back.status)
+        else:
+            marked = mark_reverted(taken_back.status, definition, execution.status, execution.metadata.name)
         if marked == taken_back.status:
             return
         wire = shrink(marked, size_of).to_wire()

@@ -11,7 +11,7 @@ from app.engine.conditions import cancel_requested
 from app.engine.definition import Address, RunDefinition
 from app.engine.events import ActionFinished, AttemptInterrupted, CancelRequested, Event, RunSuspended
 from app.engine.outcome import Failed, NothingToDo, Outcome
-from app.engine.tree import action_at
+from app.engine.tree import action_at, running_actions
 from app.models.execution import DRPlanExecutionStatus
 from app.models.names import CANCEL_ANNOTATION, RESUME_ANNOTATION
 from app.models.phases import Phase
@@ -56,6 +56,11 @@ def under_way(executions: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the uids of the stored executions that have begun and not ended."""
     phases = (Phase.RUNNING.value, Phase.UNKNOWN.value)
     return [item["metadata"]["uid"] for item in executions if members(item.get("status")).get("phase") in phases]
+
+
+def doubtful(status: DRPlanExecutionStatus) -> list[Address]:
+    """Return the actions that were started and whose end nobody recorded."""
+    return [address for address, action in running_actions(status) if action.next_attempt_time is None]
 
 
 def with_gap(takeover: Takeover, status: DRPlanExecutionStatus, sequences: Sequence[int]) -> Takeover:

@@ -16,6 +16,7 @@ from app.engine.templates import Scope, secret_values
 from app.engine.text import redact, single_line
 from app.engine.tree import action_at
 from app.kube.errors import KubeError, is_transient
+from app.kube.kept import Owner
 from app.models.actions import ActionType
 from app.models.execution import ActionOutputs, DRPlanExecutionStatus, RevertOptions
 from app.models.snapshot import Snapshot
@@ -23,7 +24,6 @@ from app.runtime.logging import get_logger
 from controller.actions.base import ActionContext, Reports
 from controller.parameters import ParameterError, read_secrets
 from controller.services import Services
-from controller.snapshots import Owner
 
 log = get_logger(__name__)
 
@@ -135,6 +135,7 @@ async def _context(
         priors=services.snapshots.priors(_owner_of_priors(snapshot, step)),
         missing_resources=(snapshot.revert_options or RevertOptions()).missing_resources,
         explained_absence=isinstance(step, RollBack) and step.explained,
+        unrecorded=snapshot.target is not None and snapshot.target.unrecorded,
         target_identity=_target_identity(snapshot, step, node.name),
     )
 

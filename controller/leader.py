@@ -17,7 +17,8 @@ from controller.doubt import Inheritance, under_way
 from controller.journal import Entry
 from controller.lookout import Lookout
 from controller.queue import Key, WorkQueue
-from controller.reconcilers.execution import BY_TARGET, ExecutionReconciler
+from controller.reconcilers.closing import BY_TARGET
+from controller.reconcilers.execution import BY_STARTED_PLAN, ExecutionReconciler
 from controller.reconcilers.execution_state import cancel_message_of
 from controller.reconcilers.plan import PlanReconciler
 from controller.reconcilers.rivals import BY_ENDED_PLAN
@@ -46,8 +47,9 @@ async def _lead(services: Services, recovered: dict[str, list[Entry]], stop: asy
     async with TaskOwner("leader") as owner:
         owner.spawn("journal", services.journal.run())
         runs = Runs(services, owner, lambda key, delay: executions.add_after(key, delay))
-        executions = WorkQueue("drplanexecution", ExecutionReconciler(services, runs, inheritance).reconcile)
-        plans = WorkQueue("drplan", PlanReconciler(services).reconcile)
+        in_flight = ExecutionReconciler(services, runs, inheritance, recovered)
+        executions = WorkQueue("drplanexecution", in_flight.reconcile)
+        plans = WorkQueue("drplan", PlanReconciler(services, runs).reconcile)
         workflows = WorkQueue("drworkflow", WorkflowReconciler(services).reconcile)
         _Feed(services, runs, inheritance, workflows, plans, executions).connect()
         for queue in (workflows, plans, executions):
@@ -86,6 +88,7 @@ class _Feed:
         services.executions.add_index(BY_PLAN, _plan_of_unstarted)
         services.executions.add_index(BY_TARGET, _target_of_unfinished)
         services.executions.add_index(BY_ENDED_PLAN, _plan_of_ended)
+        services.executions.add_index(BY_STARTED_PLAN, _plan_of_started)
         services.workflows.subscribe(self._on_workflow)
         services.plans.subscribe(self._on_plan)
         services.executions.subscribe(self._on_execution)
@@ -131,20 +134,16 @@ class _Feed:
         run = self._runs.get(new["metadata"]["uid"])
         if run is not None and (message := cancel_message_of(new["metadata"])):
             run.cancel(message)
+        if run is not None:
+            run.writer.note_stored(new)
         if old is not None and run is not None and not _metadata_changed(old, new):
             return
         self._executions.add(key_of(new))
 
 
 async def sweep(services: Services, recovered: dict[str, list[Entry]]) -> None:
-    """Remove snapshots and journal entries of executions that are gone, each after a fresh read.
-
-    Entries of executions that have ended are no longer needed either: their last status covers all of them.
-    """
+    """Remove what is kept of executions that are gone, journal entries included, each after a fresh read."""
     known = {obj["metadata"]["uid"]: obj.get("status") or {} for obj in services.executions.items()}
-    for uid in recovered:
-        if known.get(uid, {}).get("phase") in _ENDED:
-            services.journal.forget(uid)
     for entries in [entries for uid, entries in recovered.items() if uid not in known]:
         first = entries[0]
         if await _is_gone(services, first.namespace, first.name, first.uid):
@@ -213,6 +212,11 @@ def _target_of_unfinished(execution: dict[str, Any]) -> Iterable[str]:
 
 def _plan_of_unstarted(execution: dict[str, Any]) -> Iterable[str]:
     if members(execution.get("status")).get("phase", Phase.PENDING) in ("", Phase.PENDING):
+        yield f"{execution['metadata'].get('namespace', '')}/{members(execution.get('spec')).get('planRef', '')}"
+
+
+def _plan_of_started(execution: dict[str, Any]) -> Iterable[str]:
+    if members(execution.get("status")).get("phase") in (Phase.RUNNING, Phase.UNKNOWN):
         yield f"{execution['metadata'].get('namespace', '')}/{members(execution.get('spec')).get('planRef', '')}"
 
 

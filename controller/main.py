@@ -37,6 +37,7 @@ from controller.journal import DamagedSegmentError, Deposed, Journal, JournalClo
 from controller.leader import lead, without_details
 from controller.leased_http import LeasedHttpSender
 from controller.process import Process, health_of, watch_over
+from controller.records import RecordStore
 from controller.services import Services
 from controller.snapshots import SnapshotStore
 from controller.status_writer import StatusPace
@@ -209,6 +210,7 @@ async def _work(process: Process) -> None:
         executions=process.caches[EXECUTIONS.plural],
         journal=journal,
         snapshots=SnapshotStore(process.kube, settings.namespace),
+        records=RecordStore(process.kube, settings.namespace),
         recorder=process.recorder,
         executors=build_registry(),
         status_pace=StatusPace(settings.status_interval),

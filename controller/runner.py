@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from app.engine import notes
@@ -29,7 +30,7 @@ from app.engine.events import (
 from app.engine.fold import fold
 from app.engine.outcome import Failed, Outcome
 from app.engine.question import answered, question, undecided_actions
-from app.engine.tree import action_at, running_actions
+from app.engine.tree import action_at
 from app.models.execution import DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
 from app.models.names import RESUME_ANNOTATION
@@ -42,9 +43,10 @@ from app.runtime.logging import get_logger
 from controller import observer
 from controller.doubt import RunSuspendedBy, can_do_without_journal, refused, seen_only, taken_up, without_outputs
 from controller.effects import attempt
+from controller.endings import record_end, tell_differs, tell_refused
 from controller.journal import Entry, EntryRefused, Takeover
 from controller.services import Services
-from controller.status_writer import ExecutionGone, StatusWriter
+from controller.status_writer import StatusWriter
 from controller.traces import RunTrace
 
 log = get_logger(__name__)
@@ -109,12 +111,16 @@ class Run:
         self._in_flight: set[Address] = set()
         self._wake = asyncio.Event()
         self._events_left = ORDINARY_EVENTS
-        self._writer = StatusWriter(
+        self.writer = StatusWriter(
             services.kube,
             ObjectMeta.from_wire(stored["metadata"]),
             pace=services.status_pace,
             on_written=self._on_written,
-            on_refused=self._on_refused,
+            on_refused=partial(tell_refused, services, stored),
+            on_touched=partial(tell_differs, services, ObjectMeta.from_wire(stored["metadata"])),
+            demand_lead=services.journal.demand_lead,
+            seal_key=snapshot.seal_key,
+            known=stored.get("status"),
             stored=status if is_stored else None,
         )
         self._log = log.bind(
@@ -138,6 +144,11 @@ class Run:
             self._answer = answer
             self._wake.set()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run is over, and is perhaps still being recorded and told."""
+        return self.status.phase is not None and self.status.phase.is_final
+
     def drain(self) -> None:
         """Start nothing more; `run` returns when what is under way has ended. For the controller's shutdown."""
         self._draining = True
@@ -150,21 +161,24 @@ class Run:
         is no longer the leader.
         """
         async with TaskGroup() as group:
-            writing = group.create_task(self._writer.run(), name=f"status/{self.snapshot.execution_name}")
-            if not self._is_stored:
-                self._writer.offer(self.status, urgent=True)
+            writing = group.create_task(self.writer.run(), name=f"status/{self.snapshot.execution_name}")
+            if not self._is_stored and not self.has_ended:
+                self.writer.offer(self.status, urgent=True)
             while not self._is_over():
                 self._wake.clear()
                 self._launch(group)
                 await self._step()
                 self._launch(group)
                 await self._wait()
-            await self._writer.flush()
+            if self.has_ended:
+                await record_end(self._services, self.snapshot, self.definition, self.status)
+                self.writer.offer(self.status, urgent=True)
+            await self.writer.flush()
             writing.cancel()
         return self.status
 
     def _is_over(self) -> bool:
-        if self.status.phase is not None and self.status.phase.is_final:
+        if self.has_ended:
             return not self._in_flight
         return self._draining and not self._in_flight and not self._results
 
@@ -367,7 +381,8 @@ class Run:
 
     def _adopt(self, status: DRPlanExecutionStatus) -> None:
         old, self.status = self.status, status
-        self._writer.offer(status, urgent=old.phase is not status.phase)
+        if not self.has_ended:  # the end is recorded before it is told
+            self.writer.offer(status, urgent=old.phase is not status.phase)
         for note in notes.changes(self.definition, old, status):
             self._log.info(note.message, reason=note.reason, **note.where())
             if note.ordinary:
@@ -382,17 +397,5 @@ class Run:
 
     def _on_written(self, stored: dict[str, Any], sequence: int) -> None:
         self._services.executions.remember(stored)
-        self._services.journal.release(self.uid, sequence)
-
-    def _on_refused(self, why: str) -> None:
-        self._services.recorder.emit(
-            self._stored, "Warning", "StatusRefused", f"The API server refuses the status: {why}"
-        )
-
-
-def doubtful(status: DRPlanExecutionStatus) -> list[Address]:
-    """Return the actions that were started and whose end nobody recorded."""
-    return [address for address, action in running_actions(status) if action.next_attempt_time is None]
-
-
-__all__ = ["ExecutionGone", "Run", "doubtful"]
+        # the last entry stays until the end: it tells a later leader how far the run had come, whatever the status says
+        self._services.journal.release(self.uid, sequence - 1)

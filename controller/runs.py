@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from app.engine.text import cut, single_line
 from app.kube.errors import KubeError
 from app.models.execution import DRPlanExecution
 from app.models.phases import Operation
@@ -14,16 +16,29 @@ from app.runtime.tasks import Backoff, TaskOwner
 from app.runtime.tracing import trace_id_of
 from controller.completion import complete, count_end
 from controller.journal import Deposed, JournalClosed
+from controller.plan_status import PlanUnreadableError
 from controller.queue import Key
-from controller.runner import ExecutionGone, Run
+from controller.runner import Run
 from controller.services import Services
+from controller.status_writer import ExecutionGone
 
 log = get_logger(__name__)
 
 LEAVE_SECONDS = 0.3
 """How long runs whose actions are left running at a shutdown may take to end."""
+BREAK_OFFS = 3
+"""Break-offs of a run in a row after which it is ended."""
 CRASH_DELAY = 5.0
 """Seconds until a run that broke off is taken up again."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenOff:
+    """Break-offs of a run in a row, the journal's sequence at the last one, and what that was."""
+
+    count: int
+    sequence: int
+    problem: str
 
 
 class Runs:
@@ -36,6 +51,15 @@ class Runs:
         self._runs: dict[str, Run] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._draining = False
+        self._broken: dict[str, BrokenOff] = {}
+
+    def broken_off(self, uid: str) -> BrokenOff | None:
+        """Return how often in a row a run broke off here, None when it did not."""
+        return self._broken.get(uid)
+
+    def forget(self, uid: str) -> None:
+        """Let go of what is known of a run that is over."""
+        self._broken.pop(uid, None)
 
     def get(self, uid: str) -> Run | None:
         """Return the run of the execution `uid`, if it is running or being completed here."""
@@ -99,6 +123,7 @@ class Runs:
         except* (JournalClosed, Deposed):
             raise
         except* Exception as group:
+            self._note_break_off(run, group)
             delay = CRASH_DELAY
             metrics.run_crashes_total.inc()
             log.error(
@@ -110,6 +135,16 @@ class Runs:
             self._show_number()
         if not self._draining:
             self._requeue(key, delay)
+
+    def _note_break_off(self, run: Run, group: BaseExceptionGroup[Exception]) -> None:
+        """Count break-offs in a row: those between which nothing of the run was committed."""
+        before, sequence = self._broken.get(run.uid), run.status.journal_sequence
+        count = before.count + 1 if before is not None and before.sequence == sequence else 1
+        first: BaseException = group
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        problem = cut(single_line(f"{type(first).__name__}: {first}"), 256)
+        self._broken[run.uid] = BrokenOff(count, sequence, problem)
 
     async def _remove_snapshot(self, run: Run) -> None:
         """Remove what belongs to a run whose execution went without its finalizer; the next leader sweeps up."""
@@ -123,10 +158,14 @@ class Runs:
         count_end(self._services, execution, run.trace)
         while True:
             try:
-                await complete(self._services, execution, run.snapshot)
+                await complete(self._services, execution, run.snapshot, owned=True)
             except KubeError as error:
                 log.warning("plan not completed yet", execution=execution.metadata.key, error=str(error))
                 await asyncio.sleep(backoff.next())
+            except PlanUnreadableError as error:
+                log.error("plan cannot be completed", execution=execution.metadata.key, error=str(error))
+                break
             else:
-                self._services.journal.forget(run.uid)
-                return
+                break
+        self._services.journal.forget(run.uid)
+        self.forget(run.uid)

@@ -16,6 +16,7 @@ from app.runtime.settings import ControllerSettings
 from app.runtime.tracing import Traces
 from controller.actions.base import Executor
 from controller.journal import Journal
+from controller.records import RecordStore
 from controller.snapshots import SnapshotStore
 from controller.status_writer import StatusPace
 
@@ -43,6 +44,7 @@ class Services:
     executions: Cache
     journal: Journal
     snapshots: SnapshotStore
+    records: RecordStore
     recorder: EventRecorder
     executors: Mapping[ActionType, Executor]
     lease_remaining: Callable[[], float]

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.engine.revert import target_problem
 from app.engine.text import MASK
-from app.kube.errors import NotFound
-from app.kube.resources import EXECUTIONS
 from app.models.common import Parameter
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus, ResolvedParam
 from app.models.phases import Mode, Operation
@@ -20,6 +17,8 @@ from app.rules.plan import workflow_keys
 from controller.definitions import ReadWorkflow, read_workflows
 from controller.parameters import ParameterError, ResolvedRun, Values, plain_values, resolve_run, secret_refs, shown
 from controller.queue import Key
+from controller.revert_target import RevertTarget, TargetRefusedError, read_target
+from controller.sealing import new_seal_key
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
 
@@ -39,7 +38,7 @@ async def build_snapshot(services: Services, execution: DRPlanExecution, plan: D
         if execution.spec.operation_type is Operation.REVERT:
             return await _revert_snapshot(services, execution, plan)
         return await _execute_snapshot(services, execution, plan, read)
-    except ParameterError as error:
+    except (ParameterError, TargetRefusedError) as error:
         raise StartRefusedError(str(error)) from error
 
 
@@ -54,18 +53,24 @@ async def _execute_snapshot(services: Services, execution: DRPlanExecution, plan
 
 
 async def _revert_snapshot(services: Services, execution: DRPlanExecution, plan: DRPlan) -> Snapshot:
-    target = await _read_target(services, execution)
+    target = await read_target(services, execution)
+    metadata = target.execution.metadata
     try:
-        kept = await services.snapshots.load(target.metadata.uid)
+        kept = await services.snapshots.load(metadata.uid)
     except SnapshotDamagedError as error:
         raise StartRefusedError(f"{error}; restore it, or delete it to revert from recorded outputs") from error
+    if kept is not None and target.snapshot_digest and kept.digest != target.snapshot_digest:
+        raise StartRefusedError(
+            f"the snapshot of execution {metadata.key} is not the one with which its outcome was recorded; restore it, "
+            "or delete it to revert from recorded outputs"
+        )
     if kept is not None:
         return await _from_kept(services, execution, plan, target, kept)
     return await _from_live(services, execution, plan, target)
 
 
 async def _from_kept(
-    services: Services, execution: DRPlanExecution, plan: DRPlan, target: DRPlanExecution, kept: Snapshot
+    services: Services, execution: DRPlanExecution, plan: DRPlan, target: RevertTarget, kept: Snapshot
 ) -> Snapshot:
     """The target's definitions and parameters as they were, with the Revert's own parameters on top."""
     own = await _own_values(services, execution, plan, kept)
@@ -81,46 +86,37 @@ async def _from_kept(
             "workflows": kept.workflows,
             "stages": stages,
             "resolved_params": _sorted(params),
-            "target": Target(name=target.metadata.name, uid=target.metadata.uid, status=target.status),
+            "target": _target(target, has_snapshot=True),
         }
     )
 
 
-async def _from_live(services: Services, execution: DRPlanExecution, plan: DRPlan, target: DRPlanExecution) -> Snapshot:
+def _target(target: RevertTarget, *, has_snapshot: bool) -> Target:
+    metadata = target.execution.metadata
+    return Target(
+        name=metadata.name,
+        uid=metadata.uid,
+        status=target.execution.status,
+        has_snapshot=has_snapshot,
+        unrecorded=not target.recorded,
+        differs=target.differs,
+    )
+
+
+async def _from_live(services: Services, execution: DRPlanExecution, plan: DRPlan, target: RevertTarget) -> Snapshot:
     """For a target without snapshot: the live definitions as far as they exist (invariant 6)."""
     workflows = await _runnable(services, plan, {}, required=False)
     known = _without_missing(plan, workflows)
-    resolved = await resolve_run(known, workflows, execution, services.bounded, inherited=target.spec.params)
+    inherited = target.execution.spec.params
+    resolved = await resolve_run(known, workflows, execution, services.bounded, inherited=inherited)
     return _base(execution, plan).model_copy(
         update={
             "workflows": {"/".join(key): workflow.spec for key, workflow in workflows.items()},
-            "stages": _aligned(target.status, known, resolved),
+            "stages": _aligned(target.execution.status, known, resolved),
             "resolved_params": shown(resolved.run),
-            "target": Target(
-                name=target.metadata.name, uid=target.metadata.uid, status=target.status, has_snapshot=False
-            ),
+            "target": _target(target, has_snapshot=False),
         }
     )
-
-
-async def _read_target(services: Services, execution: DRPlanExecution) -> DRPlanExecution:
-    name, namespace = execution.spec.revert_execution_ref, execution.metadata.namespace
-    if not name:
-        raise StartRefusedError("revertExecutionRef must be specified for Revert operation")
-    try:
-        stored = await services.kube.get(EXECUTIONS, name, namespace=namespace)
-    except NotFound as error:
-        raise StartRefusedError(f"Failed to get target execution {name}: {error}") from error
-    target = DRPlanExecution.from_wire(stored)
-    problem = target_problem(
-        target.spec.operation_type,
-        target.status,
-        same_plan=target.spec.plan_ref == execution.spec.plan_ref,
-        target=f"{namespace}/{name}",
-    )
-    if problem:
-        raise StartRefusedError(problem)
-    return target
 
 
 async def _own_values(services: Services, execution: DRPlanExecution, plan: DRPlan, kept: Snapshot) -> Values:
@@ -159,7 +155,9 @@ def _base(execution: DRPlanExecution, plan: DRPlan) -> Snapshot:
         plan_name=plan.metadata.name,
         plan_uid=plan.metadata.uid,
         plan_spec=plan.spec,
+        plan_generation=plan.metadata.generation,
         revert_options=execution.spec.revert_options,
+        seal_key=new_seal_key(),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import orjson
 
 from app.engine.shrink import STATUS_LIMIT, minimal, shrink
 from app.engine.summary import summarize
+from app.engine.text import cut
 from app.kube.client import KubeClient
 from app.kube.errors import ApiError, Conflict, KubeError, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
@@ -20,7 +21,7 @@ from app.models.phases import FINAL
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff
-from controller.journal import Deposed
+from controller.sealing import SEAL, is_sealed, seal_of
 from controller.status_put import put_status
 
 log = get_logger(__name__)
@@ -70,8 +71,10 @@ class StatusWriter:
     run shows each change at once and a fast one few statuses.
 
     `stored` is the status that was stored a moment ago, if any: the first ordinary write comes an interval after it.
+    `known` is the stored form that the execution is known to have.
     `on_written` is told the stored object and the journal sequence that a complete write covers, `on_refused` the API
-    server's message when it refuses the status.
+    server's message when it refuses the status, `on_touched` that somebody else has changed it. `demand_lead` raises
+    `Deposed` when this process no longer leads; `seal_key` is the run's (see `controller.sealing`).
     """
 
     def __init__(
@@ -82,6 +85,10 @@ class StatusWriter:
         pace: StatusPace,
         on_written: Callable[[dict[str, Any], int], None],
         on_refused: Callable[[str], None],
+        on_touched: Callable[[str], None],
+        demand_lead: Callable[[], Awaitable[None]],
+        seal_key: str = "",
+        known: Mapping[str, Any] | None = None,
         stored: DRPlanExecutionStatus | None = None,
     ) -> None:
         self._kube = kube
@@ -90,6 +97,10 @@ class StatusWriter:
         self._pace = pace
         self._on_written = on_written
         self._on_refused = on_refused
+        self._on_touched = on_touched
+        self._demand_lead = demand_lead
+        self._seal_key = seal_key
+        self._sealed = known or {}
         self._offered = stored
         self._written = stored
         self._urgent = False
@@ -103,8 +114,22 @@ class StatusWriter:
         self._urgent = self._urgent or urgent
         self._changed.set()
 
+    def note_stored(self, obj: Mapping[str, Any]) -> None:
+        """Look at the execution as the API server has it now; write the status again if somebody else changed it."""
+        stored = obj.get("status") or {}
+        version = obj["metadata"]["resourceVersion"]
+        if not self._seal_key or version == self._metadata.resource_version or stored == self._sealed:
+            return
+        if self._offered is not None and not is_sealed(self._seal_key, self._metadata.uid, stored):
+            self._written = None
+            self._urgent = True
+            self._changed.set()
+
     async def flush(self) -> None:
-        """Wait until the status last offered is stored. Raises `ExecutionGone`."""
+        """Wait until the status last offered is stored. Raises `ExecutionGone`.
+
+        One that the API server refuses at the end of a run, even in its least form, is not waited for.
+        """
         self._urgent = True
         self._changed.set()
         async with self._flushed:
@@ -158,12 +183,12 @@ class StatusWriter:
                 stored = await self._put(*_sized(status))
             except Conflict:
                 metrics.status_writes_total.labels(result="conflict").inc()
-                await self._take_live_version(status, backoff)
+                await self._take_live_version(backoff)
             except NotFound:
                 await self._mark_gone()
             except KubeError as error:
                 if isinstance(error, ApiError) and not is_transient(error):
-                    if await self._write_minimal(status, str(error)):
+                    if await self._write_less(status, str(error)):
                         break
                     continue
                 metrics.status_writes_total.labels(result="unavailable").inc()
@@ -176,7 +201,10 @@ class StatusWriter:
         return status
 
     async def _put(self, wire: dict[str, Any], size: int) -> dict[str, Any]:
+        if self._seal_key and wire.get("phase") not in FINAL:
+            wire[SEAL] = seal_of(self._seal_key, self._metadata.uid, wire)
         stored = await put_status(self._kube, EXECUTIONS, self._metadata, wire)
+        self._sealed = stored.get("status") or {}
         metrics.status_bytes_total.inc(size)
         self._take_version(stored)
         return stored
@@ -186,8 +214,11 @@ class StatusWriter:
         version = stored["metadata"]["resourceVersion"]
         self._metadata = self._metadata.model_copy(update={"resource_version": version})
 
-    async def _take_live_version(self, status: DRPlanExecutionStatus, backoff: Backoff) -> None:
-        """Settle a conflict: a foreign change is merged, a later leader's write is the end of this one."""
+    async def _take_live_version(self, backoff: Backoff) -> None:
+        """Settle a conflict: a foreign change is merged, and a later leader, which the journal tells, ends this one.
+
+        What the stored status itself says is no proof: anybody who may write statuses can have written it.
+        """
         try:
             live = await self._kube.get(EXECUTIONS, self._metadata.name, namespace=self._metadata.namespace)
         except NotFound:
@@ -205,29 +236,38 @@ class StatusWriter:
             await self._mark_gone()
             return
         stored = live.get("status") or {}
-        is_over = stored.get("phase") in FINAL and status.phase not in FINAL
-        if is_over or int(stored.get("journalSequence", 0)) > status.journal_sequence:
-            raise Deposed(f"the status of {self._key} was written by a later leader")
+        if stored != self._sealed:
+            await self._demand_lead()
+            if not (self._seal_key and is_sealed(self._seal_key, self._metadata.uid, stored)):
+                self._on_touched(
+                    "The status of this running execution was changed by somebody else; it is written again"
+                )
         self._take_version(live)
 
-    async def _write_minimal(self, status: DRPlanExecutionStatus, why: str) -> bool:
+    async def _write_less(self, status: DRPlanExecutionStatus, why: str) -> bool:
         """Store as much as the API server may take of a status that it refuses; tell whether that has to do.
 
-        It has to at the end of a run, whose plan must not stay locked. Before, the whole is tried again in a minute, or
-        when the phase changes; the journal's entries are kept until then.
+        It has to at the end of a run, which is recorded and whose plan must not stay locked; the status is then tried
+        again from the record. Before, the whole is tried again in a minute, or when the phase changes; the journal's
+        entries are kept until then.
         """
         metrics.status_writes_total.labels(result="refused").inc()
         log.error("status refused by the API server", execution=self._key, error=why)
         self._on_refused(why)
         self._urgent = False
-        try:
-            wire = minimal(summarize(status)).to_wire()
-            await self._put(wire, len(orjson.dumps(wire)))
-        except KubeError as error:
-            log.error("minimal status not written either", execution=self._key, error=str(error))
-        else:
-            if status.phase is not None and status.phase.is_final:
-                return True
+        is_over = status.phase is not None and status.phase.is_final
+        for form in lesser_forms(status) if is_over else lesser_forms(status)[:1]:
+            try:
+                wire = form.to_wire()
+                await self._put(wire, len(orjson.dumps(wire)))
+            except ApiError as error:
+                log.error("lesser status not written either", execution=self._key, error=str(error))
+                if isinstance(error, Conflict) or is_transient(error):
+                    return False
+            else:
+                return is_over
+        if is_over:
+            return True
         await self._wait_until(asyncio.get_running_loop().time() + REFUSED_RETRY)
         return False
 
@@ -235,6 +275,23 @@ class StatusWriter:
         async with self._flushed:
             self._gone = True
             self._flushed.notify_all()
+
+
+def lesser_forms(status: DRPlanExecutionStatus) -> tuple[DRPlanExecutionStatus, ...]:
+    """Return what may be stored of a status that the API server refuses: first the least that still has the lists."""
+    whole = summarize(status) if status.stage_statuses else status
+    return minimal(whole), DRPlanExecutionStatus(
+        phase=status.phase,
+        start_time=status.start_time,
+        completion_time=status.completion_time,
+        message=cut(status.message, 256),
+        progress=whole.progress,
+    )
+
+
+def stored_form(status: DRPlanExecutionStatus) -> DRPlanExecutionStatus:
+    """Return a status as it is stored: counted and no larger than permitted."""
+    return shrink(summarize(status) if status.stage_statuses else status, size_of)
 
 
 def wire_of(status: DRPlanExecutionStatus) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def register_webhooks(plane: ControlPlane, webhook: WebhookProcess, timeout: flo
     """
     client = registrations.url_client(f"https://127.0.0.1:{webhook.webhook_port}", webhook.ca_pem)
     controller = plane.identity("controller").username
-    plane.api.apply(registrations.mutating_configuration(client))
+    plane.api.apply(registrations.mutating_configuration(client, controller_user=controller))
     plane.api.apply(registrations.validating_configuration(client, controller_user=controller))
     wait_for(lambda: _denies(plane), timeout, "the API server to call the webhooks")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from app.kube.kept import Records
 from app.kube.resources import EXECUTIONS, PLANS
 from app.models.base import ApiModel
 from app.models.execution import DRPlanExecution
@@ -28,16 +29,19 @@ from app.rules.known import decode_workflow, places_of
 from app.rules.plan import check_plan, workflow_keys
 from app.rules.reads import Read, new_reads, reads_of_execution, reads_of_plan, reads_of_workflow
 from app.rules.run import Workflows, is_too_large
-from app.rules.unfinished import unfinished_runs
+from app.rules.unfinished import Run, unfinished_runs
 from app.rules.workflow import check_workflow
 from app.runtime.groups import both
 from webhook.access import forbidden_workflows, unreadable
 from webhook.disclosure import hidden_from, without_foreign_runs
 from webhook.failures import LookupFailedError
 from webhook.lookups import Lookups
+from webhook.reverts import judged_by_record, lacking_rights
 from webhook.review import ALLOWED, JsonObject, Request, Verdict, refused, verdict_of
 from webhook.suggestions import with_suggestions
 
+MOST_CHECKED = 10
+"""Unfinished executions of a plan whose records are looked for; there is hardly ever more than one."""
 RUNNING_PLAN = "Plan is currently being executed, changes may not take effect until next execution"
 
 M = TypeVar("M", bound=ApiModel)
@@ -144,8 +148,11 @@ async def review_execution(request: Request, context: Context) -> Verdict:
     execution = _decoded(DRPlanExecution, request, request.new)
     if isinstance(execution, Report):
         return verdict_of(execution)
-    around = await _surroundings(execution, request.namespace, context)
+    around, records = await _surroundings(execution, request.namespace, context)
     report = check_execution(execution, around)
+    if around.target is not None and records.outcome is None and report.ok:
+        lacking = await lacking_rights(request, execution, around.target, context.lookups, context.namespace)
+        report = replace(report, errors=(*report.errors, *lacking))
     report = await with_suggestions(report, request.user_info, request.namespace, context.lookups)
     report = await without_foreign_runs(report, request.user_info, request.namespace, context.lookups)
     reads = reads_of_execution(execution, around.plan, around.workflows, around.target)
@@ -164,24 +171,26 @@ def _changed_execution(request: Request) -> Report:
     return refusal("E30", f"spec.{changed[0]}" if len(changed) == 1 else "spec", IMMUTABLE)
 
 
-async def _surroundings(execution: DRPlanExecution, namespace: str, context: Context) -> Surroundings:
-    """Read, fresh, what an execution is judged against."""
+async def _surroundings(execution: DRPlanExecution, namespace: str, context: Context) -> tuple[Surroundings, Records]:
+    """Read, fresh, what an execution is judged against, and what is recorded of the run that it takes back."""
     lookups, spec = context.lookups, execution.spec
     stored = await lookups.plan(namespace, spec.plan_ref) if spec.plan_ref else None
     if stored is None:
-        return Surroundings(fixed_references=context.check_references)
+        return Surroundings(fixed_references=context.check_references), Records(None)
     plan = _read(DRPlan, stored)
-    target = None
+    target, records = None, Records(None)
     if spec.operation_type is Operation.REVERT and spec.revert_execution_ref:
         found = await lookups.execution(namespace, spec.revert_execution_ref)
-        target = None if found is None else _read(DRPlanExecution, found)
+        if found is not None:
+            records = await lookups.records(str(_member(found, "metadata").get("uid") or ""))
+            target = _read(DRPlanExecution, judged_by_record(found, records))
     reads_workflows = spec.operation_type is Operation.EXECUTE and not is_too_large(plan)
     workflows, executions = await both(
         _workflows(context, workflow_keys(plan) if reads_workflows else []),
         lookups.executions_of(namespace, spec.plan_ref),
     )
-    unfinished = unfinished_runs(spec.plan_ref, executions)
-    return Surroundings(
+    unfinished = await _truly_unfinished(unfinished_runs(spec.plan_ref, executions), lookups)
+    around = Surroundings(
         plan,
         target,
         workflows,
@@ -189,6 +198,13 @@ async def _surroundings(execution: DRPlanExecution, namespace: str, context: Con
         own_namespace=context.namespace,
         fixed_references=context.check_references,
     )
+    return around, records
+
+
+async def _truly_unfinished(runs: list[Run], lookups: Lookups) -> list[Run]:
+    """Leave out runs that are recorded to have ended, whatever their statuses say. Usually there is none to look at."""
+    first, rest = runs[:MOST_CHECKED], runs[MOST_CHECKED:]
+    return [run for run in first if (await lookups.records(run.uid)).outcome is None] + rest
 
 
 async def _workflows(context: Context, keys: list[tuple[str, str]]) -> Workflows:

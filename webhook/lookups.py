@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Protocol
 
 from cachetools import TTLCache
@@ -11,7 +12,8 @@ from cachetools import TTLCache
 from app.kube.access import Access, Right, User, ask_access
 from app.kube.client import KubeClient
 from app.kube.errors import BadRequest, NotFound, UnknownKind
-from app.kube.resources import EXECUTIONS, NAMESPACES, PLANS, Resource
+from app.kube.kept import DamagedError, Records, read_records, records_selector
+from app.kube.resources import CONFIG_MAPS, EXECUTIONS, NAMESPACES, PLANS, Resource
 from app.kube.tables import table_rows
 from app.rules.unfinished import ENDED
 from webhook.failures import READ_SECONDS, LookupFailedError, told
@@ -25,6 +27,8 @@ WITHOUT_ANSWER = (
     "without an answer nothing is admitted: try again, or have it not asked at all by webhook.checkReferences=false"
 )
 
+DEFAULT_OWN = "drplan-system"
+"""Where the controller keeps its records, unless the settings say otherwise."""
 MOST_NAMES = 200
 """Names that are looked at to suggest one."""
 
@@ -67,12 +71,16 @@ class Lookups(Protocol):
     async def listable(self, user: UserInfo, resource: Resource, namespaces: Iterable[str]) -> frozenset[str]:
         """Of these namespaces, those in which a user may list a kind; what was answered just now may count."""
 
+    async def records(self, uid: str) -> Records:
+        """Read how a run ended and what was taken back of it, as the controller recorded that."""
+
 
 class KubeLookups:
     """Look-ups by quorum reads of the API server."""
 
-    def __init__(self, kube: KubeClient) -> None:
+    def __init__(self, kube: KubeClient, own_namespace: str = DEFAULT_OWN) -> None:
         self._kube = kube
+        self._own = own_namespace
         self._workflows = StoredWorkflows(kube)
         self._listable: TTLCache[tuple[User, Right], bool] = TTLCache(MOST_REMEMBERED, REMEMBERED_SECONDS)
 
@@ -176,6 +184,18 @@ class KubeLookups:
                 return await self._kube.resource_for(api_version, name)
             except UnknownKind as unknown:
                 return str(unknown)
+
+    async def records(self, uid: str) -> Records:
+        """Read the records of a run."""
+        async with told(f"failed to read the outcome record of run {uid}"):
+            try:
+                found = await self._kube.list_all(
+                    CONFIG_MAPS, namespace=self._own, label_selector=records_selector(uid), timeout=READ_SECONDS
+                )
+                return read_records(uid, found)
+            except DamagedError as error:
+                code = HTTPStatus.UNPROCESSABLE_ENTITY
+                raise LookupFailedError(str(error), code=code, reason="Invalid") from error
 
     async def _get(self, resource: Resource, namespace: str, name: str) -> JsonObject | None:
         async with told(f"failed to get {resource.kind} {namespace}/{name}"):

@@ -37,7 +37,8 @@ async def main(settings: WebhookSettings, certificate_timing: Timing = TIMING) -
     drain = Drain()
     async with KubeClient(load_connection(settings.kubeconfig)) as kube, TaskOwner("webhook") as owner:
         certificates = start_certificates(settings, kube, owner, certificate_timing)
-        context = Context(KubeLookups(kube), settings.namespace, check_references=settings.check_references)
+        lookups = KubeLookups(kube, settings.namespace)
+        context = Context(lookups, settings.namespace, check_references=settings.check_references)
         limits = Limits(settings.max_request_bytes, settings.review_timeout, settings.max_concurrent_reviews)
         api = make_api(settings, kube)
         own = None if api is None else api_server(api, settings, certificates.live)

@@ -31,6 +31,7 @@ from webhook.bodies import Bodies, BodyError, Gate, OverloadError
 from webhook.defaults import Defaulter, default_plan, default_workflow
 from webhook.failures import LookupFailedError
 from webhook.handlers import Context, review_execution, review_plan, review_workflow, undecodable
+from webhook.reverts import stamp_patch
 from webhook.review import EnvelopeError, Request, Verdict, answer, parse_review, refused
 
 log = get_logger(__name__)
@@ -63,12 +64,13 @@ class Limits:
 def admission_app(
     context: Context, limits: Limits = Limits(), draining: Callable[[], bool] = lambda: False
 ) -> FastLane:
-    """The application with the five paths. While `draining`, answers ask the API server to close the connection."""
+    """The application with the six paths. While `draining`, answers ask the API server to close the connection."""
     app = new_app("drplan admission")
     endpoints: dict[str, Endpoint] = {}
     door = Door(limits)
     for resource, defaulter in ((WORKFLOWS, default_workflow), (PLANS, default_plan)):
         endpoints[mutate_path(resource)] = _endpoint(resource, _mutating(defaulter), door, draining)
+    endpoints[mutate_path(EXECUTIONS)] = _endpoint(EXECUTIONS, _stamping(context), door, draining)
     for resource, reviewer in (
         (WORKFLOWS, review_workflow),
         (PLANS, review_plan),
@@ -114,6 +116,13 @@ class FastLane:
 def _mutating(defaulter: Defaulter) -> Judge:
     async def judge(request: Request) -> Verdict:
         return Verdict(allowed=True, patch=defaulter(request))
+
+    return judge
+
+
+def _stamping(context: Context) -> Judge:
+    async def judge(request: Request) -> Verdict:
+        return Verdict(allowed=True, patch=await stamp_patch(request, context.lookups))
 
     return judge
 

@@ -70,7 +70,8 @@ def completed(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
     restarts and old executions change nothing (decision D7). A failed or cancelled run leaves phase and
     lastExecutionRef alone.
     """
-    history = _with_record(plan, _record(run, run.phase), add=holds_lock(plan, run.uid))
+    owns = holds_lock(plan, run.uid)
+    history = _with_record(plan, _record(run, run.phase), add=owns, anew=owns)
     update: dict[str, Any] = {"execution_history": history}
     if holds_lock(plan, run.uid):
         update["current_execution"] = None
@@ -83,6 +84,16 @@ def completed(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
                 update["execution_history"] = _marked_reverted(update["execution_history"], run)
     changed = plan.model_copy(update=update)
     return plan if changed == plan else changed
+
+
+def with_lost_lock(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
+    """Return the plan's status with the lock of a run that owned it until now, if somebody took that away.
+
+    A plan that has another owner, or knows the run to have ended, stays as it is.
+    """
+    if plan.current_execution is not None or ended_record(plan, run.uid) is not None:
+        return plan
+    return with_lock(plan, run)
 
 
 def ended_before_lock(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
@@ -144,12 +155,18 @@ def _record(run: Run, phase: Phase) -> ExecutionRecord:
     )
 
 
-def _with_record(plan: DRPlanStatus, record: ExecutionRecord, *, add: bool) -> tuple[ExecutionRecord, ...]:
-    """Return the history with `record` in place of the run's own one, else on top if it may be added; at most ten."""
+def _with_record(
+    plan: DRPlanStatus, record: ExecutionRecord, *, add: bool, anew: bool = False
+) -> tuple[ExecutionRecord, ...]:
+    """Return the history with `record` in place of the run's own one, else on top if it may be added; at most ten.
+
+    A record that says that the run has ended stays, unless it is to be written `anew`: while a run owns the plan, only
+    somebody else can have written that.
+    """
     history = plan.execution_history
     for index, old in enumerate(history):
         if _same(old, record.uid, record.name):
-            if _ended(old) and old.uid:
+            if _ended(old) and old.uid and not anew:
                 return history
             merged = record.model_copy(
                 update={

@@ -6,6 +6,7 @@ is to do follows from the target's record and the definitions in the snapshot (d
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from app.engine.definition import (
     WorkflowDefinition,
     references,
 )
+from app.engine.record import with_marks
 from app.models.actions import Action, ActionBody, ActionType, ResourceOperation, operation_of, rollback_type
 from app.models.common import CoreReference
 from app.models.execution import (
@@ -36,6 +38,10 @@ from app.models.snapshot import Snapshot
 
 _ALWAYS_MADE = frozenset({ActionType.JOB, ActionType.SUBSCRIPTION})
 """Types whose recorded object an action of the Go operator always made itself."""
+_UNVOUCHED = (
+    "The rollback of this action uses outputs, and nothing but the status of an execution without outcome record says "
+    "what these were; undo it by hand, then revert the rest with spec.revertOptions.failurePolicy: Continue"
+)
 WITHOUT_SNAPSHOT = "reverted from recorded outputs and the live definitions, because {target} left no snapshot"
 
 
@@ -63,6 +69,7 @@ class _Builder:
     def __init__(self, snapshot: Snapshot, status: DRPlanExecutionStatus, *, goes_on: bool) -> None:
         self._snapshot = snapshot
         self._deleted = deleted_by_run(snapshot, status)
+        self._unrecorded = snapshot.target is not None and snapshot.target.unrecorded
         self._stage_policy = StagePolicy.CONTINUE if goes_on else StagePolicy.STOP
         self._workflow_policy = WorkflowPolicy.CONTINUE if goes_on else WorkflowPolicy.FAIL_FAST
 
@@ -114,6 +121,8 @@ class _Builder:
             rollback = definition.custom_rollback() if definition and status.phase is Phase.SUCCEEDED else None
         except ValidationError as error:
             return ActionDefinition(name=status.name, type=type_, step=None, fail=_unreadable(error))
+        if rollback is not None and self._unrecorded and _reads_outputs(rollback):
+            return ActionDefinition(name=status.name, type=type_, step=None, fail=_UNVOUCHED)
         body: ActionBody = rollback or definition or ActionBody()
         step = RollBack(
             type=rollback_type(rollback, type_) if rollback else type_,
@@ -212,6 +221,10 @@ def _unreadable(error: ValidationError) -> str:
     )
 
 
+def _reads_outputs(rollback: ActionBody) -> bool:
+    return "$(outputs." in json.dumps(rollback.written())
+
+
 def _is_explained(status: ActionStatus, definition: Action | None, deleted: frozenset[tuple[str, str, str]]) -> bool:
     if any(_identity(ref) in deleted for ref in references(status.outputs)):
         return True
@@ -225,45 +238,24 @@ def _identity(ref: CoreReference) -> tuple[str, str, str]:
     return ref.kind, ref.namespace, ref.name
 
 
-def mark_reverted(
-    target: DRPlanExecutionStatus, definition: RunDefinition, revert: DRPlanExecutionStatus, revert_name: str
-) -> DRPlanExecutionStatus:
-    """Return the target's status with what a Revert took back marked (decision R2a).
-
-    `rolledBackBy` goes to every action that this Revert rolled back, `revertedBy` to the target if it succeeded.
-    """
-    done = {
+def taken_back(definition: RunDefinition, revert: DRPlanExecutionStatus) -> tuple[Address, ...]:
+    """Return the actions of the target that a Revert rolled back, by their places in the target's status."""
+    return tuple(
         action.step.target_address
         for s, stage in enumerate(definition.stages)
         for w, workflow in enumerate(stage.workflows)
         for a, action in enumerate(workflow.actions)
         if isinstance(action.step, RollBack)
         and revert.stage_statuses[s].workflow_executions[w].action_statuses[a].phase is Phase.SUCCEEDED
-    }
-    stages = tuple(
-        stage.model_copy(
-            update={
-                "workflow_executions": tuple(
-                    workflow.model_copy(
-                        update={
-                            "action_statuses": tuple(
-                                action.model_copy(update={"rolled_back_by": revert_name})
-                                if Address(s, w, a) in done and not action.rolled_back_by
-                                else action
-                                for a, action in enumerate(workflow.action_statuses)
-                            )
-                        }
-                    )
-                    for w, workflow in enumerate(stage.workflow_executions)
-                )
-            }
-        )
-        for s, stage in enumerate(target.stage_statuses)
     )
-    update: dict[str, object] = {"stage_statuses": stages}
-    if revert.phase is Phase.SUCCEEDED:
-        update["reverted_by"] = revert_name
-    return target.model_copy(update=update)
+
+
+def mark_reverted(
+    target: DRPlanExecutionStatus, definition: RunDefinition, revert: DRPlanExecutionStatus, revert_name: str
+) -> DRPlanExecutionStatus:
+    """Return the target's status with what a Revert took back marked (decision R2a)."""
+    whole = revert.phase is Phase.SUCCEEDED
+    return with_marks(target, taken_back(definition, revert), revert_name, whole=whole)
 
 
 def target_problem(target_operation: str, status: DRPlanExecutionStatus, *, same_plan: bool, target: str) -> str:

@@ -43,11 +43,21 @@ def service_client(namespace: str, name: str, ca_pem: bytes, port: int = 443) ->
     }
 
 
-def mutating_configuration(client: ClientConfig, *, name: str = MUTATING_NAME) -> Object:
-    """Defaulting of workflows and plans, at CREATE and UPDATE."""
+def mutating_configuration(client: ClientConfig, *, controller_user: str, name: str = MUTATING_NAME) -> Object:
+    """Defaulting of workflows and plans, the stamp of Reverts, at CREATE and UPDATE.
+
+    Arguments as for `validating_configuration`.
+    """
     webhooks = [
         _webhook(f"m{resource.kind.lower()}.kb.io", resource, ["CREATE", "UPDATE"], client(mutate_path(resource)))
-        for resource in (WORKFLOWS, PLANS)
+        for resource in (WORKFLOWS, PLANS, EXECUTIONS)
+    ]
+    webhooks[-1]["matchConditions"] = [
+        {
+            "name": "revert",
+            "expression": "has(object.spec) && has(object.spec.operationType) && object.spec.operationType == 'Revert'",
+        },
+        _not_by_controller(controller_user),
     ]
     return _configuration(MUTATING_WEBHOOKS, name, webhooks)
 
@@ -70,17 +80,19 @@ def validating_configuration(client: ClientConfig, *, controller_user: str, name
         )
         for resource in (WORKFLOWS, PLANS, EXECUTIONS)
     ]
-    webhooks[-1]["matchConditions"] = [
-        {
-            "name": "not-metadata-update-by-the-controller",
-            "expression": (
-                "!(request.operation == 'UPDATE' "
-                f"&& request.userInfo.username == {_cel_text(controller_user)} "
-                "&& object.spec == oldObject.spec)"
-            ),
-        }
-    ]
+    webhooks[-1]["matchConditions"] = [_not_by_controller(controller_user)]
     return _configuration(VALIDATING_WEBHOOKS, name, webhooks)
+
+
+def _not_by_controller(controller_user: str) -> Object:
+    return {
+        "name": "not-metadata-update-by-the-controller",
+        "expression": (
+            "!(request.operation == 'UPDATE' "
+            f"&& request.userInfo.username == {_cel_text(controller_user)} "
+            "&& object.spec == oldObject.spec)"
+        ),
+    }
 
 
 def _path(verb: str, resource: Resource) -> str:

@@ -35,6 +35,13 @@ class RevertFailurePolicy(StrEnum):
     CONTINUE = "Continue"
 
 
+class Unrecorded(StrEnum):
+    """What a Revert does about a target without outcome record where no admission has seen it (decision D11)."""
+
+    REFUSE = "Refuse"
+    USE_STATUS = "UseStatus"
+
+
 class RevertOptions(ApiModel):
     """How a Revert goes about its work."""
 
@@ -42,6 +49,9 @@ class RevertOptions(ApiModel):
     """For an object that is gone, not by this run's own doing: Fail makes the action Failed, Ignore Succeeded."""
     failure_policy: RevertFailurePolicy = RevertFailurePolicy.STOP
     """After the first failed action: Stop skips the rest, Continue goes on. The execution ends Failed either way."""
+    unrecorded: Unrecorded = Unrecorded.REFUSE
+    """For a target whose outcome the controller has not recorded, in an installation without admission: UseStatus
+    takes the target's status for the truth. With admission, the rights of the Revert's creator decide."""
 
 
 class DRPlanExecutionSpec(ApiModel):
@@ -286,6 +296,8 @@ class DRPlanExecutionStatus(ApiModel):
     """The last journalled event that this status includes."""
     reverted_by: str = ""
     """The Revert that took this run back."""
+    seal: str = ""
+    """While the run goes on: shows the controller that it wrote this status itself."""
 
 
 class DRPlanExecution(ApiModel):

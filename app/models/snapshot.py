@@ -51,6 +51,10 @@ class Target(ApiModel):
     status: DRPlanExecutionStatus
     has_snapshot: bool = True
     """False when the target left no snapshot: definitions and parameters are then the live ones."""
+    unrecorded: bool = False
+    """True when the target left no outcome record, so that `status` is only what its execution said (decision D11)."""
+    differs: str = ""
+    """How the target's own status differed from its record when the Revert started; empty when it did not."""
 
 
 class Snapshot(ApiModel):
@@ -76,6 +80,12 @@ class Snapshot(ApiModel):
     """The run's own parameters as its status shows them."""
     target: Target | None = None
     revert_options: RevertOptions | None = None
+    plan_generation: int = 0
+    """Generation of the plan that `plan_spec` was taken from; 0 in snapshots of earlier releases."""
+    seal_key: str = ""
+    """Secret of this run with which its statuses are sealed; empty in snapshots of earlier releases."""
+    digest: str = Field("", exclude=True)
+    """SHA-256 of the stored form; known once it is stored."""
 
     def dump(self) -> dict[str, Any]:
         """Return the stored form: what users wrote stays distinguishable from what they did not."""

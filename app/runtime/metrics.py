@@ -157,6 +157,10 @@ run_crashes_total = _counter(
     "drplan_run_crashes_total", "Runs that broke off by an unforeseen error and were taken up again."
 )
 
+status_differs_total = _counter(
+    "drplan_status_differs_total", "Statuses found changed by somebody else than the controller."
+)
+
 reconcile_total = _counter(
     "drplan_reconcile_total",
     "Reconciliations by result.",

@@ -49,6 +49,8 @@ class ActionContext:
     HTTP requests and the ownership mark of created objects (design: invariant 3). `deadline` is on the event loop's
     clock. `in_doubt` says that an earlier attempt may have had its effect although nobody saw it end: observe first.
     `target_identity` is set in rollbacks only: the identity that the action had in the run that is taken back.
+    `unrecorded` says that nothing but the status of the target names what is taken back, within the rights of the
+    Revert's creator (decision D11).
     `kube` keeps to the bounds of actions by itself (decision A10), and writes within the leader's lease only.
     `reports` is told what the attempt makes while it makes it, so that every ending can name it.
     `traces` knows what a called service needs to join the trace of the run, under the span of this action.
@@ -74,6 +76,7 @@ class ActionContext:
     missing_resources: MissingResources = MissingResources.FAIL
     explained_absence: bool = False
     target_identity: str = ""
+    unrecorded: bool = False
     traces: Traces = field(default_factory=Traces)
     reports: Reports = field(default_factory=Reports)
 

@@ -40,7 +40,9 @@ async def roll_back(
             target = Target(resource, (ref.namespace or DEFAULT_NAMESPACE) if resource.namespaced else "", ref.name)
             try:
                 made = ResourceOperation.CREATE if children else operation
-                undone.append((target, await take_back(context, target, ref, made, trusted=bool(children))))
+                undone.append(
+                    (target, await take_back(context, target, ref, made, trusted=bool(children) and context.unrecorded))
+                )
             except CannotUndo as problem:
                 failures.append(Failed(str(problem)))
             except KubeError as error:

@@ -82,6 +82,11 @@ async def take_back(
     created = recorded or operation in (ResourceOperation.CREATE, ResourceOperation.REPLACE)
     if (created and (ref.uid or trusted)) or created_by_target(live, context):
         return await _delete(context, target, uid_of(live))
+    if created:
+        raise CannotUndo(
+            f"{target.label} was left alone: its uid was not recorded, and it bears no mark of this action, so it "
+            "may be somebody else's; if it is of this run, delete it by hand, then revert the rest"
+        )
     return Undone(Effect.KEPT, f"{target.label} existed before, and what it was like is not recorded")
 
 

@@ -120,7 +120,7 @@ class SegmentStore:
             return
         self._known.add(segment.name)
         try:
-            await self._demand_not_deposed(backoff)
+            await self.demand_not_deposed(backoff)
         except Deposed:
             with suppress(KubeError):
                 await self._delete(segment)
@@ -128,7 +128,7 @@ class SegmentStore:
 
     async def restore(self, segment: Segment) -> None:
         """Store a segment again that somebody deleted; raises `Deposed`, also when that was a later leader."""
-        await self._demand_not_deposed(Backoff(initial=0.1, maximum=5.0))
+        await self.demand_not_deposed(Backoff(initial=0.1, maximum=5.0))
         await self.write(segment, is_new=True)
 
     async def confirm(self) -> None:
@@ -176,7 +176,7 @@ class SegmentStore:
             except NotFound:
                 log.warning("journal segment is gone, writing it again", segment=segment.name)
                 segment.resource_version = ""
-                await self._demand_not_deposed(backoff)
+                await self.demand_not_deposed(backoff)
                 return False, True
             except KubeError as error:
                 log.warning("journal cannot be read back, trying again", segment=segment.name, error=str(error))
@@ -192,7 +192,7 @@ class SegmentStore:
             same = [line.text for line in live.lines] == [line.text for line in segment.lines]
             return is_labelled and same, False
 
-    async def _demand_not_deposed(self, backoff: Backoff) -> None:
+    async def demand_not_deposed(self, backoff: Backoff) -> None:
         """Raise `Deposed` when there is a segment that only another leader can have made or claimed.
 
         Not only later epochs tell: a leader that found every segment deleted by hand counts from 1 again.

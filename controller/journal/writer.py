@@ -19,6 +19,7 @@ from app.models.suspension import Reason
 from app.runtime import metrics
 from app.runtime.groups import TaskGroup
 from app.runtime.logging import get_logger
+from app.runtime.tasks import Backoff
 from controller.journal.batch import Waiting, store_each
 from controller.journal.format import SELECTOR, Entry, Header, Line, Segment, entries_by_run, size_of
 from controller.journal.head import Head, HeadStore
@@ -181,6 +182,10 @@ class Journal:
         self._pending.append(item)
         self._wake.set()
         await item.committed
+
+    async def demand_lead(self) -> None:
+        """Raise `Deposed` when the journal says that another leader has taken over. A quorum read."""
+        await self._store.demand_not_deposed(Backoff(initial=0.1, maximum=5.0))
 
     def entries(self, uid: str) -> list[Entry]:
         """Return what is committed of a run and may not be in its status, from memory."""

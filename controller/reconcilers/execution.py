@@ -3,79 +3,96 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
-from functools import partial
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pydantic import ValidationError
 
-from app.engine.abandon import abandoned
 from app.engine.conditions import with_suspension
 from app.engine.definition import RunDefinition
-from app.engine.fold import end_run, initial_status
+from app.engine.fold import initial_status
 from app.engine.history import Run as PlanRun
 from app.engine.history import ended_record, holds_lock, with_lock
 from app.engine.notes import started
 from app.engine.question import ANSWERS
 from app.engine.texts import EXECUTION_CANCELED
-from app.kube.errors import NotFound
-from app.kube.resources import EXECUTIONS
+from app.kube.errors import Conflict
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.names import FINALIZER, RESUME_ANNOTATION
 from app.models.phases import Phase, PlanPhase
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
+from app.models.stored import members
 from app.models.suspension import Reason
 from app.rules.execution import known_invalid
 from app.runtime.groups import both
 from app.runtime.logging import get_logger
-from app.runtime.tracing import trace_id_of
-from controller.completion import announce_end, complete, count_end, record_unstarted, revert_snapshot
+from controller.completion import complete, revert_snapshot
 from controller.definitions import Definitions, read_definitions
-from controller.doubt import Inheritance, with_gap
-from controller.journal import Takeover
-from controller.metadata import missing_metadata, without_finalizer, without_resume
-from controller.plan_status import PlanUnreadableError, change_plan_status, problems_of, read_plan
+from controller.doubt import Inheritance
+from controller.endings import record_end, records_of, tell_differs, true_end
+from controller.metadata import without_resume
+from controller.plan_status import PlanUnreadableError, change_plan_status, problems_of
 from controller.queue import Key
+from controller.reconcilers.closing import Closing
 from controller.reconcilers.execution_state import (
     DELETED,
     LockHeldError,
     cancel_message,
+    cancel_message_of,
     demand_lock,
     is_unsettled,
     parking,
     prepared,
     refused_as,
+    without_unreadable_status,
 )
+from controller.reconcilers.execution_writes import ExecutionWrites
 from controller.reconcilers.patience import VALIDATION_PATIENCE, Patience
 from controller.reconcilers.plan import settled_lock
+from controller.reconcilers.resuming import Resuming, read_fresh
 from controller.reconcilers.rivals import Rivals
-from controller.recorded import recorded_status
-from controller.runner import Run, doubtful
+from controller.revert_target import with_differs
+from controller.runner import Run
 from controller.runs import Runs
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
 from controller.start import StartRefusedError, build_snapshot
-from controller.status_put import put_status
-from controller.status_writer import wire_of
 
 log = get_logger(__name__)
 
-BY_TARGET = "target"
-"""Index of unfinished Reverts by `namespace/name` of the execution they take back."""
+BY_STARTED_PLAN = "started-plan"
+"""Index of executions that have started and not ended, by `namespace/name` of their plan."""
+
+
+@contextmanager
+def _unfit_as_refusal(snapshot: Snapshot) -> Iterator[None]:
+    """Turn what a target lists and its snapshot does not have into a refusal of the start."""
+    try:
+        yield
+    except (ValueError, LookupError) as error:
+        name = snapshot.target.name if snapshot.target is not None else snapshot.plan_name
+        problem = f"{type(error).__name__}: {error}"
+        raise StartRefusedError(f"the status of {name} does not fit its snapshot ({problem})") from error
 
 
 class ExecutionReconciler:
     """Decides about one execution at a time; what takes long runs in tasks of `Runs`."""
 
-    def __init__(self, services: Services, runs: Runs, inheritance: Inheritance) -> None:
+    def __init__(self, services: Services, runs: Runs, inheritance: Inheritance, in_flight: Iterable[str] = ()) -> None:
+        """Take over; `in_flight` are the uids that the journal has entries of."""
         self._services = services
         self._runs = runs
         self._inheritance = inheritance
         self._synced_at = services.now()
         self._patience = Patience()
         self._rivals = Rivals(services, runs)
+        self._writes = ExecutionWrites(services)
+        self._closing = Closing(services, self._writes)
+        self._resuming = Resuming(services, runs, inheritance, self._writes, self._closing)
+        self._suspects = set(in_flight)
+        """Runs that had not ended as far as the journal knew; that they have is not taken from their statuses."""
 
     async def reconcile(self, key: Key) -> float | None:
         """Do what the state of one execution asks for; return after how many seconds to look again."""
@@ -83,113 +100,96 @@ class ExecutionReconciler:
         if stored is None:
             self._patience.forget(key)
             return None
+        run = self._runs.get(stored["metadata"]["uid"])
         try:
             execution = DRPlanExecution.from_wire(stored)
         except ValidationError as error:
             log.error("execution cannot be read", execution="/".join(key), error=problems_of(error))
-            self._inheritance.told(stored["metadata"]["uid"])
-            await self._release_unreadable(stored)
-            return None
+            return await self._unreadable(stored, run)
         if execution.phase is not Phase.PENDING:
             self._rivals.forget(execution)
             self._patience.forget(key)
-        run = self._runs.get(execution.metadata.uid)
         if run is not None:
             if message := cancel_message(execution):
                 run.cancel(message)
             elif execution.metadata.annotations.get(RESUME_ANNOTATION) in ANSWERS:
                 run.resume(execution.metadata.annotations[RESUME_ANNOTATION])
-                await self._patch(execution, without_resume(execution))
+                await self._writes.patch(execution, without_resume(execution))
             return None
         if execution.phase.is_final:
             return await self._ended(execution)
         if execution.phase is Phase.PENDING:
             return await self._pending(execution)
-        return await self._resume(execution)
+        return await self._resuming.resume(execution)
+
+    async def _unreadable(self, stored: dict[str, Any], run: Run | None) -> float | None:
+        if run is not None:
+            if message := cancel_message_of(stored["metadata"]):
+                run.cancel(message)
+            return None
+        execution = without_unreadable_status(stored)
+        if execution is not None and self._services.journal.entries(execution.metadata.uid):
+            return await self._resuming.resume(execution)
+        self._inheritance.told(stored["metadata"]["uid"])
+        await self._closing.unreadable(stored)
+        return None
 
     async def _ended(self, execution: DRPlanExecution) -> float | None:
         """Repair what a crash left undone, keep the finalizer on, or let a deletion go through."""
-        self._inheritance.told(execution.metadata.uid)
-        await self._complete_if_owed(execution)
-        self._services.journal.forget(execution.metadata.uid)
+        uid = execution.metadata.uid
+        if uid in self._suspects or self._is_owed(execution):
+            self._suspects.discard(uid)
+            fresh = await read_fresh(self._services, execution)
+            if fresh is None:
+                return None
+            current = without_unreadable_status(fresh) or execution
+            if await true_end(self._services, current) is None:
+                how = f"The status says {current.phase}, but the run has not ended; it is taken up again"
+                tell_differs(self._services, execution.metadata, how)
+                return await self._resuming.resume(current, contradicted=True)
+            records = await records_of(self._services, execution.metadata)
+            if records.outcome is not None:
+                if after := await self._closing.as_recorded(current, fresh.get("status") or {}, records):
+                    return after
+            else:
+                with suppress(PlanUnreadableError):
+                    await complete(self._services, current, await revert_snapshot(self._services, current))
+        self._inheritance.told(uid)
+        self._services.journal.forget(uid)
+        self._runs.forget(uid)
         if execution.metadata.deletion_timestamp is not None:
-            await self._release(execution)
+            await self._closing.release(execution)
         else:
-            await self._adopt(execution)
+            await self._writes.adopt(execution)
         return None
 
-    async def _complete_if_owed(self, execution: DRPlanExecution) -> None:
+    def _is_owed(self, execution: DRPlanExecution) -> bool:
+        """Tell whether the plan still counts an execution that says it has ended as its owner, or as unfinished."""
         plan = self._services.plans.get(execution.metadata.namespace, execution.spec.plan_ref)
-        if plan is None or not is_unsettled(plan.get("status") or {}, execution):
-            return
-        execution = await self._whole(execution)
-        await complete(self._services, execution, await revert_snapshot(self._services, execution))
-
-    async def _whole(self, execution: DRPlanExecution) -> DRPlanExecution:
-        """Return an execution with its whole record, which the cache does not keep of ended ones."""
-        metadata = execution.metadata
-        try:
-            stored = await self._services.kube.get(EXECUTIONS, metadata.name, namespace=metadata.namespace)
-        except NotFound:
-            return execution
-        return DRPlanExecution.from_wire(stored) if stored["metadata"]["uid"] == metadata.uid else execution
-
-    async def _release(self, execution: DRPlanExecution) -> None:
-        """Remove what belongs to a deleted execution, then its finalizer. Its history record stays."""
-        if FINALIZER not in execution.metadata.finalizers:
-            return
-        # a Revert that is under way still restores from what this run recorded of others' objects (decision R2a)
-        reverts = self._services.executions.by_index(BY_TARGET, execution.metadata.key)
-        await self._services.snapshots.delete(execution.metadata.uid, keep_priors=bool(reverts))
-        await self._patch(execution, without_finalizer(execution))
-
-    async def _release_unreadable(self, stored: dict[str, Any]) -> None:
-        """Let the deletion of an execution go through that cannot be read, so that its namespace can go."""
-        metadata = stored["metadata"]
-        finalizers = metadata.get("finalizers") or []
-        if "deletionTimestamp" not in metadata or FINALIZER not in finalizers:
-            return
-        await self._services.snapshots.delete(metadata["uid"])
-        kept = [name for name in finalizers if name != FINALIZER]
-        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": kept}}
-        with suppress(NotFound):
-            await self._services.kube.patch(EXECUTIONS, metadata["name"], patch, namespace=metadata["namespace"])
-
-    async def _adopt(self, execution: DRPlanExecution) -> DRPlanExecution | None:
-        """Put finalizer and labels on; return the execution with them, None when it is gone."""
-        patch = missing_metadata(execution)
-        return execution if patch is None else await self._patch(execution, patch)
-
-    async def _patch(self, execution: DRPlanExecution, patch: Mapping[str, Any]) -> DRPlanExecution | None:
-        metadata = execution.metadata
-        try:
-            stored = await self._services.kube.patch(EXECUTIONS, metadata.name, patch, namespace=metadata.namespace)
-        except NotFound:
-            return None
-        if FINALIZER in stored["metadata"].get("finalizers", ()) or "deletionTimestamp" not in stored["metadata"]:
-            self._services.executions.remember(stored)
-        return DRPlanExecution.from_wire(stored)
+        return plan is not None and is_unsettled(members(plan.get("status")), execution)
 
     async def _pending(self, execution: DRPlanExecution) -> float | None:
+        if self._services.journal.entries(execution.metadata.uid):
+            return await self._resuming.resume(execution)  # it has run: somebody emptied its status
         if execution.metadata.deletion_timestamp is not None:
             self._rivals.forget(execution)
             if FINALIZER in execution.metadata.finalizers:
-                await self._end_unstarted(execution, Phase.CANCELLED, DELETED)
+                await self._closing.unstarted(execution, Phase.CANCELLED, DELETED)
             return None
         if (why := parking(execution, self._synced_at, self._services.settings.resume_within)) is not None:
             await self._wait(execution, *why)
             return None
         self._rivals.note(execution)
-        adopted, definitions = await both(self._adopt(execution), read_definitions(self._services, execution))
+        adopted, definitions = await both(self._writes.adopt(execution), read_definitions(self._services, execution))
         if adopted is None:
             return None
         if cancel_message(adopted):
-            await self._end_unstarted(adopted, Phase.CANCELLED, EXECUTION_CANCELED)
+            await self._closing.unstarted(adopted, Phase.CANCELLED, EXECUTION_CANCELED)
             return None
         try:
             return await self._start(adopted, definitions, is_new=FINALIZER not in execution.metadata.finalizers)
         except (StartRefusedError, PlanUnreadableError, LockHeldError) as refusal:
-            await self._end_unstarted(adopted, Phase.FAILED, str(refusal))
+            await self._closing.unstarted(adopted, Phase.FAILED, str(refusal))
             return None
 
     async def _start(self, execution: DRPlanExecution, definitions: Definitions, *, is_new: bool) -> float | None:
@@ -199,23 +199,29 @@ class ExecutionReconciler:
             raise StartRefusedError(definitions.unreadable)
         if plan is None:
             raise StartRefusedError(f'plan not found: drplans.dr.bkbcs.tencent.com "{plan_name}" not found')
-        if (record := ended_record(plan.status, execution.metadata.uid)) is not None:
-            await self._end_unstarted(execution, Phase(record.phase), record.message)
-            return None
+        if not is_new and (records := await records_of(self._services, execution.metadata)).outcome is not None:
+            return await self._closing.as_recorded(execution, {}, records)
+        if not is_new and (record := ended_record(plan.status, execution.metadata.uid)) is not None:
+            raise StartRefusedError(
+                f"the history of plan {plan_name} says that this execution ended {record.phase}, and nothing else "
+                "does; nothing was run. Create a new execution"
+            )
         if known_invalid(plan):
             raise StartRefusedError(f"plan {plan_name} is not ready (phase={PlanPhase.INVALID})")
         if plan.status.observed_generation != plan.metadata.generation:
             return await self._wait_for_validation(execution)
         await self._demand_free(plan, execution)
-        kept = None if is_new else await self._kept_snapshot(execution)
+        kept = None if is_new else await self._kept_snapshot(execution, plan)
         snapshot = kept or await build_snapshot(self._services, execution, plan, definitions.workflows)
         now = self._services.now()
-        lock = self._lock(execution.model_copy(update={"status": DRPlanExecutionStatus(start_time=now)}), plan)
+        begun = execution.model_copy(update={"status": DRPlanExecutionStatus(start_time=now)})
+        lock = self._lock(begun, plan, snapshot.plan_generation)
         if kept is None:
-            await both(self._saved(snapshot), lock)
+            snapshot, _ = await both(self._saved(snapshot), lock)
         else:
             await lock
-        definition = await prepared(snapshot)
+        with _unfit_as_refusal(snapshot):
+            definition = await prepared(snapshot)
         status = await asyncio.to_thread(
             initial_status,
             definition,
@@ -223,25 +229,33 @@ class ExecutionReconciler:
             generation=execution.metadata.generation,
             resolved_params=snapshot.resolved_params,
         )
+        if snapshot.target is not None and snapshot.target.differs:
+            tell_differs(self._services, execution.metadata, snapshot.target.differs)
+            status = with_differs(self._services, status, snapshot.target.differs, execution.metadata.generation)
+        if status.phase is not None and status.phase.is_final:
+            await record_end(self._services, snapshot, definition, status)
         with refused_as("the status of this run"):
-            written = await self._write_status(execution, status)
+            written = await self._writes.status(execution, status, seal_key=snapshot.seal_key)
         if written is None:
+            await self._services.snapshots.delete(execution.metadata.uid)
             return None
         self._services.recorder.emit(written, *_note_arguments(definition))
-        self._begin(snapshot, definition, status, written, is_stored=True)
+        self._resuming.begin(snapshot, definition, status, written, is_stored=True)
         return None
 
-    async def _saved(self, snapshot: Snapshot) -> None:
+    async def _saved(self, snapshot: Snapshot) -> Snapshot:
         with refused_as("the snapshot of this run"):
-            await self._services.snapshots.save(snapshot)
+            return await self._services.snapshots.save(snapshot)
 
-    async def _kept_snapshot(self, execution: DRPlanExecution) -> Snapshot | None:
-        """Return the run's snapshot when a crash left it complete."""
+    async def _kept_snapshot(self, execution: DRPlanExecution, plan: DRPlan) -> Snapshot | None:
+        """Return the run's snapshot when a crash left it complete, unless it is of another state of the plan."""
         try:
-            return await self._services.snapshots.load(execution.metadata.uid)
+            kept = await self._services.snapshots.load(execution.metadata.uid)
         except SnapshotDamagedError as error:
             log.warning("half-written snapshot is replaced", execution=execution.metadata.key, error=str(error))
             return None
+        is_older = kept is not None and kept.plan_generation not in (0, plan.metadata.generation)
+        return None if is_older and not holds_lock(plan.status, execution.metadata.uid) else kept
 
     async def _wait_for_validation(self, execution: DRPlanExecution) -> float | None:
         left = self._patience.left(execution)
@@ -261,7 +275,7 @@ class ExecutionReconciler:
         waiting = execution.status.model_copy(update={"phase": Phase.PENDING, "message": message})
         if reason is not None:
             waiting = with_suspension(waiting, message, self._services.now(), reason=reason)
-        await self._write_status(execution, waiting)
+        await self._writes.status(execution, waiting)
 
     async def _demand_free(self, plan: DRPlan, execution: DRPlanExecution) -> DRPlanStatus:
         """Return the status of a plan that the execution may have, with a stale lock let go of.
@@ -270,131 +284,30 @@ class ExecutionReconciler:
         `Conflict` while such a run is being completed.
         """
         self._rivals.demand_first(plan, execution)
-        status = await settled_lock(self._services, plan.status, plan.metadata.namespace)
+        status = await settled_lock(self._services, plan.status, plan.metadata)
         demand_lock(status, execution)
+        for other in self._services.executions.by_index(BY_STARTED_PLAN, plan.metadata.key):
+            uid = other["metadata"]["uid"]
+            if uid != execution.metadata.uid and uid not in self._resuming.over:
+                raise Conflict(409, "Conflict", f"execution {other['metadata']['name']} is not taken up yet")
         return status
 
-    async def _lock(self, execution: DRPlanExecution, plan: DRPlan) -> None:
-        """Take the lock of the plan and write the history record, by compare-and-swap. Raises `LockHeldError`."""
+    async def _lock(self, execution: DRPlanExecution, plan: DRPlan, generation: int) -> None:
+        """Take the lock of the plan and write the history record, by compare-and-swap.
+
+        Raises `LockHeldError`, and `Conflict` when the plan is no longer of the `generation` that the snapshot has.
+        """
 
         async def change(plan: DRPlan) -> DRPlanStatus | None:
             if holds_lock(plan.status, execution.metadata.uid):
                 return None
+            if plan.metadata.generation != generation != 0:
+                raise Conflict(409, "Conflict", f"plan {plan.metadata.name} was changed while this run was starting")
             return with_lock(await self._demand_free(plan, execution), PlanRun.of(execution))
 
         namespace, name = plan.metadata.namespace, plan.metadata.name
         if await change_plan_status(self._services, namespace, name, change, plan) is None:
             raise StartRefusedError(f"plan not found: DRPlan {name} was deleted")
-
-    async def _resume(self, execution: DRPlanExecution) -> float | None:
-        """Take up a run that an earlier process left: its status, then the journal's later events (invariant 1)."""
-        if execution.metadata.deletion_timestamp is None and await self._adopt(execution) is None:
-            return None
-        fresh = await self._services.kube.get(
-            EXECUTIONS, execution.metadata.name, namespace=execution.metadata.namespace
-        )
-        execution = DRPlanExecution.from_wire(fresh)
-        if execution.phase.is_final:
-            self._services.executions.remember(fresh)
-            return await self._ended(execution)
-        try:
-            snapshot = await self._services.snapshots.load(execution.metadata.uid)
-        except SnapshotDamagedError as error:
-            await self._abandon(execution, str(error))
-            return None
-        if snapshot is None:
-            await self._abandon(
-                execution,
-                "The run was interrupted and has no snapshot to go on from (it was started by another controller, or "
-                "its snapshot was removed); what had been recorded is below and can be reverted",
-            )
-            return None
-        definition = await prepared(snapshot)
-        entries = self._services.journal.entries(execution.metadata.uid)
-        takeover = self._inheritance.of(execution.metadata.uid)
-        if takeover is not None:
-            takeover = with_gap(takeover, execution.status, [entry.sequence for entry in entries])
-        status = await asyncio.to_thread(recorded_status, definition, execution, entries)
-        told = log.bind(execution=execution.metadata.key, trace_id=trace_id_of(execution.metadata.uid))
-        if cancel := cancel_message(execution):
-            told.info("run is cancelled", why=cancel)
-        told.info("run resumed", doubtful=len(doubtful(status)))
-        self._begin(snapshot, definition, status, fresh, takeover=takeover)
-        run = self._runs.get(execution.metadata.uid)
-        if run is not None and cancel:
-            run.cancel(cancel)
-        elif run is not None and execution.metadata.annotations.get(RESUME_ANNOTATION) in ANSWERS:
-            run.resume(execution.metadata.annotations[RESUME_ANNOTATION])
-            await self._patch(execution, without_resume(execution))
-        return None
-
-    def _begin(
-        self,
-        snapshot: Snapshot,
-        definition: RunDefinition,
-        status: DRPlanExecutionStatus,
-        stored: dict[str, Any],
-        *,
-        takeover: Takeover | None = None,
-        is_stored: bool = False,
-    ) -> None:
-        if status.phase is not None and status.phase.is_final:
-            announce_end(self._services, stored, definition.operation, status)
-        run = Run(
-            self._services,
-            snapshot,
-            definition,
-            status,
-            stored,
-            in_doubt=doubtful(status),
-            takeover=takeover,
-            on_taken_up=partial(self._inheritance.told, snapshot.execution_uid),
-            is_stored=is_stored,
-        )
-        self._runs.start(run, DRPlanExecution.from_wire(stored))
-
-    async def _abandon(self, execution: DRPlanExecution, why: str) -> None:
-        """End a run that cannot be taken up, with everything it recorded kept."""
-        status = abandoned(execution.status, why, self._services.now())
-        ended = execution.model_copy(update={"status": status})
-        written = await self._write_status(execution, status)
-        if written is not None:
-            announce_end(self._services, written, execution.spec.operation_type, status)
-            count_end(self._services, ended)
-            await complete(self._services, ended, None)
-
-    async def _end_unstarted(self, execution: DRPlanExecution, phase: Phase, message: str) -> None:
-        """End an execution that never owned its plan: first the plan's record, then its own status (decision D7)."""
-        status = end_run(
-            execution.status.model_copy(update={"observed_generation": execution.metadata.generation}),
-            phase,
-            message,
-            self._services.now(),
-        )
-        ended = execution.model_copy(update={"status": status})
-        with suppress(PlanUnreadableError):
-            if not await self._lock_is_ours(execution):
-                await record_unstarted(self._services, ended)
-        written = await self._write_status(execution, status)
-        if written is None:
-            return
-        announce_end(self._services, written, execution.spec.operation_type, status)
-        count_end(self._services, ended)
-        with suppress(PlanUnreadableError):
-            await complete(self._services, ended, None)
-
-    async def _lock_is_ours(self, execution: DRPlanExecution) -> bool:
-        plan = await read_plan(self._services, execution.metadata.namespace, execution.spec.plan_ref)
-        return plan is not None and holds_lock(plan.status, execution.metadata.uid)
-
-    async def _write_status(self, execution: DRPlanExecution, status: DRPlanExecutionStatus) -> dict[str, Any] | None:
-        """Write a status by PUT with the resourceVersion it was computed from; None when the execution is gone."""
-        try:
-            written = await put_status(self._services.kube, EXECUTIONS, execution.metadata, wire_of(status))
-        except NotFound:
-            return None
-        self._services.executions.remember(written)
-        return written
 
 
 def _note_arguments(definition: RunDefinition) -> tuple[Any, str, str]:

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from app.cel.language import compile_expression
 from app.engine.build import execute_definition
 from app.engine.definition import RunDefinition
@@ -20,6 +22,7 @@ from app.models.names import CANCEL_ANNOTATION, RESUME_ANNOTATION, START_RESTORE
 from app.models.phases import Operation, Phase
 from app.models.plan import DRPlanStatus
 from app.models.snapshot import Snapshot
+from app.models.stored import items, members
 from app.models.suspension import Reason
 from app.rules.execution import already_running
 from controller.metadata import restored_from_backup
@@ -95,10 +98,11 @@ def definition_of(snapshot: Snapshot) -> RunDefinition:
 
 async def prepared(snapshot: Snapshot) -> RunDefinition:
     """Return what the run of a snapshot does, conditions compiled: off the event loop, which that may hold up."""
-    return await asyncio.to_thread(_prepared, snapshot)
+    return await asyncio.to_thread(prepare, snapshot)
 
 
-def _prepared(snapshot: Snapshot) -> RunDefinition:
+def prepare(snapshot: Snapshot) -> RunDefinition:
+    """See `prepared`."""
     definition = definition_of(snapshot)
     actions = (action for stage in definition.stages for each in stage.workflows for action in each.actions)
     for text in dict.fromkeys(action.when for action in actions if not names_modes_only(action.when)):
@@ -115,13 +119,21 @@ def demand_lock(status: DRPlanStatus, execution: DRPlanExecution) -> None:
         raise LockHeldError(already_running(execution.spec.plan_ref, namespace, held.name))
 
 
+def without_unreadable_status(stored: Mapping[str, Any]) -> DRPlanExecution | None:
+    """Return a stored execution, with an empty status where that does not decode; None when it does not otherwise."""
+    for found in (stored, {**stored, "status": {}}):
+        with suppress(ValidationError):
+            return DRPlanExecution.from_wire(found)
+    return None
+
+
 def is_unsettled(plan_status: Mapping[str, Any], execution: DRPlanExecution) -> bool:
     """Tell whether the plan still counts an execution that has ended as its owner, or as unfinished."""
-    held = plan_status.get("currentExecution") or {}
+    held = members(plan_status.get("currentExecution"))
     uid, name = execution.metadata.uid, execution.metadata.name
     if held.get("uid") == uid or (not held.get("uid") and held.get("name") == name):
         return True
     return any(
         record.get("uid") == uid and record.get("phase") in (Phase.PENDING, Phase.RUNNING, "")
-        for record in plan_status.get("executionHistory") or ()
+        for record in map(members, items(plan_status.get("executionHistory")))
     )

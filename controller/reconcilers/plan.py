@@ -6,52 +6,68 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from app.engine.history import Run, completed, valid_phase, without_stale_lock
+from app.engine.history import Run, completed, valid_phase, with_lock, without_stale_lock
 from app.kube.errors import NotFound
 from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS
 from app.models.base import ApiModel
-from app.models.execution import DRPlanExecution
-from app.models.phases import PlanPhase
+from app.models.meta import ObjectMeta
+from app.models.phases import FINAL, Phase, PlanPhase
 from app.models.plan import CurrentExecution, DRPlan, DRPlanStatus
+from app.models.stored import members
 from app.models.workflow import DRWorkflow
 from app.rules.findings import Report
 from app.rules.plan import check_plan, workflow_keys
+from app.rules.unfinished import ENDED
 from controller.completion import mark_target, revert_snapshot
+from controller.endings import true_end
 from controller.plan_status import change_plan_status
 from controller.queue import Key
+from controller.reconcilers.execution_state import without_unreadable_status
 from controller.reconcilers.validity import judge, ready_condition
+from controller.runner import Run as LiveRun
+from controller.runs import Runs
 from controller.services import Services
 
 M = TypeVar("M", bound=ApiModel)
 
 
-async def settled_lock(services: Services, status: DRPlanStatus, namespace: str) -> DRPlanStatus:
+async def settled_lock(services: Services, status: DRPlanStatus, plan: ObjectMeta) -> DRPlanStatus:
     """Return a plan's status with a stale lock released; the same object when the lock is sound or absent.
 
-    The holder is read fresh. One that has ended has its completion applied in the same write (decision D7); what it
-    took back is marked before that, because nobody would do so once the lock is gone.
+    The holder is read fresh. One that has ended, which its record says and not its status alone, has its completion
+    applied in the same write (decision D7); what it took back is marked before that, because nobody would do so once
+    the lock is gone. An execution of another plan holds nothing, neither does one that cannot be read and has ended.
     """
     held = status.current_execution
     if held is None:
         return status
-    holder = await read_holder(services, held, namespace)
-    if holder is None:
+    stored = await read_holder(services, held, plan.namespace)
+    if stored is None or members(stored.get("spec")).get("planRef") != plan.name:
         return without_stale_lock(status, services.now())
-    if holder.phase.is_final:
-        run = Run.of(holder, target_uid=await mark_target(services, holder, await revert_snapshot(services, holder)))
-        sound = status.model_copy(update={"current_execution": held.model_copy(update={"uid": holder.metadata.uid})})
-        return completed(sound, run)
-    return status
+    holder = without_unreadable_status(stored)
+    if holder is None:
+        is_over = str(members(stored.get("status")).get("phase")) in FINAL
+        return without_stale_lock(status, services.now()) if is_over else status
+    if not holder.phase.is_final:
+        return status
+    end = await true_end(services, holder)
+    if end is None:
+        return status
+    holder = holder.model_copy(update={"status": end})
+    run = Run.of(holder, target_uid=await mark_target(services, holder, await revert_snapshot(services, holder)))
+    sound = status.model_copy(update={"current_execution": held.model_copy(update={"uid": holder.metadata.uid})})
+    return completed(sound, run)
 
 
-async def read_holder(services: Services, held: CurrentExecution, namespace: str) -> DRPlanExecution | None:
+async def read_holder(services: Services, held: CurrentExecution, namespace: str) -> dict[str, Any] | None:
     """Return the execution that a lock names, read fresh; None when it is gone or another one has its name."""
+    if held.namespace not in ("", namespace):
+        return None
     try:
-        found = await services.kube.get(EXECUTIONS, held.name, namespace=held.namespace or namespace)
+        found = await services.kube.get(EXECUTIONS, held.name, namespace=namespace)
     except NotFound:
         return None
-    holder = DRPlanExecution.from_wire(found)
-    return holder if not held.uid or holder.metadata.uid == held.uid else None
+    return found if not held.uid or found["metadata"]["uid"] == held.uid else None
 
 
 def _decoded(model: type[M], stored: dict[str, Any]) -> M | None:
@@ -61,11 +77,25 @@ def _decoded(model: type[M], stored: dict[str, Any]) -> M | None:
         return None
 
 
+def _owner_of(run: LiveRun) -> Run:
+    """Return what the plan's lock and history say of a run that is under way."""
+    return Run(
+        name=run.snapshot.execution_name,
+        namespace=run.snapshot.execution_namespace,
+        uid=run.uid,
+        operation=run.snapshot.operation,
+        phase=run.status.phase or Phase.RUNNING,
+        start_time=run.status.start_time,
+        completion_time=None,
+    )
+
+
 class PlanReconciler:
     """Keeps the status of a plan as its spec, its workflows and its executions deserve."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, runs: Runs) -> None:
         self._services = services
+        self._runs = runs
 
     async def reconcile(self, key: Key) -> float | None:
         """Validate one plan; nothing is written when its status already says so."""
@@ -81,7 +111,8 @@ class PlanReconciler:
         async def change(plan: DRPlan) -> DRPlanStatus | None:
             if str(plan.metadata.generation) != str(stored["metadata"].get("generation", 0)):
                 return None
-            return self._judged(await settled_lock(self._services, plan.status, namespace), plan, report)
+            settled = await settled_lock(self._services, plan.status, plan.metadata)
+            return self._judged(self._with_own_lock(settled, plan), plan, report)
 
         if plan is None:
             await self._declare_unreadable(stored, report)
@@ -117,9 +148,21 @@ class PlanReconciler:
         held = plan.status.current_execution
         if held is not None:
             holder = self._services.executions.get(held.namespace or plan.metadata.namespace, held.name)
-            if holder is None or DRPlanExecution.from_wire(holder).phase.is_final:
+            if holder is None or str(members(holder.get("status")).get("phase")) in ENDED:
                 return False
-        return self._judged(plan.status, plan, report) == plan.status
+            if members(holder.get("spec")).get("planRef") != plan.metadata.name:
+                return False
+        return self._judged(self._with_own_lock(plan.status, plan), plan, report) == plan.status
+
+    def _with_own_lock(self, status: DRPlanStatus, plan: DRPlan) -> DRPlanStatus:
+        """Return the status with the lock of the run that is under way here, if somebody took it away.
+
+        While a run is being completed, it lets go of the lock itself.
+        """
+        run = self._runs.of_plan(plan.metadata.namespace, plan.metadata.name)
+        if run is None or run.has_ended or (status.current_execution and status.current_execution.uid == run.uid):
+            return status
+        return with_lock(status, _owner_of(run))
 
     async def _declare_unreadable(self, stored: dict[str, Any], report: Report) -> None:
         """Say Invalid on a plan that does not decode, and leave the rest of its status as it is."""

@@ -12,7 +12,7 @@ from app.kube.errors import Conflict
 from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
 from app.rules.execution import already_running
-from controller.reconcilers.execution_state import LockHeldError
+from controller.reconcilers.execution_state import LockHeldError, without_unreadable_status
 from controller.runs import Runs
 from controller.services import Services
 
@@ -53,7 +53,9 @@ class Rivals:
         for stored in self._services.executions.by_index(BY_ENDED_PLAN, f"{metadata.namespace}/{plan.metadata.name}"):
             if int(stored["metadata"]["resourceVersion"]) <= born:
                 continue  # a plan may have thousands that ended long ago; decoding them all would hold up the start
-            ended = DRPlanExecution.from_wire(stored)
+            ended = without_unreadable_status(stored)
+            if ended is None:
+                continue  # what cannot be read has no say in the starts of others
             if outlived(ended, born, metadata.creation_timestamp):
                 raise LockHeldError(already_running(plan.metadata.name, metadata.namespace, ended.metadata.name))
 

@@ -26,7 +26,7 @@ def test_registrations_are_those_of_the_code() -> None:
     expected = {
         item["kind"]: item["webhooks"]
         for item in (
-            registrations.mutating_configuration(client),
+            registrations.mutating_configuration(client, controller_user=CONTROLLER),
             registrations.validating_configuration(client, controller_user=CONTROLLER),
         )
     }

@@ -25,9 +25,9 @@ def hooks(configuration: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_names_paths_and_operations_are_the_contracts() -> None:
-    mutating = hooks(mutating_configuration(CLIENT))
+    mutating = hooks(mutating_configuration(CLIENT, controller_user=CONTROLLER))
     validating = hooks(validating_configuration(CLIENT, controller_user=CONTROLLER))
-    assert list(mutating) == ["mdrworkflow.kb.io", "mdrplan.kb.io"]
+    assert list(mutating) == ["mdrworkflow.kb.io", "mdrplan.kb.io", "mdrplanexecution.kb.io"]
     assert list(validating) == ["vdrworkflow.kb.io", "vdrplan.kb.io", "vdrplanexecution.kb.io"]
     assert {tuple(hook["rules"][0]["operations"]) for hook in mutating.values()} == {("CREATE", "UPDATE")}
     assert {tuple(hook["rules"][0]["operations"]) for hook in validating.values()} == {("CREATE", "UPDATE", "DELETE")}
@@ -45,7 +45,7 @@ def test_names_paths_and_operations_are_the_contracts() -> None:
 
 
 def test_a_service_in_the_cluster_can_serve_them() -> None:
-    hook = mutating_configuration(service_client("dr", "webhooks", b"pem"))["webhooks"][1]
+    hook = mutating_configuration(service_client("dr", "webhooks", b"pem"), controller_user=CONTROLLER)["webhooks"][1]
     service = {"namespace": "dr", "name": "webhooks", "path": mutate_path(PLANS), "port": 443}
     assert hook["clientConfig"]["service"] == service
 
@@ -55,7 +55,7 @@ def test_the_api_server_takes_them(cluster: Cluster) -> None:
     pem = cluster.plane.authority.pem
     client = url_client("https://127.0.0.1:1", pem)
     for document in (
-        mutating_configuration(client, name="try-mutating"),
+        mutating_configuration(client, controller_user="it's \\ odd", name="try-mutating"),
         validating_configuration(client, controller_user="it's \\ odd", name="try-validating"),
     ):
         answer = cluster.kubectl("apply", "--dry-run=server", "-o", "json", "-f", "-", stdin=document).json()

@@ -58,7 +58,7 @@ def register(plane: ControlPlane, port: int) -> None:
     client = registrations.url_client(f"https://127.0.0.1:{port}", b"")
     controller = plane.identity("controller").username
     for obj in (
-        registrations.mutating_configuration(client),
+        registrations.mutating_configuration(client, controller_user=controller),
         registrations.validating_configuration(client, controller_user=controller),
     ):
         for hook in obj["webhooks"]:

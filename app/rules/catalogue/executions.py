@@ -135,6 +135,13 @@ EXECUTIONS: Final[tuple[Rule, ...]] = (
         checked=_CLUSTER,
     ),
     _execution(
+        "R2",
+        "What is taken back was recorded at its end, or the user may delete and change all that its status names.",
+        'execution default/t has no outcome record, and user "jane" may not delete and change all that its status '
+        "names: ConfigMap default/c (may not delete or update it); let somebody revert it who may, or undo it by hand",
+        checked=_CLUSTER,
+    ),
+    _execution(
         "U6",
         "`mode: Delete` takes workflows with explicit deletes in this release.",
         "mode Delete is not supported yet for workflow default/w, because it has no explicit Delete action: add "

@@ -218,6 +218,21 @@ async def test_unseen_object_that_is_not_there_was_never_made() -> None:
     assert undone == Undone(Effect.GONE)
 
 
+@pytest.mark.parametrize("operation", [ResourceOperation.CREATE, ResourceOperation.REPLACE])
+@pytest.mark.parametrize("identity", ["", "run-1/first/0/other", "run-1/second/0/step", "run-2/first/0/step"])
+async def test_an_object_without_recorded_uid_is_deleted_only_with_the_mark_of_that_action(
+    operation: ResourceOperation, identity: str
+) -> None:
+    live = foreign()
+    live["metadata"] = {**live["metadata"], "annotations": {IDENTITY_ANNOTATION: identity}}
+    server = OneObject(live)
+    with pytest.raises(CannotUndo, match="ConfigMap ns/a was left alone: its uid was not recorded"):
+        await take_back(reverting(at(server)), A, reference(""), operation)
+    assert server.obj is live
+    live["metadata"]["annotations"][IDENTITY_ANNOTATION] = "run-1/first/0/step"
+    assert await take_back(reverting(at(server)), A, reference(""), operation) == Undone(Effect.DELETED)
+
+
 async def test_record_of_absence_means_that_the_run_created_the_object() -> None:
     server = OneObject(foreign())
     priors = MemoryPriors()

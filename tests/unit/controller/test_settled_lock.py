@@ -5,7 +5,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from app.kube.errors import NotFound
+from app.kube.kept import Records
 from app.models.execution import DRPlanExecutionStatus
+from app.models.meta import ObjectMeta
 from app.models.phases import Operation, Phase
 from app.models.plan import CurrentExecution, DRPlanSpec, DRPlanStatus
 from app.models.snapshot import Snapshot, StageRun, Target, WorkflowRun
@@ -13,6 +15,7 @@ from controller.reconcilers.plan import settled_lock
 from controller.services import Services
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+PLAN = ObjectMeta(name="p", namespace="ns")
 ACTION = {"name": "a", "type": "HTTP", "phase": "Succeeded"}
 USE = {"workflowRef": {"name": "w", "namespace": "ns"}, "phase": "Succeeded", "actionStatuses": [ACTION]}
 DONE = {"phase": "Succeeded", "stageStatuses": [{"name": "s", "phase": "Succeeded", "workflowExecutions": [USE]}]}
@@ -61,14 +64,26 @@ def _services(kube: FakeKube) -> Services:
         return snapshot if uid == "uid-undo" else None
 
     caches = SimpleNamespace(remember=lambda obj: None)
-    snapshots = SimpleNamespace(load=load)
-    return cast(Services, SimpleNamespace(kube=kube, executions=caches, snapshots=snapshots, now=lambda: NOW))
+
+    async def records(uid: str) -> Records:
+        return Records(None)
+
+    return cast(
+        Services,
+        SimpleNamespace(
+            kube=kube,
+            executions=caches,
+            snapshots=SimpleNamespace(load=load),
+            records=SimpleNamespace(load=records),
+            now=lambda: NOW,
+        ),
+    )
 
 
 async def test_target_of_an_ended_revert_is_marked_before_its_lock_is_gone() -> None:
     kube = FakeKube(_execution("undo", "Revert", revertExecutionRef="run"), _execution("run", "Execute"))
     lock = CurrentExecution(name="undo", namespace="ns", uid="uid-undo")
-    settled = await settled_lock(_services(kube), DRPlanStatus(current_execution=lock), "ns")
+    settled = await settled_lock(_services(kube), DRPlanStatus(current_execution=lock), PLAN)
     assert settled.current_execution is None
     assert settled.last_execution_ref == "undo"
     (written,) = kube.log
@@ -81,7 +96,7 @@ async def test_target_of_an_ended_revert_is_marked_before_its_lock_is_gone() -> 
 async def test_ended_execute_marks_nothing() -> None:
     kube = FakeKube(_execution("run", "Execute"))
     lock = CurrentExecution(name="run", namespace="ns", uid="uid-run")
-    settled = await settled_lock(_services(kube), DRPlanStatus(current_execution=lock), "ns")
+    settled = await settled_lock(_services(kube), DRPlanStatus(current_execution=lock), PLAN)
     assert settled.current_execution is None
     assert [record.phase for record in settled.execution_history] == [Phase.SUCCEEDED]
     assert kube.log == []
@@ -90,6 +105,6 @@ async def test_ended_execute_marks_nothing() -> None:
 async def test_lock_of_a_vanished_execution_is_dropped() -> None:
     kube = FakeKube()
     lock = CurrentExecution(name="gone", namespace="ns", uid="uid-gone")
-    settled = await settled_lock(_services(kube), DRPlanStatus(current_execution=lock), "ns")
+    settled = await settled_lock(_services(kube), DRPlanStatus(current_execution=lock), PLAN)
     assert settled.current_execution is None
     assert kube.log == []

@@ -32,6 +32,10 @@ class Written:
         return {**body, "metadata": {**body["metadata"], "resourceVersion": str(len(self.times))}}
 
 
+async def _leading() -> None:
+    return
+
+
 @asynccontextmanager
 async def writing(
     kube: Written, pace: StatusPace, stored: DRPlanExecutionStatus | None = None
@@ -43,6 +47,8 @@ async def writing(
         pace=pace,
         on_written=lambda _stored, _sequence: None,
         on_refused=lambda why: pytest.fail(why),
+        on_touched=lambda how: pytest.fail(how),
+        demand_lead=_leading,
         stored=stored,
     )
     task = asyncio.create_task(writer.run())

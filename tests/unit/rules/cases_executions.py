@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.models.names import FINALIZER, START_RESTORED_ANNOTATION
+from app.engine.record import claims_digest
+from app.engine.unrecorded import stamp_of
+from app.models.names import FINALIZER, START_RESTORED_ANNOTATION, UNRECORDED_ANNOTATION
 from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow_json
 from tests.unit.rules.cases_plans import JOB_IN_N, LARGE, SITE, SITE_B, SOURCE, W, with_url
 from tests.unit.rules.rule_table import Case, Review, create, delete, unchecked, update
@@ -26,6 +28,50 @@ def start(new: Json, *stored: Json, plan: Json | None = None, known: Json = W) -
 def revert(target: Json | None = None, **spec: Any) -> Review:
     wanted: Json = {"operationType": "Revert", "revertExecutionRef": "t", **spec}
     return ex(*([target] if target else []), **wanted)
+
+
+NAMES_C: Json = {
+    "phase": "Succeeded",
+    "stageStatuses": [
+        {
+            "name": "s",
+            "phase": "Succeeded",
+            "workflowExecutions": [
+                {
+                    "workflowRef": {"name": "w"},
+                    "phase": "Succeeded",
+                    "actionStatuses": [
+                        {
+                            "name": "a",
+                            "phase": "Succeeded",
+                            "outputs": {
+                                "resourceRef": {
+                                    "apiVersion": "v1",
+                                    "kind": "ConfigMap",
+                                    "namespace": "default",
+                                    "name": "c",
+                                }
+                            },
+                        }
+                    ],
+                }
+            ],
+        }
+    ],
+}
+
+
+def unrecorded(untouchable: set[tuple[str, str]]) -> Review:
+    """A Revert, stamped as the mutating webhook does, of a run that nothing but its status tells of."""
+    stamp = stamp_of(claims_digest("uid-t", NAMES_C))
+    target = execution_json("t", status=NAMES_C)
+    target["metadata"]["uid"] = "uid-t"
+    asked = revert(target)
+    new = {
+        **(asked.new or {}),
+        "metadata": {**(asked.new or {})["metadata"], "annotations": {UNRECORDED_ANNOTATION: stamp}},
+    }
+    return Review("CREATE", new, None, {**asked.cluster, "unrecorded": {"t"}, "forbidden": untouchable})
 
 
 def param(name: str = "x", **members: Any) -> Review:
@@ -101,6 +147,7 @@ CASES = [
     Case("A2", "params[0](x).valueFrom.manifestRef: this belongs to drplan's own kinds (API group dr.bkbcs.tencent.com); actions, rollbacks and parameters may not touch it (docs/security.md has the list)", source(apiVersion="dr.bkbcs.tencent.com/v1alpha1", kind="DRPlan", name="p", namespace="default"), source(kind="DRPlan", name="p", namespace="default")),
     Case("E30", 'cannot modify spec after creation', update(OTHER_SPEC, execution_json()), update({**execution_json(), "metadata": {**execution_json()["metadata"], "labels": {"a": "b"}}}, execution_json())),
     Case("R1", 'execution default/t was already reverted by r0', revert(execution_json("t", status={"phase": "Succeeded", "revertedBy": "r0"})), GOOD_REVERT),
+    Case("R2", 'execution default/t has no outcome record, and user "jane" may not delete and change all that its status names: ConfigMap default/c (may not delete or update it); let somebody revert it who may, or undo it by hand', unrecorded({("default", "c")}), unrecorded(set())),
     Case("U6", 'mode Delete is not supported yet for workflow default/w, because it has no explicit Delete action: add actions with operation Delete (and when: mode == "delete"), or run it without mode Delete', ex(mode="Delete"), ex(mode="Delete", known=workflow_json(http(when='mode == "delete"')))),
     Case("N3", 'params[0](y).valueFrom: only valueFrom.manifestRef is supported yet; this parameter gets no value here', param("y", valueFrom={}), param("y", valueFrom=SOURCE)),
     Case("N4", 'the finalizer dr.bkbcs.tencent.com/execution-finalizer says that this execution was restored from a backup: it will not be run, unless it is created with the annotation dr.bkbcs.tencent.com/start-restored: "true"', start(restored()), start(restored(**{START_RESTORED_ANNOTATION: "true"}))),

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.kube.access import Access, Right
+from app.kube.kept import Records
 from app.kube.resources import Resource
+from app.models.execution import DRPlanExecutionStatus
+from app.models.record import OutcomeRecord
+from app.rules.unfinished import ENDED
 from webhook.failures import LookupFailedError
 from webhook.review import UserInfo
 
@@ -28,6 +32,8 @@ class FakeLookups:
     stored_workflows: list[Json] = field(default_factory=list)
     stored_plans: list[Json] = field(default_factory=list)
     executions: list[Json] = field(default_factory=list)
+    unrecorded: set[str] = field(default_factory=set)
+    """Names of ended executions without outcome record."""
     terminating_namespaces: set[str] = field(default_factory=set)
     forbidden: set[Key] = field(default_factory=set)
     unlisted: set[tuple[str, str]] = field(default_factory=set)
@@ -91,6 +97,12 @@ class FakeLookups:
         await self._ask("resources")
         return {(api_version, kind): resource_of(api_version, kind) for api_version, kind in kinds}
 
+    async def records(self, uid: str) -> Records:
+        await self._ask("records")
+        ended = [each for each in self.executions if str((each.get("status") or {}).get("phase")) in ENDED]
+        found = (each for each in ended if str(each["metadata"].get("uid", "")) == uid)
+        return Records(next((_recorded(each) for each in found if _key(each)[1] not in self.unrecorded), None))
+
 
 def resource_of(api_version: str, kind: str) -> Resource | str:
     """Every kind is served, but for `Wdiget`."""
@@ -99,6 +111,18 @@ def resource_of(api_version: str, kind: str) -> Resource | str:
         return f"the API server serves no kind {kind!r} in apiVersion {api_version!r}; {known}"
     group, _, version = api_version.rpartition("/")
     return Resource(group, version, f"{kind.lower()}s", kind, namespaced=kind not in ("Namespace", "Node"))
+
+
+def _recorded(execution: Json) -> OutcomeRecord:
+    metadata, spec = execution["metadata"], execution["spec"]
+    return OutcomeRecord(
+        execution_name=metadata["name"],
+        execution_namespace=metadata["namespace"],
+        execution_uid=str(metadata.get("uid", "")),
+        operation=spec["operationType"],
+        plan_name=spec["planRef"],
+        status=DRPlanExecutionStatus.from_wire(execution.get("status") or {}),
+    )
 
 
 def unavailable(what: str) -> LookupFailedError:

@@ -1,0 +1,160 @@
+"""What a Revert takes back: the run as recorded, or, where nothing is recorded, as its status says (decision D11)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from app.engine.conditions import set_condition
+from app.engine.record import STATUS_DIFFERS, as_recorded, claims_digest, differences
+from app.engine.revert import target_problem
+from app.engine.unrecorded import RECORDED, named_objects, stamp_of
+from app.kube.errors import ApiError, Conflict, NotFound, is_transient
+from app.kube.kept import Records
+from app.kube.resources import EXECUTIONS
+from app.models.execution import DRPlanExecution, DRPlanExecutionStatus, RevertOptions, Unrecorded
+from app.models.names import UNRECORDED_ANNOTATION
+from app.runtime.logging import get_logger
+from controller.endings import tell_differs
+from controller.plan_status import problems_of
+from controller.records import DamagedError
+from controller.services import Services
+from controller.status_put import put_status
+from controller.status_writer import wire_of
+
+log = get_logger(__name__)
+
+
+class TargetRefusedError(Exception):
+    """An execution that cannot be taken back; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevertTarget:
+    """The execution that is taken back. Its status is the recorded one, with marks, where there is a record.
+
+    `snapshot_digest` is what the record says of the run's snapshot. `differs` tells how the stored status differed.
+    """
+
+    execution: DRPlanExecution
+    recorded: bool
+    snapshot_digest: str = ""
+    differs: str = ""
+
+
+async def read_target(services: Services, execution: DRPlanExecution) -> RevertTarget:
+    """Read what a Revert takes back. Raises `TargetRefusedError`, and `KubeError` for another try."""
+    name, namespace = execution.spec.revert_execution_ref, execution.metadata.namespace
+    if not name:
+        raise TargetRefusedError("revertExecutionRef must be specified for Revert operation")
+    try:
+        stored = await services.kube.get(EXECUTIONS, name, namespace=namespace)
+        records = await services.records.load(stored["metadata"]["uid"])
+    except NotFound as error:
+        raise TargetRefusedError(f"Failed to get target execution {name}: {error}") from error
+    except DamagedError as error:
+        raise TargetRefusedError(str(error)) from error
+    target = _decoded(stored, records)
+    found = await _as_recorded(services, target, records) if records.outcome else RevertTarget(target, recorded=False)
+    problem = target_problem(
+        found.execution.spec.operation_type,
+        found.execution.status,
+        same_plan=found.execution.spec.plan_ref == execution.spec.plan_ref,
+        target=f"{namespace}/{name}",
+    )
+    if problem:
+        raise TargetRefusedError(problem)
+    if not found.recorded:
+        demand_vouched(execution, target, services.settings.namespace)
+    return found
+
+
+def _decoded(stored: dict[str, object], records: Records) -> DRPlanExecution:
+    try:
+        return DRPlanExecution.from_wire(stored)
+    except ValidationError as error:
+        if records.outcome is not None:
+            try:
+                return DRPlanExecution.from_wire({**stored, "status": {}})
+            except ValidationError:
+                pass
+        raise TargetRefusedError(f"The target execution cannot be read: {problems_of(error)}") from error
+
+
+async def _as_recorded(services: Services, target: DRPlanExecution, records: Records) -> RevertTarget:
+    """Return the target with its recorded status; where the stored one differs, say so and put it right."""
+    outcome = records.outcome
+    if outcome is None:
+        return RevertTarget(target, recorded=False)
+    recorded = as_recorded(outcome.status, records.taken_back)
+    found = await asyncio.to_thread(differences, target.status, recorded)
+    differs = ""
+    if found:
+        differs = (
+            f"The status of execution {target.metadata.key} is not what was recorded when it ended: "
+            f"{'; '.join(found)}. The record counts"
+        )
+        tell_differs(services, target.metadata, differs)
+        await _put_right(services, target, recorded, differs)
+    true = target.model_copy(update={"status": recorded})
+    return RevertTarget(true, recorded=True, snapshot_digest=outcome.snapshot_digest, differs=differs)
+
+
+async def _put_right(
+    services: Services, target: DRPlanExecution, recorded: DRPlanExecutionStatus, differs: str
+) -> None:
+    """Give the target its recorded status again, with a condition that says so; a refusal stops no Revert."""
+    status = with_differs(services, recorded, differs, target.metadata.generation)
+    try:
+        written = await put_status(services.kube, EXECUTIONS, target.metadata, wire_of(status))
+    except ApiError as error:
+        if is_transient(error) or isinstance(error, Conflict):
+            raise
+        log.error("status of a target cannot be put right", execution=target.metadata.key, error=str(error))
+    else:
+        services.executions.remember(written)
+
+
+def with_differs(
+    services: Services, status: DRPlanExecutionStatus, differs: str, generation: int
+) -> DRPlanExecutionStatus:
+    """Return a status with the condition `StatusDiffers`."""
+    conditions = set_condition(
+        status.conditions, STATUS_DIFFERS, "True", "ChangedByOthers", differs, services.now(), generation
+    )
+    return status.model_copy(update={"conditions": conditions})
+
+
+def demand_vouched(execution: DRPlanExecution, target: DRPlanExecution, own_namespace: str) -> None:
+    """Let a Revert act on the mere status of its target only where somebody vouches for it (decision D11).
+
+    With admission that is the stamp, which says that the Revert's creator may delete and change what this very status
+    names. Without, the Revert itself has to say that the status is to be used. Raises `TargetRefusedError`.
+    """
+    key = target.metadata.key
+    if within := [str(named) for named in named_objects(target.status) if named.is_within(own_namespace)]:
+        raise TargetRefusedError(
+            f"execution {key} has no outcome record, and its status names objects of the controller's own namespace: "
+            f"{', '.join(within[:10])}; nothing there is ever reverted"
+        )
+    stamp = execution.metadata.annotations.get(UNRECORDED_ANNOTATION)
+    if stamp == stamp_of(claims_digest(target.metadata.uid, target.status.to_wire())):
+        return
+    if stamp == RECORDED:
+        raise TargetRefusedError(
+            f"execution {key} had an outcome record when this Revert was admitted and has none any more; create the "
+            "Revert again, so that the rights to act on the status alone are checked"
+        )
+    if stamp is not None:
+        raise TargetRefusedError(
+            f"execution {key} has no outcome record, and its status has changed since this Revert was admitted; look "
+            "at what it names now, then create the Revert again"
+        )
+    if (execution.spec.revert_options or RevertOptions()).unrecorded is not Unrecorded.USE_STATUS:
+        raise TargetRefusedError(
+            f"execution {key} has no outcome record (it was made by another controller, or the record was lost), and "
+            "no admission has checked what may be done by its status alone; look at what it names, then create the "
+            "Revert with spec.revertOptions.unrecorded: UseStatus"
+        )
