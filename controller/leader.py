@@ -54,6 +54,7 @@ async def _lead(services: Services, recovered: dict[str, list[Entry]], stop: asy
         _Feed(services, runs, inheritance, workflows, plans, executions).connect()
         for queue in (workflows, plans, executions):
             owner.spawn(queue.name, queue.run())
+            services.when_back.append(queue.hurry)
         owner.spawn("sweep", sweep(services, recovered))
         owner.spawn("lookout", Lookout(services, runs).run())
         log.info("leading", epoch=services.journal.epoch)

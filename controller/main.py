@@ -216,6 +216,7 @@ async def _work(process: Process) -> None:
         status_pace=StatusPace(settings.status_interval),
         traces=process.traces,
         lease_remaining=process.remaining,
+        when_back=process.when_back,
         now=process.kube.server_time.now,
     )
     recovered = await journal.claim(known_revision=_newest_version(process.caches.values()))

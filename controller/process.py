@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.kube.cache import Cache
@@ -45,11 +46,20 @@ class Process:
     leading: bool = False
     """Whether runs may be under way, which a shutdown has to wind down first."""
     journal: Journal | None = None
+    when_back: list[Callable[[], None]] = field(default_factory=list)
+    """See `controller.services.Services`."""
 
     async def confirm(self) -> None:
-        """Ask the journal whether this process is still the leader (`LeaderLease.lead`)."""
+        """Ask the journal whether this process is still the leader (`LeaderLease.lead`); if so, make up for lost time.
+
+        What the caches missed is listed without waiting for it: a list may take longer than the lease gives.
+        """
         if self.journal is not None:
             await self.journal.confirm()
+        for cache in self.caches.values():
+            cache.list_anew()
+        for callback in self.when_back:
+            callback()
 
     def no_longer_leads(self) -> str:
         """Return why this process has to end, which was the leader and is not any more; else nothing."""

@@ -66,6 +66,13 @@ class WorkQueue:
             timer.cancel()
         self._timers[key] = loop.call_later(seconds, self.add, key)
 
+    def hurry(self) -> None:
+        """Have every key that waits for its next try after a failure reconciled now."""
+        for key in list(self._failures):
+            if key in self._timers:
+                self._failures.pop(key)
+                self.add(key)
+
     async def run(self) -> None:
         """Work until cancelled."""
         try:

@@ -53,6 +53,8 @@ log = get_logger(__name__)
 
 ORDINARY_EVENTS = 50
 """Ordinary action events that one run writes at most (decision O1)."""
+LEASE_POLL = 0.5
+"""Seconds between two looks at the lease while there is no time left of it."""
 LEASE_MARGIN = 1.0
 """Seconds of the lease that must be left for an effect to begin."""
 
@@ -347,13 +349,13 @@ class Run:
         """Wait for a result, a cancel, a shutdown or the time of a retry, whichever comes first."""
         if self._results or self._is_over():
             return
-        now = self._services.now()
-        decision = decide(self.definition, self.status, now)
-        delay = None if decision.wake_at is None else (decision.wake_at - now).total_seconds()
-        if self._services.lease_remaining() < LEASE_MARGIN:
-            delay = 0.2
-        elif decision.starts and not self._draining:
-            return  # what became due while the last step was being committed
+        delay: float | None = LEASE_POLL
+        if self._services.lease_remaining() >= LEASE_MARGIN:
+            now = self._services.now()
+            decision = decide(self.definition, self.status, now)
+            if decision.starts and not self._draining:
+                return  # what became due while the last step was being committed
+            delay = None if decision.wake_at is None else (decision.wake_at - now).total_seconds()
         try:
             async with asyncio.timeout(delay):
                 await self._wake.wait()

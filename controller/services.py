@@ -51,3 +51,5 @@ class Services:
     status_pace: StatusPace
     now: Callable[[], datetime] = utc_now
     traces: Traces = field(default_factory=Traces)
+    when_back: list[Callable[[], None]] = field(default_factory=list)
+    """Called when the lease was taken back after the API server had been away: nobody waits out a long delay then."""

@@ -103,6 +103,10 @@ class Cache:
             why = self._reflector.last_error or "the API server has not answered yet"
             raise CacheNotSyncedError(f"no list of {self.resource} within {timeout:g} s: {why}") from e
 
+    def list_anew(self) -> None:
+        """List as soon as may be, whatever the watch is doing or waiting for."""
+        self._reflector.list_anew()
+
     def get(self, namespace: str, name: str) -> Object | None:
         """One object, or None. The namespace is "" for cluster-scoped ones."""
         return self._objects.get((namespace, name))

@@ -214,7 +214,7 @@ def error_from_response(status: int, body: bytes, headers: Mapping[str, str], *,
     `now` is the current time as seconds since the epoch; it is used when Retry-After is a date.
     """
     status_object = _as_status(body)
-    retry_after = parse_retry_after(headers.get("Retry-After"), now=now)
+    retry_after = parse_retry_after(headers.get("Retry-After"), now=now, date=headers.get("Date"))
     if status_object is not None:
         return error_from_status(status_object, http_status=status, retry_after=retry_after)
     if status == HTTPStatus.NOT_FOUND:
@@ -238,15 +238,26 @@ def error_from_status(
     return _build(status, reason, message, details, retry_after)
 
 
-def parse_retry_after(value: str | None, *, now: float) -> float | None:
-    """Seconds to wait by a Retry-After header (delta seconds or an HTTP date), None when absent or unreadable."""
+def parse_retry_after(value: str | None, *, now: float, date: str | None = None) -> float | None:
+    """Seconds to wait by a Retry-After header (delta seconds or an HTTP date), None when absent or unreadable.
+
+    A date is on the server's clock, and so is `date`, the answer's Date header: that says what time it is there. Only
+    without it does `now` count, in seconds since 1970.
+    """
     if value is None:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
         return float(text)
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+        return max(0.0, parsedate_to_datetime(text).timestamp() - (_seconds(date) or now))
+    except (TypeError, ValueError):
+        return None
+
+
+def _seconds(date: str | None) -> float | None:
+    try:
+        return None if date is None else parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError):
         return None
 

@@ -183,6 +183,10 @@ class Reflector:
             self._wanted.set()
             await self._listed.wait()
 
+    def list_anew(self) -> None:
+        """Break off a watch or a delay, and list."""
+        self._wanted.set()
+
     async def run(self) -> None:
         """List and watch for ever."""
         iterations = metrics.loop_iterations_total.labels(f"watch/{self._resource.plural}")

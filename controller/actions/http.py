@@ -112,7 +112,9 @@ def _judge(block: HttpAction, prepared: PreparedRequest, reply: HttpReply, secre
         message=unwanted.format(reply.status) + _words(text) + odd,
         outputs=outputs,
         retryable=not reply.done and (reply.status in worth or (reply.status >= 500 and not block.at_most_once)),
-        retry_after=parse_retry_after(reply.headers.get("retry-after"), now=time.time()),
+        retry_after=parse_retry_after(
+            reply.headers.get("retry-after"), now=time.time(), date=reply.headers.get("date")
+        ),
     )
 
 

@@ -113,6 +113,17 @@ def test_retry_after(headers: dict[str, str], details: dict[str, Any], expected:
     assert error.retry_after == expected
 
 
+@pytest.mark.parametrize("skew", [-3600.0, -70.0, 70.0, 86_400.0])
+def test_a_date_to_retry_after_is_on_the_server_s_clock(skew: float) -> None:
+    """The answer says what time it is there, so that our own clock does not matter."""
+    now = 1_800_000_000.0
+    there = now + skew
+    value = formatdate(there + 30, usegmt=True)
+    assert e.parse_retry_after(value, now=now, date=formatdate(there, usegmt=True)) == 30
+    assert e.parse_retry_after(value, now=now, date="yesterday") == max(0.0, 30 + skew)
+    assert e.parse_retry_after("7", now=now, date=formatdate(there, usegmt=True)) == 7
+
+
 @pytest.mark.parametrize(
     ("error", "transient"),
     [
