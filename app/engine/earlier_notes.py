@@ -13,7 +13,9 @@ _HTTP: Final = {
     "caBundle": "ignored; the system's certificates count",
     "clientCertificateSecretRef": "ignored; no certificate is shown to the server",
     "headersFrom": "ignored; the request is sent without these headers",
-    "followRedirects": "ignored; redirects are followed",
+    "followRedirects": "ignored; redirects are followed, a POST answered 301 or 302 as GET",
+    "requestTimeout": "ignored; the time-out of the Go operator's client counts",
+    "delivery": "ignored; the request may be sent again",
 }
 _PLACEHOLDER: Final = re.compile(r"(?<!\$)\$\((planName|executionName|mode|outputs\.[^)\s]+)\)|(\$\$\([^)]*\))")
 _DOCUMENTS: Final = re.compile(r"(?m)^---\s*$")

@@ -59,6 +59,7 @@ class Transport:
         return 0.0 if self._under_way else time.perf_counter() - self._last_end
 
     async def __aenter__(self) -> Self:
+        proxy = _proxy_for(self.config)
         await self._credentials.open()
         context = self._credentials.ssl_context
         connector = aiohttp.TCPConnector(
@@ -78,7 +79,7 @@ class Transport:
             read_bufsize=READ_BUFFER,
             auto_decompress=True,
             cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=_proxy_for(self.config),
+            proxy=proxy,
             trust_env=False,
         )
         # aiohttp repeats PUT and DELETE on a dead pooled connection; a repeated write would report the

@@ -142,11 +142,11 @@ class HttpSender:
             return HttpReply(
                 _SEE_OTHER, {}, b"", truncated=False, done=True, odd=f"its result was not read: {_TOO_MANY}"
             )
-        raise HttpSendError(f"{_head(call.method, call.url)}: {_TOO_MANY}", retryable=False)
+        raise HttpSendError(f"{_Called(leg)}: {_TOO_MANY}", retryable=False)
 
     async def _hop(self, call: HttpCall, leg: Leg, limit: float) -> HttpReply | Leg:
         """Send one request; return its answer, or what follows on it."""
-        head, hop = _head(leg.method, leg.url), Hop(may_send=self.may_send)
+        head, hop = _Called(leg), Hop(may_send=self.may_send)
         token = HOP.set(hop)
         at = "the name look-up took too long"
         try:
@@ -165,13 +165,13 @@ class HttpSender:
             return _bare(hop.head.status, leg, "its head did not come to an end in time")
         except (*_BROKEN, ValueError, RuntimeError) as e:
             if hop.head.status is None:
-                raise send_error(head, _cause(e), hop) from e
+                raise send_error(str(head), _cause(e), hop) from e
             return _bare(hop.head.status, leg, "its head cannot be read")
         finally:
             HOP.reset(token)
         return await _answer(call, leg, response, limit)
 
-    def _target(self, leg: Leg, head: str) -> tuple[httpx.URL, str | None]:
+    def _target(self, leg: Leg, head: _Called) -> tuple[httpx.URL, str | None]:
         """Return the address of a request and the proxy to call it through."""
         try:
             url = httpx.URL(leg.url)
@@ -182,14 +182,14 @@ class HttpSender:
             text = str(e) if isinstance(e, UnusableProxyError) else NO_URL
             raise unsent(f"{head}: {text}", retryable=False) from e
 
-    async def _admit(self, hop: Hop, url: httpx.URL, proxy: str | None, head: str) -> None:
+    async def _admit(self, hop: Hop, url: httpx.URL, proxy: str | None, head: _Called) -> None:
         """Look up what is to be dialled, once, and leave in the hop what may be. Raises HttpSendError."""
         host, port = _host(url), _port(url)
         if proxy is not None:
             address = as_address(numeric(host) or host)
             _refuse(head, self._egress.refusal_behind_proxy(host, port, address))
             hop.tunnel = url.scheme == "https"
-            hop.addresses = await self._find(httpx.URL(proxy).host, f"{head}: the proxy")
+            hop.addresses = await self._find(httpx.URL(proxy).host, head, "the proxy: ")
             return
         if numeric(host) is None:
             _refuse(head, self._egress.refusal_by_name(host, port))
@@ -204,15 +204,15 @@ class HttpSender:
             return f"{found} is always refused (an address of one link only)"
         return self._egress.refusal(host, port, address)
 
-    async def _find(self, host: str, head: str) -> tuple[str, ...]:
+    async def _find(self, host: str, head: _Called, whose: str = "") -> tuple[str, ...]:
         try:
             return await self._lookups.find(host)
         except LookupFailed as e:
-            raise unsent(f"{head}: {e}", retryable=True) from e
+            raise unsent(f"{head}: {whose}{e}", retryable=True) from e
 
     @asynccontextmanager
     async def _transport(
-        self, call: HttpCall, leg: Leg, proxy: str | None, head: str
+        self, call: HttpCall, leg: Leg, proxy: str | None, head: _Called
     ) -> AsyncIterator[AiohttpTransport]:
         """The transport for the call's TLS settings and proxy, protected from eviction while in use."""
         client_cert = None if leg.foreign else call.client_cert
@@ -238,6 +238,7 @@ class HttpSender:
             await self._transports.pop(idle).transport.aclose()
 
 
+_TIMEOUT = httpx.Timeout(None, connect=CONNECT_SECONDS).as_dict()
 _TOO_MANY = f"more than {MAX_REDIRECTS} redirects"
 
 
@@ -304,7 +305,7 @@ def _bare(status: int, leg: Leg, odd: str) -> HttpReply:
     return HttpReply(status, {}, b"", truncated=True, odd=odd, done=leg.done)
 
 
-async def _make(key: _TransportKey, head: str) -> AiohttpTransport:
+async def _make(key: _TransportKey, head: _Called) -> AiohttpTransport:
     tls, proxy = key
     try:
         # reading the authorities of the system takes long, and a call without TLS needs none
@@ -335,8 +336,7 @@ def _request(leg: Leg, url: httpx.URL) -> httpx.Request:
             credentials = httpx.BasicAuth(url.username, url.password)._auth_header
             headers.append((b"Authorization", credentials.encode()))
         url = url.copy_with(userinfo=b"")
-    timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)
-    return httpx.Request(leg.method, url, headers=headers, content=leg.body, extensions={"timeout": timeout.as_dict()})
+    return httpx.Request(leg.method, url, headers=headers, content=leg.body, extensions={"timeout": _TIMEOUT})
 
 
 def _headers(given: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
@@ -356,7 +356,7 @@ def _own_headers() -> tuple[tuple[bytes, bytes], ...]:
     )
 
 
-def _refuse(head: str, why: str) -> None:
+def _refuse(head: _Called, why: str) -> None:
     if why:
         metrics.http_refused_total.inc()
         raise unsent(f"{head}: the controller's egress policy refuses this call: {why}", retryable=False)
@@ -376,8 +376,14 @@ def _port(url: httpx.URL) -> int:
     return url.port or _PORTS[url.scheme]
 
 
-def _head(method: str, url: str) -> str:
-    return f"{method} {_origin(url)}"
+class _Called:
+    """Method and origin of a request as messages tell them; made up only where a message is."""
+
+    def __init__(self, leg: Leg) -> None:
+        self._leg = leg
+
+    def __str__(self) -> str:
+        return f"{self._leg.method} {_origin(self._leg.url)}"
 
 
 def _origin(url: str) -> str:

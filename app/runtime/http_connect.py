@@ -92,7 +92,8 @@ class _CheckedAddresses(AbstractResolver):
 def _checked_socket(info: aiohttp.AddrInfoType) -> socket.socket:
     """Make a socket for an address of the hop; the last moment at which an address can be refused."""
     family, kind, protocol, _, target = info
-    if as_address(str(target[0])) not in map(as_address, HOP.get().addresses):
+    address, checked = str(target[0]), HOP.get().addresses
+    if address not in checked and as_address(address) not in map(as_address, checked):
         raise RuntimeError("an address that was not checked was about to be dialled")
     return socket.socket(family, kind, protocol)
 

@@ -61,6 +61,7 @@ _OF_WEBHOOK = ("drplan_admission_", "drplan_certificate", "drplan_api_")
 _OF_CONTROLLER = (
     "drplan_action_",
     "drplan_events_",
+    "drplan_http_",
     "drplan_execution",
     "drplan_journal_",
     "drplan_last_",
