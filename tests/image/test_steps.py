@@ -132,7 +132,8 @@ def _webhook(image: Image, plane: ControlPlane, own: Path, certificates: Path) -
 
 def _controller(image: Image, plane: ControlPlane, own: Path) -> ServiceProcess:
     health, metrics = plane.port(), plane.port()
-    command = [*_command(image, plane, own, "controller", health, metrics), "--namespace=drplan-system"]
+    flags = ["--namespace=drplan-system", "--egress-loopback"]
+    command = [*_command(image, plane, own, "controller", health, metrics), *flags]
     log = plane.layout.logs / "controller.log"
     return ServiceProcess("controller", command, log, image.environment, health, metrics)
 
