@@ -11,11 +11,13 @@ from app.engine.conditions import set_condition
 from app.engine.record import STATUS_DIFFERS, as_recorded, claims_digest, differences
 from app.engine.revert import target_problem
 from app.engine.unrecorded import RECORDED, named_objects, stamp_of
-from app.kube.errors import ApiError, Conflict, NotFound, is_transient
+from app.kube.errors import KubeError, NotFound
 from app.kube.kept import Records
 from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus, RevertOptions, Unrecorded
+from app.models.meta import ObjectMeta
 from app.models.names import UNRECORDED_ANNOTATION
+from app.models.snapshot import Snapshot
 from app.runtime.logging import get_logger
 from controller.endings import tell_differs
 from controller.plan_status import problems_of
@@ -57,7 +59,7 @@ async def read_target(services: Services, execution: DRPlanExecution) -> RevertT
     except DamagedError as error:
         raise TargetRefusedError(str(error)) from error
     target = _decoded(stored, records)
-    found = await _as_recorded(services, target, records) if records.outcome else RevertTarget(target, recorded=False)
+    found = await _as_recorded(target, records) if records.outcome else RevertTarget(target, recorded=False)
     problem = target_problem(
         found.execution.spec.operation_type,
         found.execution.status,
@@ -83,8 +85,8 @@ def _decoded(stored: dict[str, object], records: Records) -> DRPlanExecution:
         raise TargetRefusedError(f"The target execution cannot be read: {problems_of(error)}") from error
 
 
-async def _as_recorded(services: Services, target: DRPlanExecution, records: Records) -> RevertTarget:
-    """Return the target with its recorded status; where the stored one differs, say so and put it right."""
+async def _as_recorded(target: DRPlanExecution, records: Records) -> RevertTarget:
+    """Return the target with its recorded status, and how the stored one differs."""
     outcome = records.outcome
     if outcome is None:
         return RevertTarget(target, recorded=False)
@@ -96,25 +98,28 @@ async def _as_recorded(services: Services, target: DRPlanExecution, records: Rec
             f"The status of execution {target.metadata.key} is not what was recorded when it ended: "
             f"{'; '.join(found)}. The record counts"
         )
-        tell_differs(services, target.metadata, differs)
-        await _put_right(services, target, recorded, differs)
     true = target.model_copy(update={"status": recorded})
     return RevertTarget(true, recorded=True, snapshot_digest=outcome.snapshot_digest, differs=differs)
 
 
-async def _put_right(
-    services: Services, target: DRPlanExecution, recorded: DRPlanExecutionStatus, differs: str
-) -> None:
-    """Give the target its recorded status again, with a condition that says so; a refusal stops no Revert."""
-    status = with_differs(services, recorded, differs, target.metadata.generation)
+async def put_right(services: Services, revert: Snapshot) -> None:
+    """Give the target of a Revert its recorded status again where it had another, and say so by Event and condition.
+
+    A refusal stops no Revert.
+    """
+    target = revert.target
+    if target is None or not target.differs:
+        return
     try:
-        written = await put_status(services.kube, EXECUTIONS, target.metadata, wire_of(status))
-    except ApiError as error:
-        if is_transient(error) or isinstance(error, Conflict):
-            raise
-        log.error("status of a target cannot be put right", execution=target.metadata.key, error=str(error))
-    else:
-        services.executions.remember(written)
+        stored = await services.kube.get(EXECUTIONS, target.name, namespace=revert.execution_namespace)
+        metadata = ObjectMeta.from_wire(stored["metadata"])
+        if metadata.uid != target.uid:
+            return
+        tell_differs(services, metadata, target.differs)
+        status = with_differs(services, target.status, target.differs, metadata.generation)
+        services.executions.remember(await put_status(services.kube, EXECUTIONS, metadata, wire_of(status)))
+    except KubeError as error:
+        log.warning("status of a target is not put right", execution=target.name, error=str(error))
 
 
 def with_differs(

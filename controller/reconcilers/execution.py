@@ -53,7 +53,7 @@ from controller.reconcilers.patience import VALIDATION_PATIENCE, Patience
 from controller.reconcilers.plan import settled_lock
 from controller.reconcilers.resuming import Resuming, read_fresh
 from controller.reconcilers.rivals import Rivals
-from controller.revert_target import with_differs
+from controller.revert_target import put_right, with_differs
 from controller.runner import Run
 from controller.runs import Runs
 from controller.services import Services
@@ -230,6 +230,7 @@ class ExecutionReconciler:
             resolved_params=snapshot.resolved_params,
         )
         if snapshot.target is not None and snapshot.target.differs:
+            await put_right(self._services, snapshot)
             tell_differs(self._services, execution.metadata, snapshot.target.differs)
             status = with_differs(self._services, status, snapshot.target.differs, execution.metadata.generation)
         if status.phase is not None and status.phase.is_final:

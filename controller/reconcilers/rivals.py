@@ -53,6 +53,8 @@ class Rivals:
         for stored in self._services.executions.by_index(BY_ENDED_PLAN, f"{metadata.namespace}/{plan.metadata.name}"):
             if int(stored["metadata"]["resourceVersion"]) <= born:
                 continue  # a plan may have thousands that ended long ago; decoding them all would hold up the start
+            if stored["metadata"]["name"] == execution.spec.revert_execution_ref:
+                continue  # what a Revert takes back has ended, and may have been written to since
             ended = without_unreadable_status(stored)
             if ended is None:
                 continue  # what cannot be read has no say in the starts of others
