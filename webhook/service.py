@@ -151,7 +151,7 @@ def _endpoint(resource: Resource, judge: Judge, door: Door, draining: Callable[[
             return Response(str(error), HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "1"}, media_type="text/plain")
         except BodyError as error:
             _count(resource, "", "malformed")
-            return Response(str(error), error.status, {"Connection": "close"}, media_type="text/plain")
+            return Response(str(error), error.status, media_type="text/plain")
         except EnvelopeError as error:
             _count(resource, "", "malformed")
             return Response(str(error), HTTPStatus.BAD_REQUEST, media_type="text/plain")

@@ -262,7 +262,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refuse(error)
 
     def _refuse(self, error: LimitError) -> None:
-        """Answer and close; only close where another answer is under way or still owed."""
+        """Answer and close; only close where another answer is under way or owed, or this one was given."""
+        if self.doing is Doing.LINGERING:
+            self._close()
+            return
         owed = self._unanswered
         if self.pipeline or (owed is not None and (owed.response_started or self.doing is not Doing.BODY)):
             self._abort()

@@ -169,3 +169,25 @@ def test_an_authority_outlives_the_certificates_it_signs(capsys: pytest.CaptureF
 def test_the_registrations_whose_authority_is_kept_are_those_of_the_code() -> None:
     settings = parse_settings(WebhookSettings, [])
     assert (settings.mutating_webhook, settings.validating_webhook) == (MUTATING_NAME, VALIDATING_NAME)
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["--client-names=a"], "client_names needs client_ca_file"),
+        (["--client-ca-file=ca", "--api-port=9443"], "give the API another port (api_port)"),
+        (["--max-connections=10"], "max_connections_per_peer (192) must be at most max_connections (10)"),
+    ],
+)
+def test_settings_of_the_admission_port_fit_together(
+    argv: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse_settings(WebhookSettings, argv)
+    assert told in capsys.readouterr().err
+
+
+def test_names_of_callers_are_a_list() -> None:
+    settings = parse_settings(WebhookSettings, ["--client-ca-file=ca", "--client-names= a, ,spiffe://b,"])
+    assert settings.accepted_callers == {"a", "spiffe://b"}
+    assert parse_settings(WebhookSettings, []).accepted_callers == frozenset()

@@ -80,7 +80,12 @@ class Target:
 
 @contextlib.asynccontextmanager
 async def serving(
-    limits: ConnectionLimits = SHORT, *, tls: bool = False, app: Echo | None = None, **more: Any
+    limits: ConnectionLimits = SHORT,
+    *,
+    tls: bool = False,
+    app: Echo | None = None,
+    host: str = "127.0.0.1",
+    **more: Any,
 ) -> AsyncIterator[Target]:
     authority = Authority() if tls else None
     context = authority.server_context() if authority else None
@@ -88,7 +93,7 @@ async def serving(
     server = HttpServer(
         echo,
         name="hostile",
-        host="127.0.0.1",
+        host=host,
         port=0,
         tls=None if context is None else lambda: context,
         limits=limits,

@@ -147,6 +147,28 @@ async def test_an_answer_without_its_body_lets_the_rest_come_for_a_while() -> No
         assert took < 3.0
 
 
+@pytest.mark.parametrize("rest", [b"x" * 60_000, b"zz\r\n"], ids=["too much", "no chunk"])
+async def test_what_follows_an_early_answer_gets_no_second_one(rest: bytes) -> None:
+    async with serving(app=Echo(reads=False)) as target:
+        start = CHUNKED if rest.startswith(b"z") else HEAD + b"content-length: 99999999\r\n\r\n"
+        reader, writer = await target.connect()
+        writer.write(start)
+        answer = await reader.readuntil(b"done")
+        writer.write(rest)
+        with contextlib.suppress(ConnectionError):
+            answer += await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_it_works_by_ipv6() -> None:
+    async with serving(host="::1") as target:
+        reader, writer = await asyncio.open_connection("::1", target.port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await reader.readline()).strip() == OK
+        writer.close()
+
+
 async def test_a_client_that_takes_no_answer_is_ended() -> None:
     async with serving(app=Echo(answer=b"x" * 64_000_000)) as target:
         before = ended("answer") + ended("idle")
