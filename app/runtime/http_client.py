@@ -125,7 +125,7 @@ class HttpSender:
     async def send(self, call: HttpCall) -> HttpReply:
         """Send one call and read the answer; raises HttpSendError when there is none within the time."""
         limit = asyncio.get_running_loop().time() + call.timeout
-        leg = Leg(call.method, call.url, call.headers, call.body, call.secret_headers)
+        leg = _first(call)
         for _ in range(MAX_REDIRECTS + 1):
             try:
                 following = await self._hop(call, leg, limit)
@@ -329,14 +329,23 @@ def _tls_context(verify: bool, ca_bundle: str | None, client_cert: tuple[str, st
     return context
 
 
-def _request(leg: Leg, url: httpx.URL) -> httpx.Request:
-    headers = _headers(leg.headers)
+def _first(call: HttpCall) -> Leg:
+    """Return the first request; a user in the address is a header, which redirects keep or lose as such."""
+    headers, address = call.headers, call.url
+    try:
+        url = httpx.URL(call.url)
+    except httpx.InvalidURL:
+        return Leg(call.method, address, headers, call.body, call.secret_headers)
     if url.userinfo:
-        if not any(name.lower() == b"authorization" for name, _ in headers):
-            credentials = httpx.BasicAuth(url.username, url.password)._auth_header
-            headers.append((b"Authorization", credentials.encode()))
-        url = url.copy_with(userinfo=b"")
-    return httpx.Request(leg.method, url, headers=headers, content=leg.body, extensions={"timeout": _TIMEOUT})
+        address = str(url.copy_with(userinfo=b""))
+        if not any(name.lower() == "authorization" for name in headers):
+            headers = {**headers, "Authorization": aiohttp.encode_basic_auth(url.username, url.password)}
+    return Leg(call.method, address, headers, call.body, call.secret_headers)
+
+
+def _request(leg: Leg, url: httpx.URL) -> httpx.Request:
+    extensions = {"timeout": _TIMEOUT}
+    return httpx.Request(leg.method, url, headers=_headers(leg.headers), content=leg.body, extensions=extensions)
 
 
 def _headers(given: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

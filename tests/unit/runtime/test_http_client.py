@@ -319,3 +319,57 @@ async def test_a_body_that_multiplies_is_left_out_and_the_status_decides() -> No
             assert tracemalloc.get_traced_memory()[1] < 4_000_000
         finally:
             tracemalloc.stop()
+
+
+async def test_a_user_in_the_url_stays_on_its_origin() -> None:
+    async def away(_: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound(other.url + "/y")
+
+    async def near(request: web.Request) -> web.StreamResponse:
+        if request.path == "/x":
+            raise web.HTTPFound("/y")
+        return web.Response()
+
+    async with serving(greet) as other, serving(near) as same, serving(away) as leaving, HttpSender(LOOPBACK) as http:
+        for site in (same, leaving):
+            await http.send(HttpCall("GET", site.url.replace("//", "//u:p@") + "/x"))
+    assert [request.headers.get("Authorization") for request in same.requests] == ["Basic dTpw"] * 2
+    assert leaving.requests[0].headers["Authorization"] == "Basic dTpw"
+    assert "Authorization" not in other.requests[0].headers
+
+
+async def test_a_client_certificate_is_not_shown_to_another_origin() -> None:
+    authority = Authority()
+
+    async def away(request: web.Request) -> web.StreamResponse:
+        if request.path == "/same":
+            raise web.HTTPFound("/here")
+        raise web.HTTPFound(other.url) if request.path == "/away" else web.HTTPNoContent
+
+    demanding = authority.server_context(client_certificates=True)
+    async with serving(greet, demanding) as other, serving(away, demanding) as site, HttpSender(LOOPBACK) as http:
+        shown = {"ca_bundle": authority.pem, "client_cert": authority.issue("client")}
+        assert (await http.send(HttpCall("GET", site.url + "/same", **shown))).status == 204
+        with pytest.raises(HttpSendError):
+            await http.send(HttpCall("GET", site.url + "/away", **shown))
+        assert (await http.send(HttpCall("GET", other.url, **shown))).status == 200
+    assert len(other.requests) == 1
+
+
+async def test_a_name_is_looked_up_once_and_only_checked_addresses_are_dialled(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def look(host: str, *_: object, **__: object) -> list[object]:
+        asked.append(host)
+        found = ["169.254.169.254", "::ffff:169.254.169.254", "127.0.0.1"] if len(asked) == 1 else ["169.254.169.254"]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in found]
+
+    async with serving(greet) as site, HttpSender(LOOPBACK) as http:
+        port = site.url.rpartition(":")[2]
+        monkeypatch.setattr(socket, "getaddrinfo", look)
+        assert (await http.send(HttpCall("GET", f"http://rebinding.example:{port}/"))).status == 200
+        assert asked == ["rebinding.example"]
+        with pytest.raises(
+            HttpSendError, match=r"169\.254\.169\.254, which other\.example stands for, is always refused"
+        ):
+            await http.send(HttpCall("GET", f"http://other.example:{port}/"))
