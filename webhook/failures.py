@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 
 from app.kube.errors import ApiError, ApiUnavailable, KubeError
@@ -19,6 +20,10 @@ class LookupFailedError(Exception):
         super().__init__(message)
         self.code = code
         self.reason = reason
+
+    def __reduce__(self) -> tuple[Callable[..., LookupFailedError], tuple[str]]:
+        """Travel between processes."""
+        return partial(LookupFailedError, code=self.code, reason=self.reason), (str(self),)
 
 
 @asynccontextmanager

@@ -13,11 +13,13 @@ from app.runtime.health import Health
 from app.runtime.logging import get_logger
 from app.runtime.settings import WebhookSettings
 from app.runtime.tasks import TaskOwner
+from app.runtime.workers import Workers
 from app.service.server import serve_probes
 from webhook.certificates.keeper import TIMING, Timing
 from webhook.certificates.source import start_certificates
 from webhook.handlers import Context
 from webhook.lookups import KubeLookups
+from webhook.offloop import warm
 from webhook.ports import admission_server, api_server, make_api
 from webhook.readiness import Drain, add_checks
 from webhook.service import Limits, admission_app
@@ -35,14 +37,18 @@ async def main(settings: WebhookSettings, certificate_timing: Timing = TIMING) -
     """
     stop = _stop_event()
     drain = Drain()
-    async with KubeClient(load_connection(settings.kubeconfig)) as kube, TaskOwner("webhook") as owner:
+    async with (
+        KubeClient(load_connection(settings.kubeconfig)) as kube,
+        Workers("webhook") as workers,
+        TaskOwner("webhook") as owner,
+    ):
         certificates = start_certificates(settings, kube, owner, certificate_timing)
         lookups = KubeLookups(kube, settings.namespace)
         context = Context(lookups, settings.namespace, check_references=settings.check_references)
         limits = Limits(settings.max_request_bytes, settings.review_timeout, settings.max_concurrent_reviews)
         api = make_api(settings, kube)
         own = None if api is None else api_server(api, settings, certificates.live)
-        app = admission_app(context, limits, lambda: drain.begun)
+        app = admission_app(context, limits, lambda: drain.begun, workers)
         server = admission_server(app, api, settings, certificates.live, owner, lambda: own.port if own else 0)
         for each in filter(None, (server, own)):
             each.listen()
@@ -50,6 +56,7 @@ async def main(settings: WebhookSettings, certificate_timing: Timing = TIMING) -
         add_checks(health, kube=kube, server=server, certificates=certificates, drain=drain)
         serve_probes(owner, settings, health)
         owner.spawn("admission", server.run())
+        owner.spawn("warm", warm(workers))
         if own is not None:
             owner.spawn("api", own.run())
         tune_garbage_collector(YOUNG_OBJECTS)

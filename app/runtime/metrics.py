@@ -207,6 +207,15 @@ loop_iterations_total = _counter(
 event_loop_lag_seconds = _histogram(
     "drplan_event_loop_lag_seconds", "How late the event loop served a timer that is due twice a second.", _LAG_BUCKETS
 )
+worker_calls_total = _counter(
+    "drplan_worker_calls_total",
+    "Looks at large objects in a process of its own; result: success, overrun (it took too long and was ended), "
+    "crashed (that process ended, or found what it could not do), busy (too many were waiting).",
+    result=("success", "overrun", "crashed", "busy"),
+)
+worker_call_seconds = _histogram(
+    "drplan_worker_call_seconds", "How long such a look took, waiting for a place included.", _REQUEST_BUCKETS
+)
 events_dropped_total = _counter(
     "drplan_events_dropped_total",
     "Kubernetes Events that were not written, by reason; ordinary: beyond the first 50 of a run's actions.",
