@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+from app.kube.cache import Cache
 from app.kube.errors import KubeError, NotFound
 from app.kube.resources import EXECUTIONS
 from app.kube.stream import EventType
@@ -16,7 +17,7 @@ from app.runtime.tasks import TaskOwner
 from controller.doubt import Inheritance, under_way
 from controller.journal import Entry
 from controller.lookout import Lookout
-from controller.queue import Key, WorkQueue
+from controller.queue import Key, Reconcile, WorkQueue
 from controller.reconcilers.closing import BY_TARGET
 from controller.reconcilers.execution import BY_STARTED_PLAN, ExecutionReconciler
 from controller.reconcilers.execution_state import cancel_message_of
@@ -25,6 +26,7 @@ from controller.reconcilers.rivals import BY_ENDED_PLAN
 from controller.reconcilers.workflow import WorkflowReconciler
 from controller.runs import Runs
 from controller.services import Services
+from controller.set_aside import set_aside
 
 log = get_logger(__name__)
 
@@ -48,9 +50,9 @@ async def _lead(services: Services, recovered: dict[str, list[Entry]], stop: asy
         owner.spawn("journal", services.journal.run())
         runs = Runs(services, owner, lambda key, delay: executions.add_after(key, delay))
         in_flight = ExecutionReconciler(services, runs, inheritance, recovered)
-        executions = WorkQueue("drplanexecution", in_flight.reconcile)
-        plans = WorkQueue("drplan", PlanReconciler(services, runs).reconcile)
-        workflows = WorkQueue("drworkflow", WorkflowReconciler(services).reconcile)
+        executions = _queue(services, services.executions, in_flight.reconcile)
+        plans = _queue(services, services.plans, PlanReconciler(services, runs).reconcile)
+        workflows = _queue(services, services.workflows, WorkflowReconciler(services).reconcile)
         _Feed(services, runs, inheritance, workflows, plans, executions).connect()
         for queue in (workflows, plans, executions):
             owner.spawn(queue.name, queue.run())
@@ -62,6 +64,17 @@ async def _lead(services: Services, recovered: dict[str, list[Entry]], stop: asy
         log.info("shutting down", grace=services.settings.shutdown_grace)
         await runs.drain(services.settings.shutdown_grace)
         owner.cancel_all()
+
+
+def _queue(services: Services, cache: Cache, reconcile: Reconcile) -> WorkQueue:
+    """The queue of one kind; an object that its reconciler crashes at is set aside."""
+
+    async def leave_alone(key: Key, error: Exception) -> None:
+        stored = cache.get(*key)
+        if stored is not None:
+            await set_aside(services, cache.resource, stored, error)
+
+    return WorkQueue(cache.resource.kind.lower(), reconcile, set_aside=leave_alone)
 
 
 class _Feed:

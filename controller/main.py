@@ -30,6 +30,7 @@ from app.runtime.settings import ControllerSettings
 from app.runtime.tasks import TaskOwner
 from app.runtime.tracing import Traces
 from app.runtime.watchdog import Watchdog
+from app.runtime.workers import Workers
 from app.service.server import PortError, serve_probes
 from controller.actions.registry import build_registry
 from controller.execution_gauges import ExecutionGauges
@@ -41,6 +42,7 @@ from controller.records import RecordStore
 from controller.services import Services
 from controller.snapshots import SnapshotStore
 from controller.status_writer import StatusPace
+from controller.validation import Validator
 
 if TYPE_CHECKING:
     from app.runtime.trace_export import TraceExport
@@ -82,7 +84,7 @@ async def _run(settings: ControllerSettings, watchdog: Watchdog) -> int:
     plain = KubeClient(connection)
     lease = _lease(plain, settings, identity)
     remaining = lease.remaining if settings.leader_elect else _for_ever
-    async with plain, LeasedHttpSender(remaining, settings.egress) as http:
+    async with plain, LeasedHttpSender(remaining, settings.egress) as http, Workers("controller") as workers:
         kube = LeasedKubeClient(plain, remaining)
         export = _export(settings, identity)
         process = Process(
@@ -90,6 +92,7 @@ async def _run(settings: ControllerSettings, watchdog: Watchdog) -> int:
             identity=identity,
             kube=kube,
             http=http,
+            workers=workers,
             recorder=EventRecorder(kube, instance=identity.name, idle_seconds=kube.idle_seconds),
             lease=lease,
             remaining=remaining,
@@ -214,6 +217,7 @@ async def _work(process: Process) -> None:
         recorder=process.recorder,
         executors=build_registry(),
         status_pace=StatusPace(settings.status_interval),
+        validator=Validator(settings.namespace, process.workers),
         traces=process.traces,
         lease_remaining=process.remaining,
         when_back=process.when_back,

@@ -17,6 +17,7 @@ from app.runtime.settings import ControllerSettings
 from app.runtime.tasks import TaskOwner
 from app.runtime.tracing import Traces
 from app.runtime.watchdog import Watchdog
+from app.runtime.workers import Workers
 from controller.journal import Journal
 
 STALE_SECONDS = 180.0
@@ -37,6 +38,7 @@ class Process:
     identity: Identity
     kube: LeasedKubeClient
     http: HttpSender
+    workers: Workers
     recorder: EventRecorder
     lease: LeaderLease
     remaining: LeaseTime

@@ -26,14 +26,31 @@ Reconcile = Callable[[Key], Awaitable[float | None]]
 
 FIRST_DELAY = 0.005
 MAX_DELAY = 60.0
+MOST_CRASHES = 6
+"""Crashes in a row after which an object is set aside: with the delays between them, about two seconds."""
 RECONCILE_TIMEOUT = 120.0
 """Seconds that one reconcile may take."""
 
 
-class WorkQueue:
-    """Feeds the keys of one controller to its reconciler, `workers` at a time."""
+async def _nothing(key: Key, error: Exception) -> None:
+    """Do no more about an object that is set aside."""
 
-    def __init__(self, name: str, reconcile: Reconcile, *, workers: int = 4) -> None:
+
+class WorkQueue:
+    """Feeds the keys of one controller to its reconciler, `workers` at a time.
+
+    An object whose reconcile crashes MOST_CRASHES times in a row is handed to `set_aside` and left alone until it is
+    added again, because it has changed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        reconcile: Reconcile,
+        *,
+        workers: int = 4,
+        set_aside: Callable[[Key, Exception], Awaitable[None]] = _nothing,
+    ) -> None:
         self.name = name
         self._reconcile = reconcile
         self._workers = workers
@@ -42,6 +59,8 @@ class WorkQueue:
         self._again: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
+        self._crashes: dict[Key, int] = {}
+        self._set_aside = set_aside
         self._available = asyncio.Semaphore(0)
 
     def add(self, key: Key) -> None:
@@ -115,13 +134,24 @@ class WorkQueue:
                 # one object that nobody foresaw must not stop the others: it is logged, counted and tried again
                 result = "crash"
                 log.exception("reconcile crashed", controller=self.name, object="/".join(key))
-                self._failed(key, error)
+                await self._crashed(key, error)
             else:
                 self._failures.pop(key, None)
+                self._crashes.pop(key, None)
                 if after is not None:
                     result = "requeue_after"
                     self.add_after(key, after)
         metrics.reconcile_total.labels(controller=self.name, result=result).inc()
+
+    async def _crashed(self, key: Key, error: Exception) -> None:
+        crashes = self._crashes[key] = self._crashes.get(key, 0) + 1
+        if crashes < MOST_CRASHES:
+            self._failed(key, error)
+            return
+        self._failures.pop(key, None)
+        self._again.discard(key)
+        if crashes == MOST_CRASHES:
+            await self._set_aside(key, error)
 
     def _failed(self, key: Key, error: Exception) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1

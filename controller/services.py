@@ -19,6 +19,7 @@ from controller.journal import Journal
 from controller.records import RecordStore
 from controller.snapshots import SnapshotStore
 from controller.status_writer import StatusPace
+from controller.validation import Validator
 
 
 def utc_now() -> datetime:
@@ -49,6 +50,7 @@ class Services:
     executors: Mapping[ActionType, Executor]
     lease_remaining: Callable[[], float]
     status_pace: StatusPace
+    validator: Validator
     now: Callable[[], datetime] = utc_now
     traces: Traces = field(default_factory=Traces)
     when_back: list[Callable[[], None]] = field(default_factory=list)

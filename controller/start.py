@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from app.engine.text import MASK
@@ -45,7 +46,7 @@ async def build_snapshot(services: Services, execution: DRPlanExecution, plan: D
 async def _execute_snapshot(services: Services, execution: DRPlanExecution, plan: DRPlan, read: Read) -> Snapshot:
     workflows = await _runnable(services, plan, read, required=True)
     around = Surroundings(plan=plan, workflows=dict(workflows), own_namespace=services.settings.namespace)
-    stoppers = check_execution(execution, around).stoppers
+    stoppers = (await asyncio.to_thread(check_execution, execution, around)).stoppers
     if stoppers:
         raise StartRefusedError("; ".join(finding.message for finding in stoppers))
     resolved = await resolve_run(plan, workflows, execution, services.bounded)

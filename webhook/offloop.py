@@ -16,17 +16,15 @@ from typing import Any, cast
 
 import orjson
 
-from app.engine.when import names_modes_only
+from app.rules.weight import SMALL, takes_long
 from app.runtime.worker import Ask
-from app.runtime.workers import SMALL, Workers, WorkFailedError
+from app.runtime.workers import Workers, WorkFailedError
 from webhook.failures import LookupFailedError
 from webhook.handlers import Context
 from webhook.judging import HeavyReviewError, Judged, Path, judge, judged
 from webhook.lookups import Lookups
 from webhook.review import EnvelopeError, Kind, Request, refused
 
-MOST_CONDITIONS = 1024
-"""Characters of conditions that are compiled in the event loop, at 10 μs each."""
 MOST_LOOKED_UP = 32 * 1024 * 1024
 """Bytes of JSON that the look-ups of one review may bring."""
 
@@ -34,9 +32,6 @@ _OBJECTS = frozenset({"plan", "execution", "workflows", "plans", "executions_of"
 """Look-ups that bring objects which users wrote."""
 _SEVERAL = (list, set, dict, Iterator, KeysView, ValuesView)
 _UID = re.compile(rb'"uid":\s*"([^"\\]{1,64})"')
-_ANCHOR, _ALIAS = re.compile(rb"&[^\s&]"), re.compile(rb"\*[^\s*/.]")
-"""What may be one in YAML."""
-_WHEN = re.compile(rb'"when":\s*"((?:[^"\\]|\\.)*)"')
 
 
 async def judge_somewhere(body: bytes, path: Path, context: Context, seconds: float, workers: Workers | None) -> Judged:
@@ -44,7 +39,7 @@ async def judge_somewhere(body: bytes, path: Path, context: Context, seconds: fl
     if workers is None:
         return await judge(body, path, context, seconds)
     lookups = _Weighed(context.lookups)
-    if len(body) <= SMALL and (path.defaults or not _takes_long(body)):
+    if not takes_long(body) or (path.defaults and len(body) <= SMALL):
         try:
             weighing = Context(lookups.limited(), context.namespace, check_references=context.check_references)
             return await judge(body, path, weighing, seconds)
@@ -95,14 +90,6 @@ def _given_up(body: bytes, path: Path, failed: WorkFailedError) -> Judged:
     return judged(request, refused(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", text))
 
 
-def _takes_long(body: bytes) -> bool:
-    """Whether compiling the conditions of a small body takes long, or there are aliases that make a large one of it."""
-    if _ANCHOR.search(body) and _ALIAS.search(body):
-        return True
-    written = (match[1] for match in _WHEN.finditer(body))
-    return sum(len(each) for each in written if not names_modes_only(each.decode("utf-8", "replace"))) > MOST_CONDITIONS
-
-
 class _Weighed:
     """Look-ups that are remembered for one review, and weighed."""
 
@@ -141,7 +128,7 @@ class _Weighed:
 
     def _weigh(self, data: bytes) -> None:
         self._bytes += len(data)
-        if _takes_long(data):
+        if takes_long(data):
             self._bytes += SMALL
         if self._bytes > MOST_LOOKED_UP:
             text = (

@@ -216,6 +216,11 @@ worker_calls_total = _counter(
 worker_call_seconds = _histogram(
     "drplan_worker_call_seconds", "How long such a look took, waiting for a place included.", _REQUEST_BUCKETS
 )
+set_aside_total = _counter(
+    "drplan_set_aside_total",
+    "Objects that could not be judged or reconciled, and are left alone until they change.",
+    kind=_KINDS,
+)
 events_dropped_total = _counter(
     "drplan_events_dropped_total",
     "Kubernetes Events that were not written, by reason; ordinary: beyond the first 50 of a run's actions.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
-import pickle
+import pickle  # nosec B403
 import resource
 import signal
 import struct
@@ -67,7 +67,7 @@ def _read(stream: BinaryIO) -> Any:  # noqa: ANN401 - whatever was sent
     head = stream.read(HEAD.size)
     if len(head) < HEAD.size:
         return None
-    return pickle.loads(stream.read(HEAD.unpack(head)[0]))  # noqa: S301 - from the process that started this one
+    return pickle.loads(stream.read(HEAD.unpack(head)[0]))  # noqa: S301 # nosec B301 - from our parent
 
 
 def _write(stream: BinaryIO, value: object) -> None:

@@ -8,7 +8,7 @@ or wait for locks in shared memory. These end with the pipe that they read from.
 from __future__ import annotations
 
 import asyncio
-import pickle
+import pickle  # nosec B403
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
@@ -22,9 +22,6 @@ from app.runtime.logging import get_logger
 from app.runtime.worker import ERROR, HEAD, QUESTION
 
 log = get_logger(__name__)
-
-SMALL = 32 * 1024
-"""Bytes of JSON that are looked at in the event loop, which takes less than 50 ms whatever they are."""
 
 Answer = Callable[[str, tuple[Any, ...]], Awaitable[Any]]
 """Answers a question that a call asks."""
@@ -156,4 +153,4 @@ async def _write(process: Process, value: object) -> None:
 async def _read(process: Process) -> Any:  # noqa: ANN401
     assert process.stdout is not None
     (size,) = HEAD.unpack(await process.stdout.readexactly(HEAD.size))
-    return pickle.loads(await process.stdout.readexactly(size))  # noqa: S301 - from a process of ours
+    return pickle.loads(await process.stdout.readexactly(size))  # noqa: S301 # nosec B301 - from a process of ours

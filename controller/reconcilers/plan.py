@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from app.engine.history import Run, completed, valid_phase, with_lock, without_stale_lock
 from app.kube.errors import NotFound
 from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS
@@ -14,19 +12,20 @@ from app.models.meta import ObjectMeta
 from app.models.phases import FINAL, Phase, PlanPhase
 from app.models.plan import CurrentExecution, DRPlan, DRPlanStatus
 from app.models.stored import members
-from app.models.workflow import DRWorkflow
 from app.rules.findings import Report
-from app.rules.plan import check_plan, workflow_keys
+from app.rules.plan import workflow_keys
 from app.rules.unfinished import ENDED
 from controller.completion import mark_target, revert_snapshot
 from controller.endings import true_end
 from controller.plan_status import change_plan_status
 from controller.queue import Key
 from controller.reconcilers.execution_state import without_unreadable_status
-from controller.reconcilers.validity import judge, ready_condition
+from controller.reconcilers.validity import ready_condition
 from controller.runner import Run as LiveRun
 from controller.runs import Runs
 from controller.services import Services
+from controller.set_aside import tell_set_aside
+from controller.validation import decoded
 
 M = TypeVar("M", bound=ApiModel)
 
@@ -70,13 +69,6 @@ async def read_holder(services: Services, held: CurrentExecution, namespace: str
     return found if not held.uid or found["metadata"]["uid"] == held.uid else None
 
 
-def _decoded(model: type[M], stored: dict[str, Any]) -> M | None:
-    try:
-        return model.from_wire(stored)
-    except ValidationError:
-        return None
-
-
 def _owner_of(run: LiveRun) -> Run:
     """Return what the plan's lock and history say of a run that is under way."""
     return Run(
@@ -102,10 +94,10 @@ class PlanReconciler:
         stored = self._services.plans.get(*key)
         if stored is None:
             return None
-        plan = _decoded(DRPlan, stored)
+        plan = decoded(DRPlan, stored)
         workflows = {} if plan is None else await self._workflows(plan)
-        own = self._services.settings.namespace
-        report = judge(DRPlan, stored, lambda plan: check_plan(plan, workflows, own_namespace=own))
+        report = await self._services.validator.plan(stored, workflows)
+        tell_set_aside(self._services, stored, report)
         namespace, name = key
 
         async def change(plan: DRPlan) -> DRPlanStatus | None:
@@ -122,16 +114,10 @@ class PlanReconciler:
         await change_plan_status(self._services, namespace, name, change)
         return None
 
-    async def _workflows(self, plan: DRPlan) -> dict[Key, DRWorkflow | None]:
+    async def _workflows(self, plan: DRPlan) -> dict[Key, dict[str, Any] | None]:
         """Return the workflows of a plan. That one does not exist is never the word of the cache alone."""
-        found: dict[Key, DRWorkflow | None] = {}
-        for key in workflow_keys(plan):
-            stored = self._services.workflows.get(*key) or await self._read_workflow(key)
-            if stored is None:
-                found[key] = None
-            elif (workflow := _decoded(DRWorkflow, stored)) is not None:
-                found[key] = workflow
-        return found
+        keys = workflow_keys(plan)
+        return {key: self._services.workflows.get(*key) or await self._read_workflow(key) for key in keys}
 
     async def _read_workflow(self, key: Key) -> dict[str, Any] | None:
         namespace, name = key
@@ -142,7 +128,7 @@ class PlanReconciler:
 
     def _is_current(self, stored: dict[str, Any], report: Report) -> bool:
         """Tell from the cache whether there is nothing to write, so that an unchanged plan costs no request."""
-        plan = _decoded(DRPlan, stored)
+        plan = decoded(DRPlan, stored)
         if plan is None:
             return False
         held = plan.status.current_execution

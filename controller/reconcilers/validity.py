@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from app.engine.conditions import set_condition
 from app.models.base import ApiModel
 from app.models.meta import Condition
-from app.models.names import CONDITION_READY
+from app.models.names import CONDITION_READY, CONDITION_SET_ASIDE
 from app.rules.decode import UndecodableError, decode
 from app.rules.findings import Report, refusal
 
@@ -30,6 +30,7 @@ def ready_condition(
     conditions: tuple[Condition, ...], report: Report, kind: str, generation: int, at: datetime
 ) -> tuple[Condition, ...]:
     """Return `conditions` with `Ready` as the report of a `kind` ("Workflow" or "Plan") says."""
+    conditions = tuple(condition for condition in conditions if condition.type != CONDITION_SET_ASIDE)
     if not report.stoppers:
         message = f"{kind} is valid and ready to execute"
         return set_condition(conditions, CONDITION_READY, "True", "ValidationSucceeded", message, at, generation)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from app.kube.errors import NotFound
 from app.kube.resources import WORKFLOWS
 from app.models.phases import WorkflowPhase
-from app.models.workflow import DRWorkflow, DRWorkflowStatus
-from app.rules.workflow import check_workflow
+from app.models.workflow import DRWorkflowStatus
 from controller.queue import Key
-from controller.reconcilers.validity import judge, ready_condition
+from controller.reconcilers.validity import ready_condition
 from controller.services import Services
+from controller.set_aside import tell_set_aside
 
 
 class WorkflowReconciler:
@@ -23,8 +23,8 @@ class WorkflowReconciler:
         stored = self._services.workflows.get(*key)
         if stored is None:
             return None
-        own = self._services.settings.namespace
-        report = judge(DRWorkflow, stored, lambda workflow: check_workflow(workflow, own_namespace=own))
+        report = await self._services.validator.workflow(stored)
+        tell_set_aside(self._services, stored, report)
         old = DRWorkflowStatus.from_wire(stored.get("status") or {})
         generation = int(stored["metadata"].get("generation", 0))
         new = old.model_copy(

@@ -11,8 +11,9 @@ import orjson
 import pytest
 
 from app.kube.registrations import mutate_path, validate_path
+from app.rules.weight import SMALL
 from app.runtime import metrics
-from app.runtime.workers import SMALL, Workers
+from app.runtime.workers import Workers
 from tests.security.corpus import CORPUS
 from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow_json
 from tests.unit.webhook.client import RESOURCES, review

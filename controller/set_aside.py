@@ -1,0 +1,51 @@
+"""Objects that are left alone until they change, because looking at them fails: told by Event, condition and metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.engine.conditions import set_condition
+from app.engine.text import cut
+from app.kube.errors import KubeError
+from app.kube.resources import Resource
+from app.models.meta import Condition
+from app.models.names import CONDITION_SET_ASIDE
+from app.rules.findings import Report
+from app.runtime import metrics
+from app.runtime.logging import get_logger
+from controller.services import Services
+from controller.validation import SET_ASIDE
+
+log = get_logger(__name__)
+
+
+def tell_set_aside(services: Services, stored: Mapping[str, Any], report: Report) -> None:
+    """Emit an Event about an object that nobody could judge; its condition Ready says the same."""
+    for finding in report.errors:
+        if finding.rule == SET_ASIDE:
+            services.recorder.emit(stored, "Warning", SET_ASIDE, finding.message, action="Validate")
+
+
+async def set_aside(services: Services, resource: Resource, stored: Mapping[str, Any], error: Exception) -> None:
+    """Tell that looking at an object failed again and again, in a way that nobody foresaw."""
+    message = f"The controller fails at this object and leaves it alone until it changes: {type(error).__name__}"
+    metrics.set_aside_total.labels(resource.kind).inc()
+    services.recorder.emit(stored, "Warning", SET_ASIDE, message, action="Reconcile")
+    metadata = stored["metadata"]
+    try:
+        known = tuple(map(Condition.from_wire, (stored.get("status") or {}).get("conditions") or ()))
+        generation = int(metadata.get("generation") or 0)
+        now = services.now()
+        conditions = set_condition(
+            known, CONDITION_SET_ASIDE, "True", type(error).__name__, cut(message), now, generation
+        )
+        patch = {
+            "metadata": {"resourceVersion": metadata["resourceVersion"]},
+            "status": {"conditions": [each.to_wire() for each in conditions]},
+        }
+        await services.kube.patch(
+            resource, metadata["name"], patch, namespace=metadata.get("namespace"), subresource="status"
+        )
+    except (KubeError, ValueError) as failed:
+        log.warning("the condition of an object that is set aside was not written", error=str(failed))
