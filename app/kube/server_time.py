@@ -59,4 +59,4 @@ class ServerTime:
         if abs(ahead - self._ahead) >= TOLERANCE / 2:
             log.warning("the clocks of this machine and the API server differ", server_ahead=round(ahead, 1))
             self._ahead = ahead
-        metrics.api_server_clock_ahead_seconds.set(self._ahead)
+        metrics.kube_clock_ahead_seconds.set(self._ahead)

@@ -192,8 +192,8 @@ status_write_seconds = _histogram(
 status_bytes_total = _counter("drplan_status_bytes_total", "Bytes of the statuses of runs that were written.")
 
 leader = _gauge("drplan_leader", "1 while this process holds the leader lease.")
-api_server_clock_ahead_seconds = _gauge(
-    "drplan_api_server_clock_ahead_seconds",
+kube_clock_ahead_seconds = _gauge(
+    "drplan_kube_clock_ahead_seconds",
     "Seconds that the clock of the API server is ahead of this machine's; 0 while they agree within two.",
 )
 watch_age_seconds = _gauge(
