@@ -10,6 +10,7 @@ from app.kube.cache import Cache
 from app.kube.errors import KubeError, NotFound
 from app.kube.resources import EXECUTIONS
 from app.kube.stream import EventType
+from app.models.execution import DRPlanExecution
 from app.models.phases import Phase
 from app.models.stored import items, members
 from app.runtime.logging import get_logger
@@ -48,7 +49,14 @@ async def _lead(services: Services, recovered: dict[str, list[Entry]], stop: asy
     inheritance = Inheritance(services.journal, under_way(services.executions.items()))
     async with TaskOwner("leader") as owner:
         owner.spawn("journal", services.journal.run())
-        runs = Runs(services, owner, lambda key, delay: executions.add_after(key, delay))
+
+        def look_again(execution: DRPlanExecution, delay: float) -> None:
+            """The plan too: while a run was under way its lock was kept, also if its execution was removed by force."""
+            namespace = execution.metadata.namespace
+            executions.add_after((namespace, execution.metadata.name), delay)
+            plans.add_after((namespace, execution.spec.plan_ref), delay)
+
+        runs = Runs(services, owner, look_again)
         in_flight = ExecutionReconciler(services, runs, inheritance, recovered)
         executions = _queue(services, services.executions, in_flight.reconcile)
         plans = _queue(services, services.plans, PlanReconciler(services, runs).reconcile)

@@ -17,7 +17,6 @@ from app.runtime.tracing import trace_id_of
 from controller.completion import complete, count_end
 from controller.journal import Deposed, JournalClosed
 from controller.plan_status import PlanUnreadableError
-from controller.queue import Key
 from controller.runner import Run
 from controller.services import Services
 from controller.status_writer import ExecutionGone
@@ -42,9 +41,9 @@ class BrokenOff:
 
 
 class Runs:
-    """Starts, finds and ends runs. `requeue` is called with an execution's key when its run is over."""
+    """Starts, finds and ends runs. `requeue` is called with the execution and a delay when a run is over."""
 
-    def __init__(self, services: Services, owner: TaskOwner, requeue: Callable[[Key, float], None]) -> None:
+    def __init__(self, services: Services, owner: TaskOwner, requeue: Callable[[DRPlanExecution, float], None]) -> None:
         self._services = services
         self._owner = owner
         self._requeue = requeue
@@ -109,7 +108,6 @@ class Runs:
 
     async def _drive(self, run: Run, execution: DRPlanExecution) -> None:
         """Drive a run to its end. One that breaks off is taken up again; only losing the journal ends the process."""
-        key = (execution.metadata.namespace, execution.metadata.name)
         delay = 0.0
         try:
             status = await run.run()
@@ -134,7 +132,7 @@ class Runs:
             self._tasks.pop(run.uid, None)
             self._show_number()
         if not self._draining:
-            self._requeue(key, delay)
+            self._requeue(execution, delay)
 
     def _note_break_off(self, run: Run, group: BaseExceptionGroup[Exception]) -> None:
         """Count break-offs in a row: those between which nothing of the run was committed."""

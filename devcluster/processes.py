@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Self
 
 LAUNCHER = Path(__file__).with_name("launch.py")
+STOP_SECONDS = 2.0
+"""How long a process may take to stand still."""
 LOG_LINES = 20
 """How many last log lines an error carries."""
 
@@ -150,8 +152,19 @@ class ManagedProcess:
             self._process.wait()
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP): it keeps its connections and does nothing."""
+        """Freeze it (SIGSTOP): it keeps its connections and does nothing. Returns when all its threads stand."""
         self.send(signal.SIGSTOP)
+        until = time.monotonic() + STOP_SECONDS
+        while self.running and not self._stands() and time.monotonic() < until:
+            time.sleep(0.001)
+
+    def _stands(self) -> bool:
+        """Whether every thread is stopped, where /proc tells; on a busy machine one may run on for a moment."""
+        tasks = Path(f"/proc/{self.pid}/task")
+        try:
+            return all((task / "stat").read_text().rpartition(")")[2].split()[0] in "TtZX" for task in tasks.iterdir())
+        except OSError:
+            return True
 
     def resume(self) -> None:
         """Let a paused one go on (SIGCONT)."""
