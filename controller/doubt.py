@@ -17,7 +17,10 @@ from app.models.names import CANCEL_ANNOTATION, RESUME_ANNOTATION
 from app.models.phases import Phase
 from app.models.stored import members
 from app.models.suspension import Reason
+from app.runtime.logging import get_logger
 from controller.journal import Journal, Takeover
+
+log = get_logger(__name__)
 
 GIVE_UP_AFTER = 3
 """An attempt under way when the process was ended so often in a row is given up: it may be what ends it."""
@@ -40,10 +43,20 @@ class Inheritance:
         self._left = set(uids)
         if journal.takeover.reason is None or not self._left:
             journal.take_over()
+        else:
+            log.warning("runs under way have to ask", runs=len(self._left), because=journal.takeover.message)
 
-    def of(self, uid: str) -> Takeover | None:
-        """Return what to believe of the past of a run; None when it began here or has been told."""
-        return self._journal.takeover if uid in self._left else None
+    async def of(self, uid: str, base: DRPlanExecutionStatus, sequences: Sequence[int]) -> Takeover | None:
+        """Return what to believe of the past of a run; None when it began here or has been told.
+
+        `base` is the status that its entries in the journal, numbered `sequences`, go on from. A run that this process
+        has driven and that runs again may be one of a restored etcd: that raises `WoundBack`, and `KubeError` when
+        nobody can tell.
+        """
+        if uid in self._left:
+            return with_gap(self._journal.takeover, uid, base, sequences)
+        await self._journal.demand_current()
+        return None
 
     def told(self, uid: str) -> None:
         """Say that a run has recorded what it was told, or needs not be told any more."""
@@ -63,14 +76,19 @@ def doubtful(status: DRPlanExecutionStatus) -> list[Address]:
     return [address for address, action in running_actions(status) if action.next_attempt_time is None]
 
 
-def with_gap(takeover: Takeover, status: DRPlanExecutionStatus, sequences: Sequence[int]) -> Takeover:
-    """Return the verdict on a run of whose entries, numbered `sequences`, some may be missing in the middle."""
+def with_gap(takeover: Takeover, uid: str, status: DRPlanExecutionStatus, sequences: Sequence[int]) -> Takeover:
+    """Return the verdict on the run `uid`, of whose entries, numbered `sequences`, some may be missing.
+
+    That its status is older than one that was written once is the same: the entries between are gone.
+    """
     later = [sequence for sequence in sequences if sequence > status.journal_sequence]
     expected = range(status.journal_sequence + 1, status.journal_sequence + 1 + len(later))
-    if takeover.reason is not None or later == list(expected):
+    known = max(later, default=status.journal_sequence)
+    if takeover.reason is not None or (later == list(expected) and known >= takeover.covered.get(uid, 0)):
         return takeover
-    lost = next(number for number, sequence in zip(expected, later, strict=True) if number != sequence)
-    message = f"entry {lost} of this run is missing in the journal, which has later ones"
+    gaps = (number for number, sequence in zip(expected, later, strict=True) if number != sequence)
+    lost = next(gaps, known + 1)
+    message = f"entry {lost} of this run is missing: its status and the journal are of different times"
     return replace(takeover, reason=Reason.JOURNAL_INCOMPLETE, message=message)
 
 

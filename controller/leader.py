@@ -41,8 +41,10 @@ async def lead(services: Services, recovered: dict[str, list[Entry]], stop: asyn
     """Reconcile and run until `stop` is set, then wind down within the grace period."""
     try:
         await _lead(services, recovered, stop)
-    finally:
-        await services.journal.leave()
+    except asyncio.CancelledError:  # the lease is lost
+        await services.journal.look_back()
+        raise
+    await services.journal.leave()
 
 
 async def _lead(services: Services, recovered: dict[str, list[Entry]], stop: asyncio.Event) -> None:

@@ -91,6 +91,7 @@ async def _run(settings: ControllerSettings, watchdog: Watchdog) -> int:
             settings=settings,
             identity=identity,
             kube=kube,
+            unleased=plain,
             http=http,
             workers=workers,
             recorder=EventRecorder(kube, instance=identity.name, idle_seconds=kube.idle_seconds),
@@ -200,6 +201,7 @@ async def _work(process: Process) -> None:
         process.kube,
         settings.namespace,
         process.identity.name,
+        unleased=process.unleased,
         resume_within=timedelta(seconds=settings.resume_within),
         now=process.kube.server_time.now,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.kube.cache import Cache
+from app.kube.client import KubeClient
 from app.kube.events import EventRecorder
 from app.kube.lease import LeaderLease
 from app.kube.leased import LeasedKubeClient, LeaseTime
@@ -32,11 +33,16 @@ HANGING_SECONDS = 3.0
 
 @dataclass(slots=True)
 class Process:
-    """What one controller process consists of. `remaining` is the lease time that everything begins within."""
+    """What one controller process consists of.
+
+    `remaining` is the lease time that everything begins within; `unleased` is for the journal's last word, that etcd
+    was restored.
+    """
 
     settings: ControllerSettings
     identity: Identity
     kube: LeasedKubeClient
+    unleased: KubeClient
     http: HttpSender
     workers: Workers
     recorder: EventRecorder

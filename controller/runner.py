@@ -223,12 +223,10 @@ class Run:
         """Let what is in doubt go on, where it may: what the take-over says of it is recorded."""
         if self._takeover is None:
             return
+        self._look_only = self._look_only or self._takeover.reason is not None
         self._takeover = None
         self._on_taken_up()
-        self._committed = [item for item in self._committed if not self._has_ended(item[0].address)]
-
-    def _has_ended(self, address: Address) -> bool:
-        return action_at(self.status, address).phase.is_final
+        self._committed = [i for i in self._committed if not action_at(self.status, i[0].address).phase.is_final]
 
     def _take_refusal(self, events: Sequence[Event], refusal: EntryRefused) -> None:
         """Stand still, because the API server takes no more of this run's entries; keep what they were to say."""

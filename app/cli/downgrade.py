@@ -16,7 +16,6 @@ from app.kube.resources import LEASES
 if TYPE_CHECKING:
     from app.kube.client import KubeClient
     from app.kube.lease import LeaderLease
-    from app.kube.leased import LeasedKubeClient
     from controller.downgrade import Findings, Found
 
 _DESCRIPTION = """Prepare for going back to the Go operator: end every run, spell Cancelled as Canceled, release locks,
@@ -100,6 +99,7 @@ async def _downgrade(arguments: argparse.Namespace) -> None:
 async def _apply(kube: KubeClient, arguments: argparse.Namespace) -> None:
     """Convert while holding the Lease, so that no controller of either kind works meanwhile."""
     from app.kube.lease import LeaderLease
+    from app.kube.leased import LeasedKubeClient
     from controller.downgrade import convert
 
     identity = f"drplan-downgrade_{socket.gethostname()}_{uuid.uuid4().hex[:8]}"

@@ -1,7 +1,7 @@
 """Which executions of a plan have not ended, and which of them holds it (decisions W3, D7, D9).
 
 Stored executions are looked at as plain dicts, so that one that cannot be decoded still counts. One that is parked, as
-after a restore from a backup, does not start by itself: it holds nothing.
+after a restore from a backup, does not start by itself: another one may start beside it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Run:
     """As stored; empty when none is written yet."""
     created: str = ""
     """creationTimestamp, as stored."""
+    parked: bool = False
+    """It does not begin before somebody says so."""
 
     @property
     def key(self) -> str:
@@ -36,9 +38,8 @@ class Run:
 
 
 def unfinished_runs(plan: str, executions: Iterable[Mapping[str, Any]]) -> list[Run]:
-    """The executions of the plan of that name that have not ended and may still run, oldest first."""
-    mine = (item for item in executions if _member(item, "spec").get("planRef") == plan)
-    runs = [_run(item) for item in mine if not is_parked(item)]
+    """The executions of the plan of that name that have not ended, oldest first."""
+    runs = [_run(item) for item in executions if _member(item, "spec").get("planRef") == plan]
     return sorted((run for run in runs if run.phase not in ENDED), key=lambda run: (run.created, run.name))
 
 
@@ -70,13 +71,13 @@ def is_parked(item: Mapping[str, Any]) -> bool:
 def holder(lock: CurrentExecution | None, unfinished: Sequence[Run]) -> Run | None:
     """The execution that runs now: the one the lock names, else one that is Running, else the oldest.
 
-    A lock whose execution is gone, has ended or was created anew under its name does not count.
+    A lock whose execution is gone, has ended or was created anew under its name does not count, nor do parked ones.
     """
     held = locked(lock, unfinished)
     if held is not None:
         return held
     started = [run for run in unfinished if run.phase not in ("", "Pending")]
-    return next(iter([*started, *unfinished]), None)
+    return next(iter([*started, *(run for run in unfinished if not run.parked)]), None)
 
 
 def locked(lock: CurrentExecution | None, unfinished: Sequence[Run]) -> Run | None:
@@ -97,6 +98,7 @@ def _run(item: Mapping[str, Any]) -> Run:
         uid=str(meta.get("uid", "")),
         phase=str(_member(item, "status").get("phase") or ""),
         created=str(meta.get("creationTimestamp", "")),
+        parked=is_parked(item),
     )
 
 

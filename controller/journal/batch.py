@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from app.runtime.logging import get_logger
@@ -12,6 +12,10 @@ from controller.journal.format import Line
 from controller.journal.store import SegmentRefused
 
 log = get_logger(__name__)
+
+
+WRITE_BYTES = 256 * 1024
+"""Most bytes of entries in one write: an object may have about 1 MiB."""
 
 
 class EntryRefused(Exception):  # noqa: N818 - the API server's answer, not a fault
@@ -101,3 +105,17 @@ async def _store_line(line: Line, write: Write, is_sound: Callable[[], Awaitable
                 await asyncio.sleep(backoff.next())
         else:
             return None
+
+
+def parts_of(lines: list[Line]) -> Iterator[list[Line]]:
+    """Split lines into parts of at most `WRITE_BYTES`; a single line is never split."""
+    part: list[Line] = []
+    size = 0
+    for line in lines:
+        if part and size + len(line.text) > WRITE_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(line)
+        size += len(line.text) + 1
+    if part:
+        yield part

@@ -7,8 +7,9 @@ segment that it names and that is not there was deleted by somebody else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +44,8 @@ class Head:
     """When a leader that had taken everything over last said that it lives."""
     ended_in_order: bool = False
     """Whether that leader said good-bye. One that was killed did not."""
+    covered: Mapping[str, int] = field(default_factory=dict)
+    """The last entry of each run, by uid, that a status was known to include."""
     unsure: str = ""
     """Why the past of the runs under way is not known; empty when it is. It stays until each of them has been told."""
 
@@ -61,6 +64,7 @@ def encode(head: Head) -> str:
         "since": to_microseconds(head.since),
         "alive": to_microseconds(head.alive),
         "endedInOrder": head.ended_in_order,
+        "covered": dict(head.covered),
         "unsure": head.unsure,
     }
     return orjson.dumps(data).decode()
@@ -76,9 +80,10 @@ def decode(text: str) -> Head | None:
             since=from_microseconds(int(data["since"])),
             alive=from_microseconds(int(data["alive"])),
             ended_in_order=bool(data.get("endedInOrder")),
+            covered={str(uid): int(sequence) for uid, sequence in data.get("covered", {}).items()},
             unsure=str(data.get("unsure", "")),
         )
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         log.error("the journal's head cannot be read and is made anew", name=NAME, error=str(error))
         return None
 

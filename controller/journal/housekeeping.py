@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -28,9 +28,12 @@ LAST_WORD = 0.5
 class Housekeeping:
     """Writes the head and deletes segments, in this order: what the head does not name any more may go."""
 
-    def __init__(self, segments: SegmentStore, heads: HeadStore, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, segments: SegmentStore, heads: HeadStore, unleased: HeadStore, now: Callable[[], datetime]
+    ) -> None:
         self._segments = segments
         self._heads = heads
+        self._unleased = unleased
         self._now = now
         self._head: Head | None = None
         self._doomed: list[Segment] = []
@@ -50,6 +53,11 @@ class Housekeeping:
         self._head = replace(self._head, since=now, alive=now, ended_in_order=False, unsure="")
         self._taken_over = True
         self._wake.set()
+
+    def cover(self, covered: Mapping[str, int]) -> None:
+        """Take note of the entries that statuses include; told with the next write, whatever causes that."""
+        if self._head is not None and self._taken_over:
+            self._head = replace(self._head, covered=covered)
 
     def name(self, numbers: Iterable[int]) -> None:
         """Take note of the segments that exist."""
@@ -79,21 +87,37 @@ class Housekeeping:
                 log.warning("journal housekeeping is late", error=str(error), doomed=len(self._doomed))
             await asyncio.sleep(PAUSE)
 
-    async def good_bye(self) -> None:
-        """Say that this leader ends in order: nothing that was under way has ended its process."""
-        if self._head is None or not self._taken_over:
+    async def good_bye(self, newest: Segment) -> None:
+        """Say that this leader ends in order: nothing that was under way has ended its process.
+
+        `newest` is the last segment: when that or the head is older than it was, the next leader is told so instead.
+        Tries for as long as it takes.
+        """
+        while self._head is not None and self._taken_over:
+            try:
+                await self._segments.demand_current(newest)
+                self._head = replace(self._head, alive=self._now(), ended_in_order=True)
+                await self._write()
+            except WoundBack as error:
+                await self.mark_unsure(str(error))
+            except KubeError as error:
+                log.debug("no last word yet", error=str(error))
+                await asyncio.sleep(PAUSE)
+                continue
             return
-        self._head = replace(self._head, alive=self._now(), ended_in_order=True)
-        try:
-            await self._write()
-        except WoundBack as error:
-            await self.mark_unsure(str(error))
 
     async def mark_unsure(self, why: str) -> None:
-        """Tell the next leader that what is stored is older than what has happened."""
-        live = await self._heads.read()
-        if live is not None:
-            await self._heads.write(replace(live, unsure=why))
+        """Tell the next leader that what is stored is older than what has happened. Tries for as long as it takes."""
+        while True:
+            try:
+                live = await self._unleased.read()
+                if live is not None:
+                    await self._unleased.write(replace(live, unsure=why))
+            except KubeError as error:
+                log.debug("nobody is told yet that the journal went back in time", error=str(error))
+                await asyncio.sleep(PAUSE)
+            else:
+                return
 
     async def _beat(self) -> None:
         if self._head is not None and self._taken_over:

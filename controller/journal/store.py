@@ -126,6 +126,14 @@ class SegmentStore:
                 await self._delete(segment)
             raise
 
+    async def demand_current(self, segment: Segment) -> None:
+        """Raise `WoundBack` when a segment is older than what was written of it, or not there yet; else `KubeError`."""
+        try:
+            live = await self._kube.get(CONFIG_MAPS, segment.name, namespace=self._namespace)
+        except NotFound:
+            raise WoundBack(f"ConfigMap {segment.name} is gone, or was not there yet in the backup of etcd") from None
+        demand_not_wound_back(segment.name, segment.resource_version, live["metadata"]["resourceVersion"])
+
     async def restore(self, segment: Segment) -> None:
         """Store a segment again that somebody deleted; raises `Deposed`, also when that was a later leader."""
         await self.demand_not_deposed(Backoff(initial=0.1, maximum=5.0))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from app.engine.durations import format_duration
@@ -25,6 +25,8 @@ class Takeover:
     """Why runs under way must not go on by themselves; None when they may."""
     message: str = ""
     """The same in words."""
+    covered: Mapping[str, int] = field(default_factory=dict)
+    """The last entry of each run, by uid, that its status included at least."""
     was_cut_off: bool = False
     """Whether the last leader may have been ended by an attempt that was under way, or had been taken up, then."""
 
@@ -42,17 +44,23 @@ def judge(
     `found` are the numbers of the segments that are there, `newest` is the time of the newest entry.
     """
     was_cut_off = head is not None and not head.ended_in_order and head.alive - head.since < OUTLIVED
-    if head is not None and head.unsure:
-        return Takeover(Reason.JOURNAL_INCOMPLETE, head.unsure, was_cut_off)
-    missing = [] if head is None else [number for number in head.segments if number not in found]
-    if missing:
-        return Takeover(Reason.JOURNAL_INCOMPLETE, _missing(missing), was_cut_off)
+    reason, message = _doubt(head, found, newest, now, resume_within)
+    return Takeover(reason, message, head.covered if head is not None else {}, was_cut_off)
+
+
+def _doubt(
+    head: Head | None, found: Collection[int], newest: datetime | None, now: datetime, resume_within: timedelta
+) -> tuple[Reason | None, str]:
     if head is None and not found:
-        return Takeover(Reason.JOURNAL_INCOMPLETE, "the journal was deleted while no controller led", was_cut_off)
+        return Reason.JOURNAL_INCOMPLETE, "the journal was deleted while no controller led"
+    if head is not None and head.unsure:
+        return Reason.JOURNAL_INCOMPLETE, head.unsure
+    if missing := [number for number in head.segments if number not in found] if head is not None else []:
+        return Reason.JOURNAL_INCOMPLETE, _missing(missing)
     last, bound = (head.alive, resume_within) if head is not None else (newest, max(WITHOUT_HEAD, resume_within))
     if last is not None and now - last > bound:
-        return Takeover(Reason.INTERRUPTED_LONG_AGO, _old(last, now - last, bound), was_cut_off)
-    return Takeover(was_cut_off=was_cut_off)
+        return Reason.INTERRUPTED_LONG_AGO, _old(last, now - last, bound)
+    return None, ""
 
 
 def _missing(numbers: Sequence[int]) -> str:

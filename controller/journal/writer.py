@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,10 +20,10 @@ from app.runtime import metrics
 from app.runtime.groups import TaskGroup
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff
-from controller.journal.batch import Waiting, store_each
+from controller.journal.batch import Waiting, parts_of, store_each
 from controller.journal.format import SELECTOR, Entry, Header, Line, Segment, entries_by_run, size_of
 from controller.journal.head import Head, HeadStore
-from controller.journal.housekeeping import LAST_WORD, Housekeeping
+from controller.journal.housekeeping import LAST_WORD, PAUSE, Housekeeping
 from controller.journal.store import Deposed, SegmentRefused, SegmentStore, WoundBack
 from controller.journal.takeover import Takeover, judge
 
@@ -33,12 +33,14 @@ SEGMENT_BYTES = 8 * 1024
 """A segment whose needed entries have this size is followed by a new one: a small ConfigMap is written fastest."""
 LARGE_SEGMENT_BYTES = 64 * 1024
 """The same where many runs write at once; in between, a segment may have the size of four writes."""
-WRITE_BYTES = 256 * 1024
-"""Most bytes of entries in one write: an object may have about 1 MiB."""
 FULL_SEGMENT_BYTES = 512 * 1024
 """The size to which a segment may grow where the API server refuses to make another one."""
+FORGOTTEN = 2**62
+"""The sequence up to which all entries of a run that is over are covered."""
 RESTORE_RETRY = 5.0
 """Seconds until a segment is written again whose writing was refused."""
+MARK_SECONDS = 2.0
+"""How long telling the next leader that etcd was restored may take; a process that no longer leads has to end soon."""
 SYNC_SECONDS = 60.0
 """How long one try waits for the first list of the journal's watch."""
 CARRY_FORWARD_SEGMENTS = 16
@@ -57,7 +59,8 @@ class Journal:
     """The one writer of the journal (design: invariants 1, 2 and 4).
 
     `claim` fences off an earlier leader and returns what its runs left; `run` writes until it is cancelled. An entry
-    is kept until a status write covers it (`release`) or its run is over (`forget`).
+    is kept until a status write covers it (`release`) or its run is over (`forget`). `unleased` writes without lease
+    time: only that the journal went back in time, which a process tells that has just lost its lease by it.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Journal:
         namespace: str,
         identity: str,
         *,
+        unleased: KubeClient | None = None,
         resume_within: timedelta = RESUME_WITHIN,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -75,7 +79,7 @@ class Journal:
         self._namespace = namespace
         self._store = SegmentStore(kube, namespace)
         self._heads = HeadStore(kube, namespace)
-        self._housekeeping = Housekeeping(self._store, self._heads, now)
+        self._housekeeping = Housekeeping(self._store, self._heads, HeadStore(unleased or kube, namespace), now)
         self._identity = identity
         self._resume_within = resume_within
         self._now = now
@@ -120,7 +124,6 @@ class Journal:
             epoch=self._header.epoch,
             segments=len(self._segments),
             entries=sum(len(entries) for entries in recovered.values()),
-            unsure=self.takeover.message,
         )
         return recovered
 
@@ -147,6 +150,7 @@ class Journal:
             since=old.since if old else now,
             alive=old.alive if old else newest if self.takeover.reason else now,
             ended_in_order=old.ended_in_order if old else True,
+            covered=old.covered if old else {},
             unsure=self.takeover.message if is_unsure else "",
         )
 
@@ -160,19 +164,32 @@ class Journal:
             return
         try:
             async with asyncio.timeout(LAST_WORD):
-                await self._housekeeping.good_bye()
+                await self._housekeeping.good_bye(self._segments[-1])
         except (KubeError, Deposed, TimeoutError) as error:
             log.warning("the journal does not say that its leader ended in order", error=str(error))
 
+    async def look_back(self) -> None:
+        """At the end of a process that lost its lease, tell the next leader if etcd was restored; seconds at most."""
+        with suppress(Deposed, TimeoutError):
+            async with asyncio.timeout(MARK_SECONDS):
+                while not self._deposed:
+                    try:
+                        await self.demand_current()
+                    except KubeError:
+                        await asyncio.sleep(PAUSE)
+                    else:
+                        return
+
     @property
     def closed(self) -> bool:
-        """Whether the journal takes no more entries: this process ends, or another one leads."""
+        """Whether the journal takes no more entries, because the process ends or was deposed."""
         return self._closed
 
     async def confirm(self) -> None:
         """Look whether this process is still the journal's leader, once it is one. Raises `Deposed`, `KubeError`."""
         if self._header.epoch:
             await self._store.confirm()
+            await self.demand_current()
 
     async def append(self, entries: Sequence[Entry]) -> None:
         """Commit `entries` of one run; they are on disk when this returns. Raises `JournalClosed`, `EntryRefused`."""
@@ -200,7 +217,7 @@ class Journal:
 
     def forget(self, uid: str) -> None:
         """Say that a run is over and everything about it is stored elsewhere."""
-        self.release(uid, 2**62)
+        self.release(uid, FORGOTTEN)
 
     async def run(self) -> None:
         """Write until cancelled. Raises `Deposed`, after which every waiting and later `append` fails."""
@@ -212,17 +229,26 @@ class Journal:
                 await self._write_loop()
         except* Deposed as deposed:
             self._deposed = True
-            await self._tell_why(deposed)
+            await self._tell_why(_first(deposed))
             raise _first(deposed) from None
         finally:
             self._close()
 
-    async def _tell_why(self, deposed: BaseExceptionGroup[Deposed]) -> None:
+    async def demand_current(self) -> None:
+        """See whether etcd is that of the last write. Raises `WoundBack`, which ends the process, `KubeError`."""
+        try:
+            await self._store.demand_current(self._segments[-1])
+        except WoundBack as error:
+            self._deposed = True
+            await self._tell_why(error)
+            raise
+
+    async def _tell_why(self, deposed: Deposed) -> None:
         """Leave word for the next leader when etcd was restored under this one."""
-        if isinstance(error := _first(deposed), WoundBack):
+        if isinstance(deposed, WoundBack):
             with suppress(KubeError, Deposed, TimeoutError):
-                async with asyncio.timeout(LAST_WORD):
-                    await self._housekeeping.mark_unsure(str(error))
+                async with asyncio.timeout(MARK_SECONDS):
+                    await self._housekeeping.mark_unsure(str(deposed))
 
     async def _write_loop(self) -> None:
         while True:
@@ -232,6 +258,7 @@ class Journal:
             await self._restore()
             await self._commit()
             await self._clean_up()
+            self._housekeeping.cover({uid: seq for uid, seq in self._released.items() if seq < FORGOTTEN})
             self._housekeeping.name(segment.number for segment in self._segments)
             metrics.journal_segments.set(len(self._segments))
 
@@ -254,7 +281,7 @@ class Journal:
 
     async def _write(self, lines: list[Line]) -> None:
         """Store lines at the end, in as many writes as keep every segment well below the size of an object."""
-        for part in _parts(lines):
+        for part in parts_of(lines):
             await self._write_part(part)
 
     async def _write_part(self, lines: list[Line]) -> None:
@@ -315,7 +342,7 @@ class Journal:
 
     def _forget_unmentioned(self) -> None:
         mentioned = {line.uid for segment in self._segments for line in segment.lines}
-        self._released = {uid: seq for uid, seq in self._released.items() if uid in mentioned or seq < 2**62}
+        self._released = {uid: seq for uid, seq in self._released.items() if uid in mentioned or seq < FORGOTTEN}
 
     def _is_needed(self, line: Line) -> bool:
         return line.sequence > self._released.get(line.uid, 0)
@@ -363,20 +390,6 @@ def _first(group: BaseExceptionGroup[Deposed]) -> Deposed:
         found = found.exceptions[0]
     assert isinstance(found, Deposed)
     return found
-
-
-def _parts(lines: list[Line]) -> Iterator[list[Line]]:
-    """Split lines into parts of at most `WRITE_BYTES`; a single line is never split."""
-    part: list[Line] = []
-    size = 0
-    for line in lines:
-        if part and size + len(line.text) > WRITE_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(line)
-        size += len(line.text) + 1
-    if part:
-        yield part
 
 
 def _metadata_only(config_map: dict[str, Any]) -> dict[str, Any]:

@@ -271,7 +271,8 @@ class ExecutionReconciler:
 
     async def _wait(self, execution: DRPlanExecution, message: str, reason: Reason | None = None) -> None:
         """Say in the status of an execution that has not started what it waits for; with `reason` it is parked."""
-        if execution.status.phase is Phase.PENDING and execution.status.message == message:
+        is_marked = reason is None or any(condition.reason == reason for condition in execution.status.conditions)
+        if execution.status.phase is Phase.PENDING and execution.status.message == message and is_marked:
             return
         waiting = execution.status.model_copy(update={"phase": Phase.PENDING, "message": message})
         if reason is not None:

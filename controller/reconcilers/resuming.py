@@ -21,7 +21,7 @@ from app.models.stored import members
 from app.runtime.logging import get_logger
 from app.runtime.tracing import trace_id_of
 from controller.completion import announce_end
-from controller.doubt import Inheritance, doubtful, with_gap
+from controller.doubt import Inheritance, doubtful
 from controller.endings import records_of, tell_differs
 from controller.journal import Takeover
 from controller.metadata import without_resume
@@ -119,10 +119,8 @@ class Resuming:
         self, execution: DRPlanExecution, snapshot: Snapshot, resumed: Resumption, fresh: dict[str, Any]
     ) -> None:
         status, uid = resumed.status, execution.metadata.uid
-        takeover = self._inheritance.of(uid)
-        if takeover is not None:
-            sequences = [entry.sequence for entry in self._services.journal.entries(uid)]
-            takeover = with_gap(takeover, resumed.base, sequences)
+        sequences = [entry.sequence for entry in self._services.journal.entries(uid)]
+        takeover = await self._inheritance.of(uid, resumed.base, sequences)
         told = log.bind(execution=execution.metadata.key, trace_id=trace_id_of(execution.metadata.uid))
         if cancel := cancel_message(execution):
             told.info("run is cancelled", why=cancel)

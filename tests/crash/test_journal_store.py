@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from app.engine.definition import Address
-from app.engine.events import ActionStarted
+from app.engine.events import ActionFinished, ActionStarted
 from app.kube.client import KubeClient
 from app.kube.config import load_connection
-from app.kube.resources import CONFIG_MAPS
-from controller.journal import DamagedSegmentError, Deposed, Entry, Journal, JournalClosed
+from app.kube.errors import ApiError, is_transient
+from app.kube.resources import CONFIG_MAPS, Resource
+from app.models.common import CoreReference
+from app.models.execution import ActionOutputs
+from app.models.phases import Phase
+from app.models.suspension import Reason
+from controller.journal import DamagedSegmentError, Deposed, Entry, EntryRefused, Journal, JournalClosed
 from controller.journal.format import SELECTOR, Segment
+from controller.journal.head import HeadStore
 from controller.journal.store import SegmentStore
 from controller.journal.writer import CARRY_FORWARD_SEGMENTS, SEGMENT_BYTES
 from tests.crash.conftest import Rig
@@ -282,6 +289,84 @@ async def test_an_append_that_was_given_up_before_its_turn_is_not_recorded(rig: 
         await first
         await journal.append(entries("c", 1, 1))
         assert [bool(journal.entries(uid)) for uid in "abc"] == [True, False, True]
+
+
+def large(uid: str, references: int) -> Entry:
+    """An entry that names so many objects; each takes about 150 bytes."""
+    refs = tuple(
+        CoreReference(api_version="v1", kind="ConfigMap", namespace="n" * 20, name=f"{'x' * 30}-{n}", uid="u" * 36)
+        for n in range(references)
+    )
+    outputs = ActionOutputs(resource_refs=refs)
+    return Entry(uid, "ns", f"run-{uid}", 2, ActionFinished(NOW, Address(0, 0, 1), Phase.SUCCEEDED, "done", outputs))
+
+
+LARGE = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+
+
+@LARGE
+@pytest.mark.parametrize(
+    ("references", "answer"), [(9_000, "may not be more than 1048576 bytes"), (30_000, "too large")]
+)
+async def test_an_entry_that_no_config_map_holds_is_refused_alone(rig: Rig, references: int, answer: str) -> None:
+    """What the real API server says: 422 beyond the size of a ConfigMap, 413 beyond that of a request."""
+    async with opened(rig) as store:
+        journal, _ = await store.journal("one")
+        rule = rig.proxy.on(lambda r: r.writes_journal and f"/{store.namespace}/" in r.path, hold_answer)
+        first = asyncio.create_task(journal.append(entries("first", 1, 1)))
+        await asyncio.to_thread(rule.wait)
+        bad = asyncio.create_task(journal.append([*entries("bad", 1, 1), large("bad", references)]))
+        others = [asyncio.create_task(journal.append(entries(f"r{n}", 1, 2))) for n in range(12)]
+        await asyncio.sleep(0)
+        rule.release()
+        await asyncio.gather(first, *others)
+        with pytest.raises(EntryRefused, match=answer) as refusal:
+            await bad
+        assert refusal.value.committed == 1
+        await journal.append(entries("r0", 3, 3))
+        await store.kill(journal)
+        _, recovered = await store.journal("two")
+        assert recovered["bad"] == entries("bad", 1, 1)
+        assert all(len(recovered[f"r{n}"]) == (3 if n == 0 else 2) for n in range(12))
+
+
+@LARGE
+async def test_etcds_own_limit_is_told_as_500_and_is_for_good(rig: Rig) -> None:
+    async with opened(rig) as store:
+        labels = {"app": "large"}
+        pod = {"containers": [{"name": "c", "image": "i", "env": [{"name": "E", "value": "x" * 2_000_000}]}]}
+        template = {"metadata": {"labels": labels}, "spec": pod}
+        metadata = {"name": "large", "namespace": store.namespace}
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": metadata,
+            "spec": {"selector": {"matchLabels": labels}, "template": template},
+        }
+        with pytest.raises(ApiError, match="request is too large") as refusal:
+            await store.kube.create(Resource("apps", "v1", "deployments", "Deployment"), body)
+        assert not is_transient(refusal.value)
+
+
+async def test_an_api_server_that_is_behind_what_was_seen_is_not_believed(rig: Rig) -> None:
+    async with opened(rig) as store:
+        first, _ = await store.journal("one")
+        await first.append(entries("r", 1, 1))
+        first.take_over()
+        async with asyncio.timeout(20):
+            while (head := await HeadStore(store.kube, store.namespace).read()) is None or head.unsure:
+                await asyncio.sleep(0.02)
+        await store.kill(first)
+        sure = Journal(store.kube, store.namespace, "two")
+        await sure.claim(known_revision=1)
+        assert sure.takeover.reason is None
+        sure.take_over()
+        unsure = Journal(store.kube, store.namespace, "three")
+        await unsure.claim(known_revision=10**15)
+        assert unsure.takeover.reason is Reason.JOURNAL_INCOMPLETE
+        later = Journal(store.kube, store.namespace, "four")  # the verdict stays until everybody has been told
+        await later.claim()
+        assert later.takeover == replace(unsure.takeover, covered=later.takeover.covered)
 
 
 async def test_entry_of_an_unknown_event_is_named(rig: Rig) -> None:

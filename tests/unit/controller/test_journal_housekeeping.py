@@ -31,6 +31,8 @@ class Store:
         self.before_write: Callable[[], Awaitable[None]] | None = None
         self.conflicts = 0
         self.wound_back = False
+        self.segment_is_older = False
+        self.away = 0
 
     async def write(self, head: Head) -> None:
         if self.before_write is not None:
@@ -47,12 +49,19 @@ class Store:
             raise WoundBack("older than seen")
         return self.live
 
+    async def demand_current(self, segment: Segment) -> None:
+        if self.segment_is_older:
+            raise WoundBack(f"{segment.name} is older")
+        if self.away:
+            self.away -= 1
+            raise ApiUnavailable("away", server="s", in_doubt=False)
+
     async def delete(self, segment: Segment) -> None:
         self.done.append(segment.number)
 
     def housekeeping(self) -> Housekeeping:
         store: Any = self
-        return Housekeeping(store, store, lambda: NOW)
+        return Housekeeping(store, store, store, lambda: NOW)
 
     def named_when_deleted(self, number: int) -> bool:
         """Whether the head that was stored last still named a segment at the moment of its deletion."""
@@ -128,10 +137,10 @@ async def test_good_bye_is_said_by_a_leader_that_had_taken_over_only() -> None:
     store = Store()
     housekeeping = store.housekeeping()
     await housekeeping.begin(HEAD)
-    await housekeeping.good_bye()
+    await housekeeping.good_bye(segment(3))
     assert store.live == HEAD
     housekeeping.take_over()
-    await housekeeping.good_bye()
+    await housekeeping.good_bye(segment(3))
     assert store.live is not None
     assert store.live.ended_in_order
 
@@ -142,6 +151,29 @@ async def test_a_head_that_went_back_in_time_is_marked_for_the_next_leader() -> 
     await housekeeping.begin(HEAD)
     housekeeping.take_over()
     store.conflicts, store.wound_back = 1, True
-    await housekeeping.good_bye()
+    await housekeeping.good_bye(segment(3))
     assert store.live is not None
     assert (store.live.unsure, store.live.segments) == ("older than seen", (1, 2, 3))
+
+
+async def test_a_segment_that_went_back_in_time_is_told_too() -> None:
+    """The head may be the one of the backup: it is written seldom."""
+    store = Store()
+    housekeeping = store.housekeeping()
+    await housekeeping.begin(HEAD)
+    housekeeping.take_over()
+    store.segment_is_older = True
+    await housekeeping.good_bye(segment(3))
+    assert store.live is not None
+    assert (store.live.unsure, store.live.ended_in_order) == ("drplan-journal-00000003 is older", False)
+
+
+async def test_the_last_word_waits_for_an_api_server_that_comes_back() -> None:
+    store = Store()
+    housekeeping = store.housekeeping()
+    await housekeeping.begin(HEAD)
+    housekeeping.take_over()
+    store.away = 2
+    await housekeeping.good_bye(segment(3))
+    assert store.live is not None
+    assert store.live.ended_in_order

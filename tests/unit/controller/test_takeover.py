@@ -29,7 +29,7 @@ def verdict(head: Head | None = HEAD, found: tuple[int, ...] = (4, 6, 7), newest
 
 
 def test_the_head_is_read_back() -> None:
-    for head in (HEAD, replace(HEAD, unsure="why", ended_in_order=True, segments=())):
+    for head in (HEAD, replace(HEAD, unsure="why", ended_in_order=True, segments=(), covered={"u": 4})):
         assert decode(encode(head)) == head
 
 
@@ -135,11 +135,21 @@ def test_a_run_of_unsure_past_is_suspended_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("covered", "sequences", "lost"), [(0, (), 0), (2, (1, 2, 3, 4), 0), (2, (4,), 3), (0, (1, 3), 2), (0, (2, 3), 1)]
+    ("included", "sequences", "once", "lost"),
+    [
+        (0, (), 0, 0),
+        (2, (1, 2, 3, 4), 2, 0),
+        (2, (3, 4), 4, 0),
+        (2, (4,), 0, 3),
+        (0, (1, 3), 0, 2),
+        (0, (2, 3), 0, 1),
+        (2, (), 5, 3),  # a status of an older backup, whose later entries were deleted as covered
+        (2, (3,), 5, 4),
+    ],
 )
-def test_a_gap_in_a_run_is_found(covered: int, sequences: tuple[int, ...], lost: int) -> None:
-    status = running().status.model_copy(update={"journal_sequence": covered})
-    told = with_gap(Takeover(), status, sequences)
+def test_a_gap_in_a_run_is_found(included: int, sequences: tuple[int, ...], once: int, lost: int) -> None:
+    status = running().status.model_copy(update={"journal_sequence": included})
+    told = with_gap(Takeover(covered={"uid-1": once, "other": 99}), "uid-1", status, sequences)
     assert (told.reason is Reason.JOURNAL_INCOMPLETE) is bool(lost)
     assert not lost or f"entry {lost} of this run is missing" in told.message
 
@@ -151,19 +161,28 @@ class FakeJournal:
         self.takeover = takeover
         self.alive = 0
 
+        self.looked = 0
+
     def take_over(self) -> None:
         self.alive += 1
 
+    async def demand_current(self) -> None:
+        self.looked += 1
 
-def test_the_head_lives_again_when_everybody_has_been_told() -> None:
+
+async def test_the_head_lives_again_when_everybody_has_been_told() -> None:
     unsure = Takeover(Reason.JOURNAL_INCOMPLETE, "why")
     journal: Any = FakeJournal(unsure)
+
+    async def of(uid: str) -> Takeover | None:
+        return await inheritance.of(uid, running().status, ())
+
     inheritance = Inheritance(journal, ["a", "b"])
-    assert (inheritance.of("a"), inheritance.of("c"), journal.alive) == (unsure, None, 0)
+    assert (await of("a"), await of("c"), journal.alive) == (unsure, None, 0)
     inheritance.told("a")
-    assert (inheritance.of("a"), inheritance.of("b"), journal.alive) == (None, unsure, 0)
+    assert (await of("a"), await of("b"), journal.alive) == (None, unsure, 0)
     inheritance.told("b")
-    assert journal.alive == 1
+    assert (journal.alive, journal.looked) == (1, 2)
     for takeover, uids in ((Takeover(), ["a"]), (unsure, [])):
         sure: Any = FakeJournal(takeover)
         Inheritance(sure, uids)
