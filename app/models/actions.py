@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, WithJsonSchema, field_validator
 
-from app.models.base import ApiModel, Int32
+from app.models.base import LONG_TEXT, MANY, ApiModel, DependsOn, Duration, Int32, Name, most
 from app.models.clusternet import GlobalizationSpec, HelmChartSpec, LocalizationSpec, SubscriptionSpec
 from app.models.common import SecretKeyReference, SecretReference
 
@@ -70,11 +70,11 @@ class HttpAction(ApiModel):
     """Target; templated."""
     method: HttpMethod | None = None
     """Method; GET when absent."""
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Annotated[dict[str, str], most("maxProperties", MANY)] = Field(default_factory=dict)
     """Headers; values are templated, names are not."""
     body: str = ""
     """Body; templated."""
-    success_codes: tuple[int, ...] = ()
+    success_codes: Annotated[tuple[int, ...], most("maxItems", MANY)] = ()
     """Status codes that count as success; empty means 200 to 299."""
     insecure_skip_verify: bool = False
     """True: the server's certificate is not checked."""
@@ -82,7 +82,7 @@ class HttpAction(ApiModel):
     """PEM certificates that the server's certificate is checked against, instead of the system's."""
     client_certificate_secret_ref: SecretReference | None = None
     """A `kubernetes.io/tls` Secret (`tls.crt`, `tls.key`) in the workflow's namespace, shown to the server."""
-    headers_from: tuple[HeaderFromSecret, ...] = ()
+    headers_from: Annotated[tuple[HeaderFromSecret, ...], most("maxItems", MANY)] = ()
     """Headers whose values are read from Secrets of the workflow's namespace."""
     follow_redirects: FollowRedirects | None = None
     """False: a 3xx is the answer. True, as when absent: at most ten redirects are followed, but a 301 or 302 that would
@@ -183,9 +183,9 @@ class RetryPolicy(ApiModel):
 
     limit: Int32 | None = None
     """Further attempts after the first; 3 when absent, 0 for none."""
-    interval: str | None = None
+    interval: Duration | None = None
     """First back-off as a Go duration; 5s when absent."""
-    backoff_multiplier: str | None = None
+    backoff_multiplier: Duration | None = None
     """Growth of the back-off, a decimal number of at least 1.0; 2.0 when absent. One back-off is at most 5 minutes."""
 
 
@@ -217,7 +217,7 @@ class ActionBody(ApiModel):
     """Settings of type Subscription."""
     resource: ResourceAction | None = None
     """Settings of type KubernetesResource."""
-    timeout: str | None = None
+    timeout: Duration | None = None
     """Total time from the first start, retries included, as a Go duration; 5m when absent."""
     wait_ready: bool = False
     """Wait until a Subscription's feeds or a KubernetesResource's objects are ready. Job actions always wait."""
@@ -246,15 +246,15 @@ class Rollback(ActionBody):
 class Action(ActionBody):
     """One step of a workflow."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Name
     """Name, unique within the workflow."""
     type: ActionType
     """Selects the block that applies."""
     rollback: dict[str, Any] | None = None
     """What takes this action back: an action of any type, without a required name."""
-    depends_on: tuple[str, ...] = ()
+    depends_on: DependsOn = ()
     """Actions that must be done first. When any action of the workflow has one, all run as a graph."""
-    when: str = ""
+    when: Annotated[str, most("maxLength", LONG_TEXT)] = ""
     """Run only if this holds: clauses `mode == "install"` joined by `||`, or a CEL expression that gives a bool."""
     hook_type: str = ""
     """Helm hook the action came from."""

@@ -29,6 +29,28 @@ Int64 = Annotated[int, Field(json_schema_extra={"format": "int64"})]
 """An integer whose schema has the format int64."""
 
 
+def most(keyword: str, number: int) -> Any:  # noqa: ANN401 - what Field gives
+    """Return a limit for the schema of the API alone, such as `maxItems`: the API server refuses what is beyond it.
+
+    Models do not enforce it, so that objects which were stored without it stay readable.
+    """
+    return Field(json_schema_extra={keyword: number})
+
+
+MANY_ACTIONS = 2_000
+"""Actions of a workflow: a status has room for no more."""
+MANY = 1_000
+"""Stages, workflows of a stage, parameters, and dependencies of one node."""
+LONG_NAME = 512
+LONG_TEXT = 4_096
+"""Characters of a condition."""
+Name = Annotated[str, Field(min_length=1), most("maxLength", LONG_NAME)]
+"""A name that is free text."""
+Duration = Annotated[str, most("maxLength", 256)]
+"""A duration as Go writes it, or a number."""
+DependsOn = Annotated[tuple[str, ...], most("maxItems", MANY)]
+
+
 class ApiModel(BaseModel):
     """A part of an API object.
 

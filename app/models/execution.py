@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from app.models.base import API_VERSION, ApiModel, Int32, Int64, Time
+from app.models.base import API_VERSION, MANY, ApiModel, Int32, Int64, Time, most
 from app.models.common import CoreReference, ObjectReference, Parameter
 from app.models.meta import Condition, ObjectMeta
 from app.models.phases import EXECUTION_PHASES, NODE_PHASES, Mode, Operation, Phase
@@ -65,7 +65,7 @@ class DRPlanExecutionSpec(ApiModel):
     """Selects actions by their `when`. Ignored by a Revert, whose mode is always rollback."""
     revert_execution_ref: str = ""
     """Name of the Execute execution to take back; required for Revert."""
-    params: tuple[Parameter, ...] = ()
+    params: Annotated[tuple[Parameter, ...], most("maxItems", MANY)] = ()
     """Parameters with the highest priority."""
     revert_options: RevertOptions | None = None
     """Settings of a Revert."""

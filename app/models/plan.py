@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.models.base import API_VERSION, ApiModel, Int64, Time
+from app.models.base import API_VERSION, MANY, ApiModel, DependsOn, Int64, Name, Time, most
 from app.models.common import ObjectReference, Parameter
 from app.models.meta import Condition, ObjectMeta
 from app.models.phases import PlanPhase, PlanPolicy, StagePolicy
@@ -20,22 +20,22 @@ class WorkflowReference(ApiModel):
 
     workflow_ref: ObjectReference
     """The workflow; the plan's namespace when it names none."""
-    params: tuple[Parameter, ...] = ()
+    params: Annotated[tuple[Parameter, ...], most("maxItems", MANY)] = ()
     """Parameters for this use of the workflow; they win over the plan's."""
 
 
 class Stage(ApiModel):
     """A step of a plan."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Name
     """Name, unique within the plan."""
     description: str = ""
     """Free text."""
-    depends_on: tuple[str, ...] = ()
+    depends_on: DependsOn = ()
     """Stages that must be done first."""
     parallel: bool = False
     """True: the workflows run at the same time, else one after another."""
-    workflows: Annotated[tuple[WorkflowReference, ...], Field(min_length=1)]
+    workflows: Annotated[tuple[WorkflowReference, ...], Field(min_length=1), most("maxItems", MANY)]
     """What the stage runs."""
     failure_policy: StagePolicy | None = None
     """What a failed workflow means: Stop starts nothing more in the whole plan, Continue lets everything go on that
@@ -48,9 +48,9 @@ class DRPlanSpec(ApiModel):
 
     description: str = ""
     """Free text."""
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1), most("maxItems", MANY)]
     """The stages: in list order as soon as what they depend on is done."""
-    global_params: tuple[Parameter, ...] = ()
+    global_params: Annotated[tuple[Parameter, ...], most("maxItems", MANY)] = ()
     """Parameters for all workflows."""
     failure_policy: PlanPolicy = PlanPolicy.STOP
     """Stop starts nothing more after a failed stage, Continue goes on with stages that do not depend on it."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.models.actions import Action
-from app.models.base import API_VERSION, ApiModel, Int32, Int64
+from app.models.base import API_VERSION, MANY, MANY_ACTIONS, ApiModel, Int32, Int64, most
 from app.models.common import Parameter
 from app.models.meta import Condition, ObjectMeta
 from app.models.phases import WorkflowPhase, WorkflowPolicy
@@ -49,9 +49,9 @@ class DRWorkflowSpec(ApiModel):
 
     executor: Executor | None = None
     """Reserved."""
-    parameters: tuple[Parameter, ...] = ()
+    parameters: Annotated[tuple[Parameter, ...], most("maxItems", MANY)] = ()
     """Parameters the actions use, with their defaults."""
-    actions: Annotated[tuple[Action, ...], Field(min_length=1)]
+    actions: Annotated[tuple[Action, ...], Field(min_length=1), most("maxItems", MANY_ACTIONS)]
     """The actions: in list order, or as a graph when any has `dependsOn`."""
     failure_policy: WorkflowPolicy = WorkflowPolicy.FAIL_FAST
     """FailFast starts nothing more after a failed action, Continue runs what does not depend on it."""

@@ -156,6 +156,7 @@ def _bounds(node: Schema) -> str:
         ("minimum", "maximum", ""),
         ("minLength", "maxLength", " characters"),
         ("minItems", "maxItems", " items"),
+        ("minProperties", "maxProperties", " members"),
     ):
         match node.get(low), node.get(high):
             case None, None:

@@ -29,6 +29,7 @@ _COPIED: Final = (
     "maxLength",
     "minItems",
     "maxItems",
+    "maxProperties",
     "pattern",
     "required",
     "x-kubernetes-list-map-keys",

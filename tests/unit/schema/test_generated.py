@@ -130,7 +130,7 @@ def test_links_in_the_reference_have_a_target() -> None:
 
 def test_defaults_are_in_the_reference() -> None:
     text = DOCS.read_text()
-    assert "| `spec.actions[].timeout` | string | `5m` |" in text
+    assert "| `spec.actions[].timeout` | string, at most 256 characters | `5m` |" in text
     assert '| `spec.actions[].clusterExecutionMode` | one of `""`, `Global`, `PerCluster` | `""` |' in text
     assert "| `spec.stages[].parallel` | boolean | `false` |" in text
     assert "| `priority` | integer (int32), 0 to 1000 | - |" in text

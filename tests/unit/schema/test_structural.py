@@ -24,6 +24,7 @@ KEYWORDS = {
     "maxLength",
     "minItems",
     "maxItems",
+    "maxProperties",
     "pattern",
     "required",
     "properties",
