@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -26,16 +27,33 @@ from tests.support.site import Answer, Site
 pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("egress")]
 
 
+DEAD_NAMES = """
+import socket, time
+look_up = socket.getaddrinfo
+
+def hang(host, *arguments, **options):
+    if str(host).endswith(".dead.example"):
+        time.sleep(120)
+    return look_up(host, *arguments, **options)
+
+socket.getaddrinfo = hang
+"""
+"""Makes name servers of a domain as dead as those of a failed site."""
+
+
 @pytest.fixture(scope="module")
-def closed() -> Iterator[tuple[Cluster, Site, Site]]:
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Site, Site]]:
     """An installation that may call one port of this host; that site, and one that it may not call."""
+    folder = tmp_path_factory.mktemp("names")
+    (folder / "sitecustomize.py").write_text(DEAD_NAMES)
     with Site().serving() as site, Site().serving() as other, ControlPlane("minimal") as plane:
         plane.api.install_crds(CRDS)
         plane.install_clusternet()
         register_webhooks(plane, start_webhook(plane))
         port = site.url.rpartition(":")[2]
         rules = (f"--egress-allow=127.0.0.1:{port}, *:1-100, 10.0.0.0/8", "--egress-deny=10.1.0.0/16, .denied.example")
-        start_controller(plane, arguments=(*STEADY_LEASE, "--egress-loopback=false", *rules))
+        flags = (*STEADY_LEASE, "--egress-loopback=false", *rules)
+        start_controller(plane, arguments=flags, env={"PYTHONPATH": str(folder)})
         yield Cluster(plane), site, other
 
 
@@ -156,3 +174,34 @@ def test_headers_of_the_connection_are_refused_at_admission(closed: tuple[Cluste
     assert "HTTP.RequestTimeout: invalid value 5" in refusal(requestTimeout="5")
     for good in (True, False, "AsGet"):
         assert refusal(followRedirects=good, delivery="AtMostOnce", requestTimeout="5s") == ""
+
+
+def test_dead_names_hold_up_no_other_run(closed: tuple[Cluster, Site, Site]) -> None:
+    cluster, site, _ = closed
+    drplan = Installation(cluster, site, cluster.namespace())
+    port = site.url.rpartition(":")[2]
+    dead = [
+        http_action(f"a-{n}", f"http://db-{n}.dead.example/", timeout="9s", retryPolicy={"limit": 0}, dependsOn=[])
+        for n in range(20)
+    ]
+    dead.append(http_action("after", f"{site.url}/{drplan.namespace}/after", dependsOn=["a-0"]))
+    alive = http_action("call", f"http://localhost:{port}/{drplan.namespace}/alive")
+    cluster.apply(
+        [
+            workflow("dead", dead, failurePolicy="Continue"),
+            workflow("alive", [alive]),
+            plan("dead", [stage("s", "dead")]),
+            plan("alive", [stage("s", "alive")]),
+        ],
+        namespace=drplan.namespace,
+    )
+    cluster.apply(execution("dead", "dead"), namespace=drplan.namespace)
+    drplan.wait(lambda: list(phases_of(drplan.status("dead")).values()).count("Running") == 20)
+    cluster.apply(execution("alive", "alive"), namespace=drplan.namespace)
+    call = action_of(drplan.wait_phase("alive", "Succeeded", timeout=30), "call")
+    took = datetime.fromisoformat(call["completionTime"]) - datetime.fromisoformat(call["startTime"])
+    assert took.total_seconds() < 9
+    ended = drplan.wait_phase("dead", "Failed", timeout=60)
+    message = action_of(ended, "a-7")["message"]
+    assert message.startswith("timed out after 9s: HTTP request failed: POST http://db-7.dead.example: ")
+    assert message.endswith("the name look-up took too long (nothing was sent)")
