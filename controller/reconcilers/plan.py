@@ -148,6 +148,9 @@ class PlanReconciler:
         run = self._runs.of_plan(plan.metadata.namespace, plan.metadata.name)
         if run is None or run.has_ended or (status.current_execution and status.current_execution.uid == run.uid):
             return status
+        stored = self._services.executions.get(run.snapshot.execution_namespace, run.snapshot.execution_name)
+        if stored is None or stored["metadata"]["uid"] != run.uid:
+            return status  # it was removed by force: nothing would let go of the lock
         return with_lock(status, _owner_of(run))
 
     async def _declare_unreadable(self, stored: dict[str, Any], report: Report) -> None:
