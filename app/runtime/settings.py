@@ -60,8 +60,14 @@ class WebhookSettings(CommonSettings):
     )
     cert_secret: str | None = Field(
         None,
-        description="Secret in the namespace in which the service makes, keeps and renews its certificates; used "
-        "without cert_dir. Without both, a self-signed certificate lives in the process",
+        description="Secret in the namespace in which the service keeps the certificate that it makes and renews; it "
+        "must exist, and may be empty. Used without cert_dir. Without both, a self-signed certificate lives in the "
+        "process",
+    )
+    cert_ca_secret: str | None = Field(
+        None,
+        description="Secret in the namespace with the authority of cert_secret and its key; it must exist, and may be "
+        "empty. Default: the name of cert_secret and `-ca`",
     )
     mutating_webhook: str = Field(
         "drplan-mutating-webhook-configuration",
@@ -75,7 +81,7 @@ class WebhookSettings(CommonSettings):
         90 * 86400.0, description="seconds a serving certificate of cert_secret holds; renewed after two thirds"
     )
     ca_lifetime: Lifetime = Field(
-        5 * 365 * 86400.0,
+        365 * 86400.0,
         description="seconds an authority of cert_secret holds, at least three times cert_lifetime; renewed after two "
         "thirds",
     )

@@ -71,6 +71,42 @@ def _do_first_step(release: Release, printed: str) -> None:
     assert "successfully rolled out" in release.cluster.kubectl(*command).stdout
 
 
+def _let_todays_code_run(release: Release) -> None:
+    """What the first chart lacks for the code of today, which the tests run: a Secret, and the right to it."""
+    name, account = f"{release.prefix}-webhook-tls-ca", f"{release.prefix}-webhook"
+    where = {"namespace": release.namespace}
+    rbac = "rbac.authorization.k8s.io"
+    rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get", "update"]}
+    subject = {"kind": "ServiceAccount", "name": account, **where}
+    labels = {"dr.bkbcs.tencent.com/certificates": "self-managed"}
+    made: list[dict[str, Any]] = [
+        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": {"name": name, **where}, "rules": [rule]},
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": name, **where},
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
+            "subjects": [subject],
+        },
+    ]
+    secrets = (name, f"{release.prefix}-webhook-tls")
+    made += [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": each, **where, "labels": labels}}
+        for each in secrets
+    ]
+    release.cluster.apply(made)
+
+
+def _back_to_one_secret(release: Release) -> None:
+    """Leave the certificates as the first chart's own code would: everything in one Secret."""
+    secrets = f"/api/v1/namespaces/{release.namespace}/secrets"
+    authority = release.cluster.api.get(f"{secrets}/{release.prefix}-webhook-tls-ca")
+    patch = {"data": authority["data"]}
+    path = f"{secrets}/{release.prefix}-webhook-tls"
+    release.cluster.api.request("PATCH", path, patch, "application/merge-patch+json")
+    release.cluster.api.request("DELETE", f"{secrets}/{release.prefix}-webhook-tls-ca")
+
+
 def _failover(drplan: Installation) -> list[dict[str, Any]]:
     """A call, a Job and an object of a kind that only `rbac.extraRules` allow."""
     ns = drplan.namespace
@@ -106,6 +142,7 @@ def test_install_takes_over_the_crds_of_the_go_operator(bare: Cluster, site: Sit
 def test_upgrade_from_the_first_chart_rollback_and_uninstall(bare: Cluster, site: Site) -> None:
     release = Release(bare, "dr", "operations")
     release.deploy("install", EARLIER)
+    _let_todays_code_run(release)
     release.start()
     drplan = Installation(bare, site, bare.namespace())
     drplan.wait(release.denies)
@@ -123,12 +160,15 @@ def test_upgrade_from_the_first_chart_rollback_and_uninstall(bare: Cluster, site
 
     printed = release.deploy("upgrade", CHART, *TARGETS)
     assert "helm test dr -n operations" in printed
+    for told in ("rbac.aggregate=true", "rbac.readReferences=true", "networkPolicy.enabled=false", "docs/upgrade.md"):
+        assert told in printed, "NOTES say what became stricter, and how to keep the old way"
     assert "MODE" in drplan.kubectl("get", "drpe", "-o", "wide").stdout, "the CRDs are upgraded"
     assert release.authority() == trusted, "what the service wrote into the registrations stays"
     drplan.wait(release.denies)
     release.terminate()
     site.let_go(path)
     release.stop()
+    _back_to_one_secret(release)
     mark = bare.audit.mark()
     release.start()
     drplan.wait_phase("during", "Succeeded")
@@ -145,6 +185,10 @@ def test_upgrade_from_the_first_chart_rollback_and_uninstall(bare: Cluster, site
         "before",
     ]
     assert release.refused(mark) == []
+    assert release.authority() == trusted, "an earlier version's authority is taken over"
+    release.deploy("upgrade", CHART)
+    assert release.authority() == trusted
+    drplan.wait(release.denies)
 
     release.helm("rollback", "1")
     release.route()

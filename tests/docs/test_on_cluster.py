@@ -71,7 +71,7 @@ def shown(installed: Cluster, site: Site) -> Installation:
     installed.apply([item for item in chart if item["kind"] in MADE_BY_THE_CHART])
     installed.apply([_harmless(item) for item in chart if item["kind"].endswith("WebhookConfiguration")])
     installed.apply(_slice_of(one(chart, "Service", "drplan-webhook")))
-    for name in ("shown", "drplan-webhook-tls"):
+    for name in ("shown", "drplan-webhook-tls", "drplan-webhook-authority"):
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {"ca.crt": "Q0E="}}
         installed.apply(secret, namespace="drplan-system")
     call = http_action("call", f"{site.url}/{drplan.namespace}/call")

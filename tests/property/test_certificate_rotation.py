@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.certificates.world import POLICY, Replica, World, problem_of
-from webhook.certificates.kept import ROTATE, parse_secret
+from webhook.certificates.kept import ROTATE
 
 STEP = st.tuples(st.just("step"), st.integers(0, 2), st.integers(1, 25))
 WAIT = st.tuples(st.just("wait"), st.sampled_from([0, 1, 4, 9, 11, 30, 70]), st.just(0))
 RESTART = st.tuples(st.just("restart"), st.integers(0, 2), st.just(0))
-OTHER = st.tuples(st.sampled_from(["lose", "rotate"]), st.just(0), st.just(0))
+OTHER = st.tuples(st.sampled_from(["lose", "rotate"]), st.integers(0, 1), st.just(0))
 EVENTS = st.lists(st.one_of(STEP, STEP, STEP, WAIT, WAIT, RESTART, OTHER), min_size=20, max_size=150)
 
 
@@ -23,9 +23,9 @@ def happen(world: World, replicas: list[Replica], event: tuple[str, int, int]) -
         replicas[which].end()
         replicas[which] = Replica(world)
     elif kind == "lose":
-        world.secret = None
-    elif kind == "rotate" and world.secret is not None:
-        world.secret["metadata"]["annotations"][ROTATE] = "true"
+        world.lose()
+    elif kind == "rotate":
+        world.secrets["ca" if which else "tls"]["metadata"].setdefault("annotations", {})[ROTATE] = "true"
     elif kind == "step":
         for _ in range(count):
             replicas[which].step()
@@ -68,8 +68,7 @@ def test_replicas_agree_and_rotation_comes_to_its_end(order: list[int]) -> None:
             replica.look()
             assert problem_of(world, replica) is None
         world.seconds += 8
-    assert world.secret is not None
-    kept = parse_secret(world.secret)
+    kept = world.kept()
     assert all(replica.live.served == kept.pair for replica in replicas)
     assert all(replica.ready for replica in replicas)
     assert not kept.pair.expired(world.now())

@@ -14,15 +14,18 @@ from cryptography import x509
 from app.kube import registrations
 from app.kube.resources import MUTATING_WEBHOOKS, SECRETS, VALIDATING_WEBHOOKS
 from devcluster import ControlPlane
+from devcluster.api import RequestError
 from devcluster.identities import NAMESPACE
 from devcluster.services import WebhookProcess
 from tests.support.cluster import REPOSITORY
-from webhook.certificates.kept import ROTATE, Kept, parse_secret
+from webhook.certificates.kept import OURS_LABEL, OURS_VALUE, ROTATE, Kept, parse_pair, parse_trust, with_pair
 from webhook.certificates.making import fingerprint
-from webhook.certificates.pair import parse_bundle
+from webhook.certificates.pair import CertificateError, parse_bundle
 
 SECRET = "drplan-webhook-tls"
-SECRET_PATH = SECRETS.path(NAMESPACE, SECRET)
+AUTHORITY = "drplan-webhook-authority"
+SECRET_PATH, AUTHORITY_PATH = (SECRETS.path(NAMESPACE, name) for name in (SECRET, AUTHORITY))
+SERVICE = "drplan-webhook"
 CONFIGURATIONS = (
     MUTATING_WEBHOOKS.path(name=registrations.MUTATING_NAME),
     VALIDATING_WEBHOOKS.path(name=registrations.VALIDATING_NAME),
@@ -43,6 +46,7 @@ def replica(plane: ControlPlane, name: str, arguments: Sequence[str] = ()) -> We
         f"--health-port={health}",
         f"--metrics-port={metrics}",
         f"--cert-secret={SECRET}",
+        f"--cert-ca-secret={AUTHORITY}",
         "--drain-seconds=2",
         *arguments,
     ]
@@ -54,8 +58,11 @@ def replica(plane: ControlPlane, name: str, arguments: Sequence[str] = ()) -> We
 
 
 def register(plane: ControlPlane, port: int) -> None:
-    """Register the webhooks at a loopback port, with an empty caBundle as a chart leaves it."""
-    client = registrations.url_client(f"https://127.0.0.1:{port}", b"")
+    """Register the webhooks with a Service that leads to a port here, with an empty caBundle as a chart leaves it."""
+    metadata = {"name": SERVICE, "namespace": NAMESPACE}
+    spec = {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]}
+    plane.api.apply({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    client = registrations.service_client(NAMESPACE, SERVICE, b"", port)
     controller = plane.identity("controller").username
     for obj in (
         registrations.mutating_configuration(client, controller_user=controller),
@@ -66,13 +73,31 @@ def register(plane: ControlPlane, port: int) -> None:
         plane.api.apply(obj)
 
 
+def empty_secrets(plane: ControlPlane) -> None:
+    """The Secrets as the chart makes them."""
+    for name, path in ((SECRET, SECRET_PATH), (AUTHORITY, AUTHORITY_PATH)):
+        plane.api.raw("DELETE", path)
+        make_secret(plane, name)
+
+
+def make_secret(plane: ControlPlane, name: str, **more: Any) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": NAMESPACE, "labels": {OURS_LABEL: OURS_VALUE}}
+    return plane.api.request(
+        "POST", SECRETS.path(NAMESPACE), {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, **more}
+    )
+
+
 def kept(plane: ControlPlane) -> Kept:
-    """The content of the Secret."""
-    return parse_secret(plane.api.get(SECRET_PATH))
+    """The content of the Secrets."""
+    trust = parse_trust(plane.api.get(AUTHORITY_PATH))
+    return with_pair(trust, parse_pair(plane.api.get(SECRET_PATH), trust.authorities))
 
 
-def secret_exists(plane: ControlPlane) -> bool:
-    return plane.api.raw("GET", SECRET_PATH)[0] == 200
+def is_kept(plane: ControlPlane) -> bool:
+    try:
+        return bool(kept(plane))
+    except (CertificateError, RequestError):
+        return False
 
 
 def bundles(plane: ControlPlane) -> list[list[str]]:
@@ -104,4 +129,4 @@ def set_bundles(plane: ControlPlane, pem: bytes) -> None:
 def ask_for_rotation(plane: ControlPlane) -> None:
     """What an administrator does to get a new authority."""
     patch = {"metadata": {"annotations": {ROTATE: "true"}}}
-    plane.api.request("PATCH", SECRET_PATH, patch, "application/merge-patch+json")
+    plane.api.request("PATCH", AUTHORITY_PATH, patch, "application/merge-patch+json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,7 +13,15 @@ from devcluster.services import WebhookProcess
 from tests.devcluster.support import until
 from tests.rotation import support
 from tests.support.cluster import CRDS
-from webhook.certificates.making import fingerprint, make_authority
+from webhook.certificates.making import (
+    certificate_pem,
+    cluster_names,
+    fingerprint,
+    is_limited_to,
+    key_pem,
+    make_authority,
+    make_certificate,
+)
 
 pytestmark = [pytest.mark.apiserver]
 
@@ -29,11 +37,12 @@ def plane() -> Iterator[ControlPlane]:
 
 @pytest.fixture
 def replicas(plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[list[WebhookProcess]]:
-    """Two replicas, started at once where there is no Secret and no caBundle."""
-    plane.api.raw("DELETE", support.SECRET_PATH)
+    """Two replicas, started at once where the Secrets and the caBundles are empty."""
+    support.empty_secrets(plane)
     lifetimes = getattr(request, "param", ())
     processes = [support.replica(plane, f"{request.node.name[:20]}-{i}", lifetimes) for i in range(2)]
     support.register(plane, processes[0].webhook_port)
+    support.set_bundles(plane, b"")
     for process in processes:
         process.start()
     try:
@@ -61,7 +70,7 @@ def refused(plane: ControlPlane) -> bool:
 def test_two_that_start_at_once_agree_and_are_called(plane: ControlPlane, replicas: list[WebhookProcess]) -> None:
     kept = support.kept(plane)
     assert len(kept.authorities) == 1
-    assert support.bundles(plane) == [[fingerprint(kept.authorities[0])]] * 5
+    assert support.bundles(plane) == [[fingerprint(kept.authorities[0])]] * 6
     assert refused(plane)
     created = [
         line
@@ -70,16 +79,51 @@ def test_two_that_start_at_once_agree_and_are_called(plane: ControlPlane, replic
         if line.startswith('drplan_certificate_rotations_total{step="created"}')
     ]
     assert sorted(line.split()[-1] for line in created) == ["0.0", "1.0"]
-    secret = plane.api.get(support.SECRET_PATH)
-    assert secret["type"] == "kubernetes.io/tls"
+    assert "ca.key" not in plane.api.get(support.SECRET_PATH)["data"]
 
 
-def test_a_secret_deleted_by_hand_comes_back_as_it_was(plane: ControlPlane, replicas: list[WebhookProcess]) -> None:
+def test_secrets_deleted_by_hand_come_back_as_they_were(plane: ControlPlane, replicas: list[WebhookProcess]) -> None:
     before = support.kept(plane)
-    plane.api.request("DELETE", support.SECRET_PATH)
-    until(lambda: support.secret_exists(plane), SECONDS)
-    assert support.kept(plane).pair == before.pair
+    for path in (support.SECRET_PATH, support.AUTHORITY_PATH):
+        plane.api.request("DELETE", path)
     assert refused(plane)
+    support.empty_secrets(plane)  # what helm upgrade does
+    until(lambda: support.is_kept(plane), SECONDS)
+    after = support.kept(plane)
+    assert (after.pair, after.authorities) == (before.pair, before.authorities)
+    assert refused(plane)
+
+
+def test_what_an_earlier_version_kept_is_taken_over_while_it_is_still_running(plane: ControlPlane) -> None:
+    """One Secret with everything, five years, any name: as a version before 0.2 left it, and writes it once more."""
+    now = datetime.now(UTC)
+    authority = make_authority(now, timedelta(days=1800))
+    names = (*cluster_names("drplan-webhook", "drplan-system"), "localhost")
+    pair = make_certificate(authority, names, now, timedelta(days=90))
+    pem = certificate_pem(authority.certificate)
+    content = {"tls.crt": pair[0], "tls.key": pair[1], "ca.crt": pem, "ca.key": key_pem(authority.key)}
+    data = {key: base64.b64encode(value).decode() for key, value in content.items()}
+    support.empty_secrets(plane)
+    plane.api.raw("DELETE", support.SECRET_PATH)
+    support.make_secret(plane, support.SECRET, type="kubernetes.io/tls", data=data)
+    process = support.replica(plane, "earlier")
+    support.register(plane, process.webhook_port)
+    support.set_bundles(plane, pem)
+    process.start()
+    try:
+        process.wait_ready()
+        assert refused(plane)
+        until(lambda: support.is_kept(plane) and "ca.key" not in plane.api.get(support.SECRET_PATH)["data"], SECONDS)
+        plane.api.request("PATCH", support.SECRET_PATH, {"data": data}, "application/merge-patch+json")
+        until(lambda: "ca.key" not in plane.api.get(support.SECRET_PATH)["data"], SECONDS)
+        until(lambda: support.is_kept(plane) and support.kept(plane).issuer != authority.certificate, SECONDS)
+        kept = support.kept(plane)
+        assert is_limited_to(kept.signer.certificate, names[:-1])
+        assert kept.authorities[1:] == (authority.certificate,)
+        assert support.trusted_everywhere(plane, authority.certificate), "a pod of before may serve on"
+        assert refused(plane)
+    finally:
+        process.stop()
 
 
 def test_a_reset_bundle_is_mended_and_foreign_authorities_stay(
@@ -99,30 +143,30 @@ def test_a_reset_bundle_is_mended_and_foreign_authorities_stay(
 
 
 def test_a_foreign_unusable_secret_is_left_alone_and_named(plane: ControlPlane) -> None:
-    plane.api.raw("DELETE", support.SECRET_PATH)
+    support.empty_secrets(plane)
     foreign = {
-        "apiVersion": "v1",
-        "kind": "Secret",
         "metadata": {"name": support.SECRET, "namespace": "drplan-system"},
         "type": "kubernetes.io/tls",
         "data": {"tls.crt": base64.b64encode(b"x").decode(), "tls.key": base64.b64encode(b"y").decode()},
     }
-    written = plane.api.apply(foreign)
+    plane.api.request("DELETE", support.SECRET_PATH)
+    written = support.make_secret(plane, support.SECRET, **foreign)
     process = support.replica(plane, "foreign")
     process.start()
     try:
         until(lambda: "left alone" in process.fetch(process.health_port, "/readyz?verbose")[1], SECONDS)
         text = process.fetch(process.health_port, "/readyz?verbose")[1]
         assert "Secret drplan-system/drplan-webhook-tls is not usable" in text
-        assert "ca.crt, ca.key missing" in text
+        assert "tls.crt is no PEM certificate" in text
         assert (
             plane.api.get(support.SECRET_PATH)["metadata"]["resourceVersion"] == written["metadata"]["resourceVersion"]
         )
         plane.api.request("DELETE", support.SECRET_PATH)
+        until(lambda: "is missing, and this" in process.fetch(process.health_port, "/readyz?verbose")[1], SECONDS)
+        support.make_secret(plane, support.SECRET)
         process.wait_ready()
     finally:
         process.stop()
-        plane.api.raw("DELETE", support.SECRET_PATH)
 
 
 @pytest.mark.parametrize("replicas", [("--cert-lifetime=20", "--ca-lifetime=3600")], indirect=True)
@@ -133,6 +177,6 @@ def test_a_new_authority_takes_over_and_the_old_one_goes(plane: ControlPlane, re
     second = support.kept(plane).issuer
     assert support.trusted_everywhere(plane, second)
     assert support.trusted_everywhere(plane, first)
-    until(lambda: support.bundles(plane) == [[fingerprint(second)]] * 5, SECONDS)
+    until(lambda: support.bundles(plane) == [[fingerprint(second)]] * 6, SECONDS)
     until(lambda: support.kept(plane).authorities == (second,), SECONDS)
     assert refused(plane)

@@ -136,6 +136,7 @@ async def test_no_request_fails_while_certificates_rotate_and_a_replica_restarts
         replicas = [support.replica(plane, f"replica-{number}", lifetimes) for number in range(2)]
         with Balancer(plane.port(), replicas).serving() as balancer:
             plane.api.request("POST", WORKFLOWS, workflow("load", 0))
+            support.empty_secrets(plane)
             support.register(plane, balancer.port)
             for process in replicas:
                 process.start()

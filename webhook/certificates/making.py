@@ -30,14 +30,26 @@ class Authority:
     key: ec.EllipticCurvePrivateKey
 
 
-def service_names(service: str, namespace: str) -> tuple[str, ...]:
-    """The DNS names that a serving certificate is for; the loopback addresses come in addition."""
+ALL_ADDRESSES = tuple(x509.IPAddress(ipaddress.ip_network(network)) for network in ("0.0.0.0/0", "::/0"))
+
+
+def cluster_names(service: str, namespace: str) -> tuple[str, ...]:
+    """The DNS names of a Service: all that API servers call."""
     inside = f"{service}.{namespace}"
-    return (service, inside, f"{inside}.svc", f"{inside}.svc.cluster.local", "localhost")
+    return (service, inside, f"{inside}.svc", f"{inside}.svc.cluster.local")
 
 
-def make_authority(now: datetime, lifetime: timedelta) -> Authority:
-    """Make an authority. Its subject has a serial number, so that no two have the same."""
+def service_names(service: str, namespace: str) -> tuple[str, ...]:
+    """The names of a serving certificate that is also used on this machine; the loopback addresses come in addition."""
+    return (*cluster_names(service, namespace), "localhost")
+
+
+def make_authority(now: datetime, lifetime: timedelta, names: Sequence[str] = ()) -> Authority:
+    """Make an authority. Its subject has a serial number, so that no two have the same.
+
+    With `names`, nothing it signs holds for any other DNS name, or for an address (RFC 5280, name constraints): whoever
+    gets hold of its key cannot pass for anything else.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
     name = x509.Name(
@@ -46,19 +58,31 @@ def make_authority(now: datetime, lifetime: timedelta) -> Authority:
             x509.NameAttribute(NameOID.SERIAL_NUMBER, f"{serial:x}"[:16]),
         ]
     )
-    certificate = (
+    builder = (
         _builder(name, name, key.public_key(), serial, now, now + lifetime)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs=True), critical=True)
-        .sign(key, hashes.SHA256())
     )
-    return Authority(certificate, key)
+    if names:
+        limits = x509.NameConstraints([x509.DNSName(each) for each in names], ALL_ADDRESSES)
+        builder = builder.add_extension(limits, critical=True)
+    return Authority(builder.sign(key, hashes.SHA256()), key)
+
+
+def is_limited_to(authority: x509.Certificate, names: Sequence[str]) -> bool:
+    """Whether an authority can sign for these DNS names and for nothing else."""
+    try:
+        limits = authority.extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound:
+        return False
+    permitted = [name.value for name in limits.permitted_subtrees or () if isinstance(name, x509.DNSName)]
+    return sorted(permitted) == sorted(names) and set(ALL_ADDRESSES) <= set(limits.excluded_subtrees or ())
 
 
 def make_certificate(
-    authority: Authority, names: Sequence[str], now: datetime, lifetime: timedelta
+    authority: Authority, names: Sequence[str], now: datetime, lifetime: timedelta, *, local: bool = True
 ) -> tuple[bytes, bytes]:
-    """Make a serving certificate for `names` and the loopback addresses, and its key; both PEM.
+    """Make a serving certificate for `names`, with `local` the loopback addresses as well, and its key; both PEM.
 
     It ends with its authority at the latest.
     """
@@ -66,7 +90,8 @@ def make_certificate(
     end = min(now + lifetime, authority.certificate.not_valid_after_utc)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:COMMON_NAME_LIMIT])])
     alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
-    alternatives += [x509.IPAddress(ipaddress.ip_address(address)) for address in LOCAL_ADDRESSES]
+    if local:
+        alternatives += [x509.IPAddress(ipaddress.ip_address(address)) for address in LOCAL_ADDRESSES]
     issuer = authority.certificate
     certificate = (
         _builder(subject, issuer.subject, key.public_key(), x509.random_serial_number(), now, end)

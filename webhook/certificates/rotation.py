@@ -1,8 +1,8 @@
-"""What to do with the Secret now, and who may serve which certificate: pure decisions, the time is given.
+"""What to do with the Secrets now, and who may serve which certificate: pure decisions, the time is given.
 
 An authority is changed in steps, each of them safe at whatever moment any replica stands still:
 
-    1. the new authority is added to the Secret (`AddAuthority`), and from there to every caBundle;
+    1. the new authority is added to every caBundle, and then to the Secret (`AddAuthority`);
     2. when a replica has seen it in every caBundle for so long that each API server knows it, the pair is signed by
        it (`Issue`); a replica serves a pair only after it has itself seen its authority there for that long;
     3. the old authority stays trusted until the last pair that it signed has ended, because a replica that is cut off
@@ -17,9 +17,21 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
-from webhook.certificates.kept import Kept
-from webhook.certificates.making import fingerprint, is_ours, made_at, make_authority, make_certificate, renewal_due
-from webhook.certificates.pair import ServingPair
+from webhook.certificates.kept import Kept, Trust, with_pair
+from webhook.certificates.making import (
+    Authority,
+    fingerprint,
+    is_limited_to,
+    is_ours,
+    made_at,
+    make_authority,
+    make_certificate,
+    renewal_due,
+)
+from webhook.certificates.pair import ServingPair, issuer_of
+
+MOST_AUTHORITIES = 5
+"""So many are trusted at once; nobody gets a further one by asking, until old ones have gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +53,16 @@ class Seen:
     """Fingerprints of authorities that every API server knows by now."""
     listed: tuple[x509.Certificate, ...] | None
     """Every authority in any caBundle; None when they could not be read."""
+    known: Collection[str] = frozenset()
+    """Fingerprints of all authorities that this replica has trusted so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """Keep trusting authorities of ours that a caBundle has and the Secret does not (it was lost or set back)."""
+    """Keep trusting authorities that a caBundle has and the Secret does not (it was lost or set back).
+
+    Only those that this replica knows by their fingerprint: it may still serve what one of them signed.
+    """
 
     authorities: tuple[x509.Certificate, ...]
 
@@ -76,7 +93,7 @@ Step = Adopt | AddAuthority | Issue | Drop
 
 def decide(kept: Kept, now: datetime, policy: Policy, seen: Seen) -> Step | None:
     """The next change of the Secret; None when all is well or something has to be waited for."""
-    strays = _strays(kept, now, seen.listed or ())
+    strays = _strays(kept, now, seen.listed or (), seen.known)
     if strays:
         return Adopt(strays)
     signer = kept.signer.certificate
@@ -87,8 +104,10 @@ def decide(kept: Kept, now: datetime, policy: Policy, seen: Seen) -> Step | None
             return Issue("the new authority is known everywhere")
         if kept.pair.expired(now):
             return Issue("the certificate has expired")
-    elif seen.listed is not None and kept.rotate:
+    elif seen.listed is not None and kept.rotate and len(kept.authorities) < MOST_AUTHORITIES:
         return AddAuthority("an administrator asks for it")
+    elif seen.listed is not None and not is_limited_to(signer, policy.names):
+        return AddAuthority("it is not limited to the names of the Service")
     elif seen.listed is not None and now >= renewal_due(signer):
         return AddAuthority("two thirds of its life are over")
     elif now >= renewal_due(kept.pair.leaf):
@@ -105,10 +124,10 @@ def apply(step: Step, kept: Kept, now: datetime, policy: Policy) -> Kept:
         case Adopt(authorities):
             return kept.with_authorities(*authorities, until=now + policy.lifetime)
         case AddAuthority():
-            made = make_authority(now, policy.authority_lifetime)
+            made = new_authority(now, policy)
             return replace(kept, authorities=(made.certificate, *kept.authorities), key=made.key, rotate=False)
         case Issue():
-            pair = ServingPair(*make_certificate(kept.signer, policy.names, now, policy.lifetime))
+            pair = new_pair(kept.signer, now, policy)
             times = dict(kept.trusted_until)
             if kept.issuer != kept.signer.certificate:
                 issuer = fingerprint(kept.issuer)
@@ -122,16 +141,29 @@ def apply(step: Step, kept: Kept, now: datetime, policy: Policy) -> Kept:
             )
 
 
-def begin(now: datetime, policy: Policy, listed: Sequence[x509.Certificate]) -> Kept:
-    """A new authority and its first pair; authorities of ours in `listed` stay trusted, as replicas may use them."""
-    authority = make_authority(now, policy.authority_lifetime)
-    pair = ServingPair(*make_certificate(authority, policy.names, now, policy.lifetime))
-    return restored(Kept(pair, (authority.certificate,), authority.key), now, policy, listed)
+def new_authority(now: datetime, policy: Policy) -> Authority:
+    """An authority for nothing but the names of the policy."""
+    return make_authority(now, policy.authority_lifetime, policy.names)
 
 
-def restored(kept: Kept, now: datetime, policy: Policy, listed: Sequence[x509.Certificate]) -> Kept:
-    """A content to write again, after the Secret was lost: with what `listed` has in addition."""
-    return kept.with_authorities(*_strays(kept, now, listed), until=now + policy.lifetime)
+def new_pair(signer: Authority, now: datetime, policy: Policy) -> ServingPair:
+    """A pair for the names of the policy."""
+    return ServingPair(*make_certificate(signer, policy.names, now, policy.lifetime, local=False))
+
+
+def begin(now: datetime, policy: Policy) -> Kept:
+    """A new authority and its first pair."""
+    authority = new_authority(now, policy)
+    pair = new_pair(authority, now, policy)
+    return Kept(authorities=(authority.certificate,), key=authority.key, pair=pair)
+
+
+def completed(trust: Trust, remembered: ServingPair | None, now: datetime, policy: Policy) -> Kept:
+    """The authorities with a pair, where the Secret has none that is usable: the one remembered, else a new one."""
+    usable = remembered is not None and not remembered.expired(now)
+    if usable and remembered is not None and issuer_of(remembered.leaf, trust.authorities) is not None:
+        return with_pair(trust, remembered)
+    return with_pair(trust, new_pair(trust.signer, now, policy))
 
 
 def trusted(kept: Kept, now: datetime, policy: Policy) -> tuple[x509.Certificate, ...]:
@@ -154,9 +186,19 @@ def may_serve(candidate: Kept, served: ServingPair | None, confirmed: Collection
     return fingerprint(candidate.issuer) in confirmed
 
 
-def _strays(kept: Kept, now: datetime, listed: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
-    known = set(kept.authorities)
-    return tuple(dict.fromkeys(a for a in listed if is_ours(a) and a not in known and now < a.not_valid_after_utc))
+def _strays(
+    kept: Kept, now: datetime, listed: Sequence[x509.Certificate], known: Collection[str]
+) -> tuple[x509.Certificate, ...]:
+    ours = set(kept.authorities)
+    alive = (each for each in listed if each not in ours and now < each.not_valid_after_utc)
+    return tuple(dict.fromkeys(each for each in alive if fingerprint(each) in known))
+
+
+def ended_strays(kept: Trust, now: datetime, listed: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
+    """Authorities made here that have ended and that nothing else would take out of the caBundles."""
+    return tuple(
+        each for each in listed if is_ours(each) and now >= each.not_valid_after_utc and each not in kept.authorities
+    )
 
 
 def _given_up(kept: Kept, authority: x509.Certificate, now: datetime, margin: timedelta) -> bool:

@@ -14,7 +14,7 @@ from webhook.certificates.bundles import targets
 from webhook.certificates.folder import AUTHORITY_LIFETIME, CERTIFICATE_LIFETIME, FolderCertificates
 from webhook.certificates.keeper import TIMING, Keeper, Timing
 from webhook.certificates.live import LiveCertificate
-from webhook.certificates.making import make_authority, make_certificate, service_names
+from webhook.certificates.making import cluster_names, make_authority, make_certificate, service_names
 from webhook.certificates.pair import ServingPair
 from webhook.certificates.rotation import Policy
 from webhook.certificates.store import KubeStore
@@ -55,17 +55,18 @@ def start_certificates(
 def _keeper(settings: WebhookSettings, secret: str, kube: KubeClient, live: LiveCertificate, timing: Timing) -> Keeper:
     kept = targets(settings.mutating_webhook, settings.validating_webhook)
     policy = Policy(
-        service_names(settings.service_name, settings.namespace),
+        cluster_names(settings.service_name, settings.namespace),
         timedelta(seconds=settings.cert_lifetime),
         timedelta(seconds=settings.ca_lifetime),
         margin=timedelta(seconds=timing.margin),
     )
     return Keeper(
-        KubeStore(kube, namespace=settings.namespace, secret=secret, targets=kept),
+        KubeStore(kube, namespace=settings.namespace, targets=kept),
         live,
         policy,
         namespace=settings.namespace,
         name=secret,
+        authority_name=settings.cert_ca_secret or f"{secret}-ca",
         upkeep=bool(kept),
         timing=timing,
     )

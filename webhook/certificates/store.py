@@ -17,7 +17,7 @@ STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 
 
 class Store(Protocol):
-    """The Secret and the webhook configurations; methods raise the errors of `app.kube.errors`."""
+    """The Secrets and the webhook configurations; methods raise the errors of `app.kube.errors`."""
 
     async def read_configurations(self) -> list[Configuration]:
         """The configurations that exist, fresh."""
@@ -25,20 +25,19 @@ class Store(Protocol):
     async def write_bundles(self, configuration: Configuration, bundles: dict[str, bytes]) -> Configuration:
         """Change caBundles; Conflict when the configuration is no longer the one that was read."""
 
-    async def read_secret(self) -> Secret | None:
-        """The Secret, fresh; None when there is none."""
+    async def read_secret(self, name: str) -> Secret | None:
+        """A Secret, fresh; None when there is none."""
 
     async def write_secret(self, secret: Secret) -> None:
-        """Create or replace it: AlreadyExists, Conflict or NotFound when another was faster."""
+        """Replace one: Conflict or NotFound when another was faster."""
 
 
 class KubeStore:
     """The `Store` of a cluster."""
 
-    def __init__(self, kube: KubeClient, *, namespace: str, secret: str, targets: Sequence[Target]) -> None:
+    def __init__(self, kube: KubeClient, *, namespace: str, targets: Sequence[Target]) -> None:
         self._kube = kube
         self._namespace = namespace
-        self._secret = secret
         self._targets = tuple(targets)
 
     async def read_configurations(self) -> list[Configuration]:
@@ -65,14 +64,13 @@ class KubeStore:
         )
         return read_configuration(target, written)
 
-    async def read_secret(self) -> Secret | None:
+    async def read_secret(self, name: str) -> Secret | None:
         """See `Store`."""
         try:
-            return await self._kube.get(SECRETS, self._secret, namespace=self._namespace, timeout=REQUEST_SECONDS)
+            return await self._kube.get(SECRETS, name, namespace=self._namespace, timeout=REQUEST_SECONDS)
         except NotFound:
             return None
 
     async def write_secret(self, secret: Secret) -> None:
         """See `Store`."""
-        write = self._kube.replace if "resourceVersion" in secret["metadata"] else self._kube.create
-        await write(SECRETS, secret, field_manager=FIELD_MANAGER, timeout=REQUEST_SECONDS)
+        await self._kube.replace(SECRETS, secret, field_manager=FIELD_MANAGER, timeout=REQUEST_SECONDS)

@@ -88,6 +88,11 @@ secret
 {{- default (printf "%s-webhook-tls" (include "drplan.fullname" .)) .Values.webhook.certificate.secretName -}}
 {{- end -}}
 
+{{/* The Secret with the authority of a self-managed certificate, and its key. */}}
+{{- define "drplan.authoritySecret" -}}
+{{- include "drplan.fullname" . }}-webhook-authority
+{{- end -}}
+
 {{/* The given CA in base64; empty where somebody else writes it into the registrations. */}}
 {{- define "drplan.caBundle" -}}
 {{- if eq (include "drplan.certificateMode" .) "secret" -}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,21 +11,33 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from app.runtime.tls import load_pem_pair
 from tests.unit.certificates.tls import DAY, NAMES, NOW
+from tests.unit.certificates.world import empty
 from webhook.certificates.bundles import merged
 from webhook.certificates.kept import (
     OURS_LABEL,
     ROTATE,
     TRUSTED_UNTIL,
     Kept,
-    is_empty,
+    Secret,
     is_ours,
-    parse_secret,
-    to_secret,
+    parse_pair,
+    parse_trust,
+    to_pair_secret,
+    to_trust_secret,
 )
-from webhook.certificates.making import certificate_pem, fingerprint, make_authority
-from webhook.certificates.pair import CertificateError, parse_bundle
+from webhook.certificates.making import (
+    certificate_pem,
+    cluster_names,
+    fingerprint,
+    is_limited_to,
+    make_authority,
+    make_certificate,
+)
+from webhook.certificates.pair import CertificateError, ServingPair, new_context, parse_bundle
 from webhook.certificates.rotation import (
+    MOST_AUTHORITIES,
     AddAuthority,
     Adopt,
     Drop,
@@ -39,13 +53,17 @@ from webhook.certificates.rotation import (
     trusted,
 )
 
-POLICY = Policy(NAMES, 90 * DAY, 1800 * DAY, timedelta(seconds=60))
+POLICY = Policy(cluster_names("hook", "dr"), 90 * DAY, 1800 * DAY, timedelta(seconds=60))
 MARGIN = POLICY.margin
-FRESH = begin(NOW, POLICY, ())
+FRESH = begin(NOW, POLICY)
 
 
-def seen(*confirmed: x509.Certificate, listed: tuple[x509.Certificate, ...] | None = ()) -> Seen:
-    return Seen(frozenset(fingerprint(c) for c in confirmed), listed)
+def seen(
+    *confirmed: x509.Certificate,
+    listed: tuple[x509.Certificate, ...] | None = (),
+    known: tuple[x509.Certificate, ...] = (),
+) -> Seen:
+    return Seen(frozenset(fingerprint(c) for c in confirmed), listed, {fingerprint(c) for c in known})
 
 
 def changed(kept: Kept, step: Step, now: datetime = NOW) -> Kept:
@@ -85,8 +103,61 @@ def test_the_next_step(kept: Kept, now: datetime, known: Seen, expected: type[St
 
 
 def test_a_pair_for_other_names_is_made_anew() -> None:
-    step = decide(FRESH, NOW, replace(POLICY, names=(*NAMES, "new.dr.svc")), seen())
-    assert step == Issue("it is not for new.dr.svc")
+    more = replace(POLICY, names=(*POLICY.names, "new.dr.svc"))
+    assert decide(FRESH, NOW, more, seen()) == AddAuthority("it is not limited to the names of the Service")
+    limited = replace(changed(FRESH, AddAuthority("test")), trusted_until={})
+    authority = make_authority(NOW, POLICY.authority_lifetime, more.names)
+    kept = replace(limited, authorities=(authority.certificate, *FRESH.authorities), key=authority.key)
+    assert decide(kept, NOW, more, seen(authority.certificate)) == Issue("the new authority is known everywhere")
+    pair = ServingPair(*make_certificate(authority, POLICY.names, NOW, DAY, local=False))
+    assert decide(replace(kept, pair=pair), NOW, more, seen()) == Issue("it is not for new.dr.svc")
+
+
+def test_an_authority_is_limited_to_the_names_of_the_service_and_to_no_address() -> None:
+    authority = FRESH.signer.certificate
+    assert is_limited_to(authority, POLICY.names)
+    assert authority.not_valid_after_utc - NOW == POLICY.authority_lifetime
+    assert not is_limited_to(make_authority(NOW, DAY).certificate, POLICY.names)
+    assert not is_limited_to(make_authority(NOW, DAY, NAMES).certificate, POLICY.names)
+    alternatives = FRESH.pair.leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert alternatives.get_values_for_type(x509.IPAddress) == []
+    assert "localhost" not in FRESH.pair.names()
+    earlier = make_authority(NOW, POLICY.authority_lifetime)
+    pair = ServingPair(*make_certificate(earlier, NAMES, NOW, 90 * DAY))
+    kept = Kept(authorities=(earlier.certificate,), key=earlier.key, pair=pair)
+    assert decide(kept, NOW, POLICY, seen()) == AddAuthority("it is not limited to the names of the Service")
+    assert decide(kept, NOW, POLICY, seen(listed=None)) is None, "only where it can be published"
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "kubernetes.default.svc", "hook.other.svc", "example.com"])
+def test_what_it_signs_for_other_names_is_believed_by_nobody(name: str) -> None:
+    authority = FRESH.signer
+    local = name == "127.0.0.1"
+    certificate, key = make_certificate(authority, ["hook.dr.svc"] if local else [name], NOW, DAY, local=local)
+    context = new_context()
+    load_pem_pair(context, certificate.decode(), key.decode())
+    believing = ssl.create_default_context(cadata=certificate_pem(authority.certificate).decode())
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = believing.wrap_bio(there, back, server_hostname=name)
+    server = context.wrap_bio(back, there, server_side=True)
+
+    def shake() -> None:
+        for side in (client, server) * 3:
+            with suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+
+    with pytest.raises(ssl.SSLCertVerificationError, match="subtree violation"):
+        shake()
+
+
+def test_asking_for_more_and_more_authorities_has_an_end() -> None:
+    kept, now = FRESH, NOW
+    for _ in range(20):
+        step = decide(replace(kept, rotate=True), now, POLICY, seen(*kept.authorities, listed=kept.authorities))
+        if step is None:
+            break
+        kept = changed(kept, step, now)
+    assert len(kept.authorities) == MOST_AUTHORITIES
 
 
 def test_the_old_authority_leaves_the_bundles_first_and_the_secret_last() -> None:
@@ -101,9 +172,10 @@ def test_the_old_authority_leaves_the_bundles_first_and_the_secret_last() -> Non
     assert changed(kept, step).authorities == (NEW,)
 
 
-def test_lost_authorities_of_ours_are_adopted_for_a_certificates_life() -> None:
+def test_lost_authorities_that_are_known_are_adopted_for_a_certificates_life() -> None:
     stray = make_authority(NOW, 1800 * DAY).certificate
-    step = decide(FRESH, NOW, POLICY, seen(listed=(stray,)))
+    assert decide(FRESH, NOW, POLICY, seen(listed=(stray,))) is None, "its name is no proof"
+    step = decide(FRESH, NOW, POLICY, seen(listed=(stray,), known=(stray,)))
     assert step == Adopt((stray,))
     kept = changed(FRESH, step)
     assert kept.signer == FRESH.signer
@@ -124,15 +196,14 @@ def test_without_upkeep_an_authority_counts_as_known_after_a_sixth_of_a_certific
 
 
 def test_what_is_written_is_read_again() -> None:
-    written = to_secret(SWITCHED, namespace="dr", name="tls")
-    assert is_ours(written)
-    assert not is_empty(written)
-    found = parse_secret(written)
-    assert (found.pair, found.authorities, found.trusted_until) == (
-        SWITCHED.pair,
-        SWITCHED.authorities,
-        SWITCHED.trusted_until,
-    )
+    trust, pair = to_trust_secret(SWITCHED, empty("ca")), to_pair_secret(SWITCHED, empty("tls"))
+    assert is_ours(trust)
+    assert is_ours(pair)
+    assert set(pair["data"]) == {"tls.crt", "tls.key", "ca.crt"}
+    assert set(trust["data"]) == {"ca.crt", "ca.key"}
+    found = parse_trust(trust)
+    assert (found.authorities, found.trusted_until) == (SWITCHED.authorities, SWITCHED.trusted_until)
+    assert parse_pair(pair, found.authorities) == SWITCHED.pair
 
 
 def test_writing_keeps_what_others_put_there_and_takes_the_request_away() -> None:
@@ -141,31 +212,36 @@ def test_writing_keeps_what_others_put_there_and_takes_the_request_away() -> Non
             "name": "tls",
             "resourceVersion": "7",
             "labels": {"a": "b"},
-            "annotations": {ROTATE: "true", "c": "d"},
+            "annotations": {ROTATE: "true", "c": "d", TRUSTED_UNTIL: "{}"},
         },
         "type": "Opaque",
-        "data": {"other": "eA=="},
+        "data": {"other": "eA==", "ca.key": "a2V5"},
     }
-    written = to_secret(FRESH, namespace="dr", name="tls", base=base)
-    assert written["metadata"]["labels"]["a"] == "b"
-    assert written["metadata"]["annotations"] == {"c": "d", TRUSTED_UNTIL: "{}"}
-    assert (written["type"], written["data"]["other"], written["metadata"]["resourceVersion"]) == (
-        "Opaque",
-        "eA==",
-        "7",
-    )
+    for written, data in (
+        (to_trust_secret(FRESH, base), {"other", "ca.crt", "ca.key"}),
+        (to_pair_secret(FRESH, base), {"other", "tls.crt", "tls.key", "ca.crt"}),
+    ):
+        assert written["metadata"]["labels"] == {"a": "b", OURS_LABEL: "self-managed"}
+        assert (written["type"], written["metadata"]["resourceVersion"]) == ("Opaque", "7")
+        assert written["metadata"]["annotations"].items() >= {"c": "d"}.items()
+        assert ROTATE not in written["metadata"]["annotations"]
+        assert set(written["data"]) == data
+    assert ROTATE in to_pair_secret(replace(FRESH, rotate=True), base)["metadata"]["annotations"]
 
 
-def broken(**data: Any) -> dict[str, Any]:
-    secret = to_secret(FRESH, namespace="dr", name="tls")
-    return {**secret, "data": {**secret["data"], **{key.replace("_", "."): value for key, value in data.items()}}}
+def broken(**data: Any) -> tuple[Secret, Secret]:
+    both = to_trust_secret(FRESH, empty("ca")), to_pair_secret(FRESH, empty("tls"))
+    found = {key.replace("_", "."): value for key, value in data.items()}
+    trust, pair = ({**each, "data": {**each["data"], **found}} for each in both)
+    return trust, pair
 
 
-OTHER = to_secret(begin(NOW, POLICY, ()), namespace="dr", name="tls")["data"]
+STRANGER = begin(NOW, POLICY)
+OTHER = {**to_trust_secret(STRANGER, empty("ca"))["data"], **to_pair_secret(STRANGER, empty("tls"))["data"]}
 
 
 @pytest.mark.parametrize(
-    ("secret", "text"),
+    ("secrets", "text"),
     [
         (broken(ca_key=""), "ca.key missing"),
         (broken(tls_crt="", tls_key=""), "tls.crt, tls.key missing"),
@@ -177,16 +253,16 @@ OTHER = to_secret(begin(NOW, POLICY, ()), namespace="dr", name="tls")["data"]
         (broken(tls_crt=OTHER["tls.crt"], tls_key=OTHER["tls.key"]), "signed by none of the authorities"),
     ],
 )
-def test_an_unusable_secret_is_explained(secret: dict[str, Any], text: str) -> None:
+def test_an_unusable_secret_is_explained(secrets: tuple[Secret, Secret], text: str) -> None:
+    trust, pair = secrets
     with pytest.raises(CertificateError, match=text):
-        parse_secret(secret)
+        parse_pair(pair, parse_trust(trust).authorities)
 
 
 def test_an_unreadable_note_of_times_counts_as_none() -> None:
-    secret = to_secret(SWITCHED, namespace="dr", name="tls")
+    secret = to_trust_secret(SWITCHED, empty("ca"))
     secret["metadata"]["annotations"][TRUSTED_UNTIL] = "[nonsense"
-    assert parse_secret(secret).until(OLD) == OLD.not_valid_after_utc
-    assert OURS_LABEL in secret["metadata"]["labels"]
+    assert parse_trust(secret).until(OLD) == OLD.not_valid_after_utc
 
 
 FOREIGN = make_authority(NOW, DAY).certificate

@@ -9,18 +9,19 @@ from datetime import datetime, timedelta
 from types import coroutine
 from typing import Any
 
-from app.kube.errors import AlreadyExists, Conflict
+from app.kube.errors import Conflict
 from app.kube.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
 from tests.unit.certificates.tls import NAMES, NOW
 from webhook.certificates.bundles import Configuration, Target
 from webhook.certificates.keeper import Keeper, Timing
-from webhook.certificates.kept import Secret
+from webhook.certificates.kept import OURS_LABEL, OURS_VALUE, Kept, Secret, parse_pair, parse_trust, with_pair
 from webhook.certificates.live import LiveCertificate
+from webhook.certificates.making import cluster_names
 from webhook.certificates.pair import issuer_of, parse_bundle
 from webhook.certificates.rotation import Policy
 
 PROPAGATION = 10.0
-POLICY = Policy(NAMES, timedelta(seconds=300), timedelta(seconds=1200), timedelta(seconds=20))
+POLICY = Policy(cluster_names("hook", "dr"), timedelta(seconds=300), timedelta(seconds=1200), timedelta(seconds=20))
 TARGETS = (Target(MUTATING_WEBHOOKS, "m"), Target(VALIDATING_WEBHOOKS, "v"))
 
 
@@ -30,12 +31,22 @@ def pause() -> Generator[None, None, None]:
     yield
 
 
+NAMES_OF_SECRETS = ("tls", "ca")
+
+
+def empty(name: str, version: str = "0") -> Secret:
+    """A Secret as the chart makes it."""
+    return {
+        "metadata": {"name": name, "namespace": "dr", "labels": {OURS_LABEL: OURS_VALUE}, "resourceVersion": version}
+    }
+
+
 @dataclass
 class World:
     """The objects, the time, and what every caBundle has been since when."""
 
     seconds: float = 0.0
-    secret: Secret | None = None
+    secrets: dict[str, Secret] = field(default_factory=lambda: {name: empty(name) for name in NAMES_OF_SECRETS})
     bundles: dict[Target, bytes] = field(default_factory=lambda: dict.fromkeys(TARGETS, b""))
     versions: dict[Target, int] = field(default_factory=lambda: dict.fromkeys(TARGETS, 1))
     version: int = 1
@@ -73,20 +84,28 @@ class World:
         await pause()
         return self.read(target)
 
-    async def read_secret(self) -> Secret | None:
+    def lose(self) -> None:
+        """What a tool does that puts the Secrets back to what the chart makes."""
+        self.version += 1
+        self.secrets = {name: empty(name, str(self.version)) for name in NAMES_OF_SECRETS}
+
+    def kept(self) -> Kept:
+        """What the Secrets have."""
+        trust = parse_trust(self.secrets["ca"])
+        return with_pair(trust, parse_pair(self.secrets["tls"], trust.authorities))
+
+    async def read_secret(self, name: str) -> Secret | None:
         await pause()
-        return copy.deepcopy(self.secret)
+        return copy.deepcopy(self.secrets.get(name))
 
     async def write_secret(self, secret: Secret) -> None:
         await pause()
-        version = secret["metadata"].get("resourceVersion")
-        if version is None and self.secret is not None:
-            raise AlreadyExists(409, "AlreadyExists", "there")
-        if version is not None and (self.secret is None or self.secret["metadata"]["resourceVersion"] != version):
+        name = secret["metadata"]["name"]
+        if self.secrets[name]["metadata"]["resourceVersion"] != secret["metadata"]["resourceVersion"]:
             raise Conflict(409, "Conflict", "changed")
         self.version += 1
-        self.secret = copy.deepcopy(secret)
-        self.secret["metadata"]["resourceVersion"] = str(self.version)
+        self.secrets[name] = copy.deepcopy(secret)
+        self.secrets[name]["metadata"]["resourceVersion"] = str(self.version)
         await pause()
 
 
@@ -102,6 +121,7 @@ class Replica:
             POLICY,
             namespace="dr",
             name="tls",
+            authority_name="ca",
             timing=Timing(propagation=PROPAGATION),
             clock=world.now,
             monotonic=lambda: world.seconds,
