@@ -137,6 +137,8 @@ class Release:
         flags += [f"--health-port={health}", f"--metrics-port={metrics}"]
         if component == "webhook":
             flags += [f"--webhook-port={self.port}", "--api-port=0", "--drain-seconds=0"]
+        else:
+            flags += ["--egress-loopback"]
         command = [sys.executable, "-m", "app.cli", *container["args"], *flags]
         environment = {**os.environ, **{item["name"]: item["value"] for item in container.get("env", ())}}
         log = plane.layout.logs / f"{self.name}-{component}-{self._number}.log"
