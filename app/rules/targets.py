@@ -6,6 +6,7 @@ known: of what an action says by itself, and of what the values of parameters ma
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -16,6 +17,8 @@ from app.engine.templates import Scope, UnresolvedPlaceholders, paths_in, render
 from app.rules.findings import Spot
 from app.rules.texts import may_hold, placeholders_of
 
+_ENCLOSED: Final = re.compile(r"\$\([^$()]*\)|\{\{[^{}]*\}\}")
+"""What may be a placeholder."""
 LONGEST: Final = 4096
 """Characters of a templated name that is looked at."""
 
@@ -139,6 +142,5 @@ def _stood_in(text: str) -> str:
     """The text with the shortest legal thing in place of each placeholder: what is wrong then always is."""
     if not may_hold(text) or len(text) > LONGEST:
         return text
-    for placeholder in placeholders_of(text):
-        text = text.replace(placeholder.text, "x", 1)
-    return text
+    written = {placeholder.text for placeholder in placeholders_of(text)}
+    return _ENCLOSED.sub(lambda found: "x" if found[0] in written else found[0], text)
