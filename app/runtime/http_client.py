@@ -27,7 +27,6 @@ from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
 from app.engine.egress import Egress
-from app.engine.pem import certificates
 from app.engine.proxies import Proxies, UnusableProxyError, as_address
 from app.runtime import metrics
 from app.runtime.decoding import read_body
@@ -35,7 +34,7 @@ from app.runtime.http_connect import HOP, Hop, make_session
 from app.runtime.http_errors import CONNECT_SECONDS, NO_URL, HttpSendError, send_error, unsent
 from app.runtime.names import LookupFailed, NameLookups, numeric
 from app.runtime.redirects import MAX_REDIRECTS, SAFE_METHODS, Leg, NotFollowed, follow
-from app.runtime.tls import load_pem_pair
+from app.runtime.tls import client_context
 
 MAX_CLIENTS = 32
 """Idle clients kept, one for each TLS setting and proxy in use."""
@@ -309,7 +308,7 @@ async def _make(key: _TransportKey, head: _Called) -> AiohttpTransport:
     tls, proxy = key
     try:
         # reading the authorities of the system takes long, and a call without TLS needs none
-        context = await asyncio.to_thread(_tls_context, *tls) if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = await asyncio.to_thread(client_context, *tls) if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     except (ssl.SSLError, ValueError) as e:
         raise unsent(
             f"{head}: the CA bundle or client certificate is not valid PEM, or the key does not fit the certificate",
@@ -317,16 +316,6 @@ async def _make(key: _TransportKey, head: _Called) -> AiohttpTransport:
         ) from e
     session = make_session(context)
     return AiohttpTransport(verify=context, client=session, proxy=httpx.Proxy(proxy) if proxy is not None else None)
-
-
-def _tls_context(verify: bool, ca_bundle: str | None, client_cert: tuple[str, str] | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=certificates(ca_bundle) if ca_bundle is not None else None)
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if client_cert is not None:
-        load_pem_pair(context, *client_cert)
-    return context
 
 
 def _first(call: HttpCall) -> Leg:

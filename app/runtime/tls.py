@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.engine.pem import certificates
+
 
 def load_pem_pair(context: ssl.SSLContext, cert: str, key: str) -> None:
     """Load a certificate chain and its key, both PEM text, into a context.
@@ -38,3 +40,18 @@ def _as_file(text: str) -> Iterator[str]:
         yield name
     finally:
         Path(name).unlink()
+
+
+def client_context(verify: bool, ca_bundle: str | None, client_cert: tuple[str, str] | None) -> ssl.SSLContext:
+    """Return what a client verifies servers with, and shows them.
+
+    `ca_bundle` (PEM) replaces the authorities of the system; `client_cert` is PEM certificate and PEM key. Raises
+    ValueError or ssl.SSLError when one of them cannot be used.
+    """
+    context = ssl.create_default_context(cadata=certificates(ca_bundle) if ca_bundle is not None else None)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if client_cert is not None:
+        load_pem_pair(context, *client_cert)
+    return context
