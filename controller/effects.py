@@ -24,6 +24,7 @@ from app.runtime.logging import get_logger
 from controller.actions.base import ActionContext, Reports
 from controller.parameters import ParameterError, read_secrets
 from controller.services import Services
+from controller.writing import Warnings, writing_of
 
 log = get_logger(__name__)
 
@@ -55,11 +56,11 @@ async def attempt(
     left = max(0.0, (deadline(definition, status, address) - services.now()).total_seconds())
     left = 0.0 if look_only else left
     secrets: frozenset[str] = frozenset()
-    reports = Reports()
+    reports, heard = Reports(), Warnings()
     try:
         async with asyncio.timeout(left + OVERTIME):
             context = await _context(
-                services, snapshot, definition, status, address, step, in_doubt=in_doubt, left=left
+                services, snapshot, definition, status, address, step, heard, in_doubt=in_doubt, left=left
             )
             reports = context.reports
             secrets = secret_values(context.scope)
@@ -73,7 +74,10 @@ async def attempt(
         stack = "".join(traceback.format_tb(error.__traceback__))
         log.error("action failed in an unforeseen way", action=node.name, type=node.type, error=text, stack=stack)
         outcome = Failed(f"internal error in {node.type} action: {text}", reports.made())
-    return _masked(outcome, secrets)
+    outcome = _masked(heard.told(outcome), secrets)
+    if not isinstance(outcome, NothingToDo) and outcome.outputs is not None and outcome.outputs.warnings:
+        log.warning("the API server warns", action=node.name, warnings=list(outcome.outputs.warnings))
+    return outcome
 
 
 async def _run(services: Services, step: Forward | RollBack, context: ActionContext) -> Outcome:
@@ -98,6 +102,7 @@ async def _context(
     status: DRPlanExecutionStatus,
     address: Address,
     step: Forward | RollBack,
+    heard: Warnings,
     *,
     in_doubt: bool,
     left: float,
@@ -108,7 +113,16 @@ async def _context(
     secrets = await read_secrets(used.secret_params, services.bounded)
     identity = ActionIdentity(snapshot.execution_uid, stage.name, workflow.run, node.name)
     return ActionContext(
-        kube=services.bounded,
+        kube=services.bounded.written(
+            writing_of(
+                step,
+                plan=f"{snapshot.execution_namespace}/{snapshot.plan_name}",
+                stage=stage.name,
+                index=workflow.run,
+                action=node.name,
+                heard=heard,
+            )
+        ),
         http=services.http,
         execution_name=snapshot.execution_name,
         execution_namespace=snapshot.execution_namespace,
@@ -183,6 +197,8 @@ def _masked(outcome: Outcome, secrets: frozenset[str]) -> Outcome:
 
 
 def _masked_outputs(outputs: ActionOutputs, secrets: frozenset[str]) -> ActionOutputs:
+    if outputs.warnings:
+        outputs = outputs.model_copy(update={"warnings": tuple(redact(text, secrets) for text in outputs.warnings)})
     response = outputs.http_response
     if response is None:
         return outputs

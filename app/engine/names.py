@@ -15,6 +15,8 @@ LABEL_LIMIT = 63
 """Most characters in a label value and in a DNS-1123 label."""
 
 _HASH_LENGTH = 8
+_MANAGER_READABLE = 100
+"""Characters of a field manager beside prefix and hash; it may have 128."""
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?)?")
 _ENCODED_SEGMENT = re.compile(r"(?:[A-Za-z0-9_.~-]|%[0-9A-F]{2})+")
 _INDEX = re.compile(r"0|[1-9][0-9]*")
@@ -29,6 +31,15 @@ def object_name_for(action_name: str, *identity: str, limit: int = LABEL_LIMIT) 
     readable = re.sub(r"[^a-z0-9]+", "-", action_name.lower()).strip("-")
     head = readable[: limit - _HASH_LENGTH - 1].strip("-") or "action"
     return f"{head}-{_hash(action_name, *identity)}"
+
+
+def field_manager(plan: str, stage: str, workflow_index: int, action: str) -> str:
+    """The name under which an action owns fields, the same in every run of the plan (`plan` is namespace/name).
+
+    Server-side apply removes what a manager applied before and leaves out now, so two actions must not share one.
+    """
+    readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{plan.rpartition('/')[2]}.{action}")
+    return f"drplan.{readable[:_MANAGER_READABLE]}.{_hash(plan, stage, str(workflow_index), action)}"
 
 
 def label_value(text: str) -> str:

@@ -107,6 +107,9 @@ def _action_changes(old: ActionStatus, new: ActionStatus) -> Iterator[Note]:
             yield Note("Normal", "ActionStarted", message, ordinary=True)
         else:
             yield Note("Normal", "ActionRetrying", f"Action {new.name} retrying (attempt={new.attempt})")
+    if warnings := new.outputs.warnings if new.outputs and new.outputs != old.outputs else ():
+        text = f"Action {new.name}: the API server warns: {'; '.join(warnings)}"
+        yield Note("Warning", "ActionWarned", text)
     if old.phase is not new.phase:
         if new.phase is Phase.SUCCEEDED:
             yield Note("Normal", "ActionSucceeded", f"Action {new.name} succeeded", ordinary=True)

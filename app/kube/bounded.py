@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from app.engine.bounds import content_refusal, kind_refusal, namespace_refusal
 from app.engine.object_names import found, name_problem
@@ -25,6 +25,7 @@ from app.kube.errors import IllegalName, OutOfBounds
 from app.kube.leased import NoLeaseTime
 from app.kube.resources import PODS, Resource
 from app.kube.stream import WatchEvent
+from app.kube.transport import Warn
 
 WRITE_TIMEOUT = 10.0
 """Seconds that a write may take unless the settings say otherwise."""
@@ -61,16 +62,49 @@ class WriteLease:
             await asyncio.sleep(_LEASE_POLL)
 
 
+class _Options(TypedDict):
+    field_manager: str
+    validation: str | None
+    warn: Warn
+    timeout: float
+
+
+def _unheard(text: str) -> None:
+    del text
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How an action writes: under whose name, how strictly, and who hears the API server's warnings (decision A9)."""
+
+    manager: str = "drplan-controller"
+    """Field manager."""
+    validation: str | None = None
+    """What becomes of unknown and doubled fields: Strict, Warn or Ignore; the server's own way (Warn) when None."""
+    warn: Warn = _unheard
+
+
 class BoundedClient:
     """What of `KubeClient` an action may use, within bounds; its methods are those of the same names there.
 
     They raise OutOfBounds for what nobody's action may touch, and NoLeaseTime instead of a write that came too late.
     """
 
-    def __init__(self, kube: KubeClient, own_namespace: str, lease: WriteLease | None = None) -> None:
+    def __init__(
+        self,
+        kube: KubeClient,
+        own_namespace: str,
+        lease: WriteLease | None = None,
+        writing: Writing | None = None,
+    ) -> None:
         self._kube = kube
         self._own = own_namespace
         self._lease = lease or WriteLease()
+        self._writing = writing or Writing()
+
+    def written(self, writing: Writing) -> BoundedClient:
+        """Return the same client, which writes as `writing` says."""
+        return BoundedClient(self._kube, self._own, self._lease, writing)
 
     async def resource_for(self, api_version: str, kind: str) -> Resource:
         """The resource type that serves `apiVersion` and `kind`."""
@@ -137,7 +171,7 @@ class BoundedClient:
         """Create an object."""
         self._check_body(resource, namespace, name_of(body), body)
         await self._lease.demand()
-        return await self._kube.create(resource, body, namespace=namespace, timeout=self._lease.write_timeout)
+        return await self._kube.create(resource, body, namespace=namespace, **self._as_written())
 
     async def replace(
         self, resource: Resource, body: Mapping[str, Any], *, name: str, namespace: str | None = None
@@ -145,8 +179,7 @@ class BoundedClient:
         """Write a whole object; the resourceVersion in the body is the precondition."""
         self._check_body(resource, namespace, name, body)
         await self._lease.demand()
-        timeout = self._lease.write_timeout
-        return await self._kube.replace(resource, body, name=name, namespace=namespace, timeout=timeout)
+        return await self._kube.replace(resource, body, name=name, namespace=namespace, **self._as_written())
 
     async def patch(
         self,
@@ -161,12 +194,7 @@ class BoundedClient:
         self._check_body(resource, namespace, name, patch)
         await self._lease.demand()
         return await self._kube.patch(
-            resource,
-            name,
-            patch,
-            namespace=namespace,
-            content_type=content_type,
-            timeout=self._lease.write_timeout,
+            resource, name, patch, namespace=namespace, content_type=content_type, **self._as_written()
         )
 
     async def apply(
@@ -175,8 +203,7 @@ class BoundedClient:
         """Apply an object server-side; a resourceVersion in the body is a precondition."""
         self._check_body(resource, namespace, name, body)
         await self._lease.demand()
-        timeout = self._lease.write_timeout
-        return await self._kube.apply(resource, body, name=name, namespace=namespace, timeout=timeout)
+        return await self._kube.apply(resource, body, name=name, namespace=namespace, **self._as_written())
 
     async def delete(
         self,
@@ -200,6 +227,14 @@ class BoundedClient:
             propagation=propagation,
             timeout=self._lease.write_timeout,
         )
+
+    def _as_written(self) -> _Options:
+        return {
+            "field_manager": self._writing.manager,
+            "validation": self._writing.validation,
+            "warn": self._writing.warn,
+            "timeout": self._lease.write_timeout,
+        }
 
     def _check(self, resource: Resource, namespace: str | None, name: str | None = None) -> None:
         """Raise OutOfBounds for a request that must not be made, IllegalName for one that cannot."""

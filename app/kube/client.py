@@ -20,7 +20,7 @@ from app.kube.errors import error_from_status
 from app.kube.lists import ListVerbs
 from app.kube.resources import PODS, Resource
 from app.kube.stream import WatchEvent, pick_watch_timeout, read_events
-from app.kube.transport import MOST_BYTES, Transport
+from app.kube.transport import MOST_BYTES, Transport, Warn
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -72,12 +72,15 @@ class KubeClient(ListVerbs):
         *,
         namespace: str | None = None,
         field_manager: str = "drplan-controller",
+        validation: str | None = None,
+        warn: Warn | None = None,
         dry_run: bool = False,
         timeout: float = 10.0,
     ) -> JsonObject:
         """Create an object (in `namespace`, else in that of the body); AlreadyExists when the name is taken.
 
-        A dry run passes admission but stores nothing.
+        A dry run passes admission but stores nothing. `validation` says what becomes of unknown fields (Strict, Warn or
+        Ignore; Warn when None), `warn` gets the server's warnings; also in the other methods that write.
         """
         namespace = namespace_for(resource, namespace, body)
         return await self._object(
@@ -85,8 +88,9 @@ class KubeClient(ListVerbs):
             resource,
             "POST",
             resource.path(namespace),
-            query=make_query(fieldManager=field_manager, dryRun="All" if dry_run else None),
+            query=make_query(fieldManager=field_manager, fieldValidation=validation, dryRun="All" if dry_run else None),
             body=body,
+            warn=warn,
             timeout=timeout,
         )
 
@@ -99,6 +103,8 @@ class KubeClient(ListVerbs):
         namespace: str | None = None,
         subresource: str | None = None,
         field_manager: str = "drplan-controller",
+        validation: str | None = None,
+        warn: Warn | None = None,
         timeout: float = 10.0,
     ) -> JsonObject:
         """Write a whole object (PUT); the resourceVersion in the body is the precondition, else Conflict."""
@@ -109,8 +115,9 @@ class KubeClient(ListVerbs):
             "PUT",
             path,
             subresource=subresource,
-            query={"fieldManager": field_manager},
+            query=make_query(fieldManager=field_manager, fieldValidation=validation),
             body=body,
+            warn=warn,
             timeout=timeout,
         )
 
@@ -124,6 +131,8 @@ class KubeClient(ListVerbs):
         subresource: str | None = None,
         content_type: str = MERGE_PATCH,
         field_manager: str = "drplan-controller",
+        validation: str | None = None,
+        warn: Warn | None = None,
         timeout: float = 10.0,
     ) -> JsonObject:
         """Patch an object, by default with a JSON merge patch. A resourceVersion in it is a precondition."""
@@ -133,9 +142,10 @@ class KubeClient(ListVerbs):
             "PATCH",
             resource.path(namespace, name, subresource),
             subresource=subresource,
-            query={"fieldManager": field_manager},
+            query=make_query(fieldManager=field_manager, fieldValidation=validation),
             body=patch,
             content_type=content_type,
+            warn=warn,
             timeout=timeout,
         )
 
@@ -147,6 +157,8 @@ class KubeClient(ListVerbs):
         name: str | None = None,
         namespace: str | None = None,
         field_manager: str = "drplan-controller",
+        validation: str | None = None,
+        warn: Warn | None = None,
         force: bool = True,
         timeout: float = 10.0,
     ) -> tuple[JsonObject, bool]:
@@ -158,9 +170,12 @@ class KubeClient(ListVerbs):
                 str(resource.plural),
                 "PATCH",
                 path,
-                query={"fieldManager": field_manager, "force": "true" if force else "false"},
+                query=make_query(
+                    fieldManager=field_manager, force="true" if force else "false", fieldValidation=validation
+                ),
                 data=orjson.dumps(body),
                 headers={"Content-Type": APPLY_PATCH},
+                warn=warn,
                 timeout=timeout,
             )
         return parse_object(content, self.server), status == HTTPStatus.CREATED
@@ -292,6 +307,7 @@ class KubeClient(ListVerbs):
         subresource: str | None = None,
         status_allowed: bool = False,
         max_bytes: int = MOST_BYTES,
+        warn: Warn | None = None,
     ) -> JsonObject:
         label = f"{resource.plural}/{subresource}" if subresource else resource.plural
         with self._discovery.doubting(resource):
@@ -305,6 +321,7 @@ class KubeClient(ListVerbs):
                 headers={"Content-Type": content_type} if body is not None else {},
                 timeout=timeout,
                 max_bytes=max_bytes,
+                warn=warn,
             )
         found = parse_object(content, self.server)
         if found.get("kind") == "Status" and not status_allowed:

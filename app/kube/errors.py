@@ -29,6 +29,7 @@ statuses. The body of an answer is kept only when it is a `Status`: anything els
 # ruff: noqa: N818  (the names are the reasons of the Kubernetes API)
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -184,6 +185,23 @@ class ConnectionConfigError(KubeError):
 _TOO_LARGE = ("etcdserver: request is too large", "trying to send message larger than max")
 """What an API server says, as 500, when etcd or the way to it does not take an object of that size."""
 
+_NO_RESOURCE = "the server could not find the requested resource"
+"""What an API server says of a path below one of its own groups that it does not serve. Of others it says it in plain
+text."""
+_MALFORMED = (
+    "field not declared in schema",
+    "failed to create typed patch object",
+    "cannot unmarshal",
+    "unable to decode",
+)
+"""What an API server says, as 500, of an object that it will never understand (server-side apply, above all)."""
+
+_WHOLE_OBJECT = re.compile(
+    r'(?: "" is invalid: patch: )?Invalid value: "\{.*\}": (?=strict decoding error|[a-z])', re.DOTALL
+)
+"""How an API server tells a patch whose result it refuses: with the whole object in front of the reason, data of
+Secrets included, which must not reach a status."""
+
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: BadRequest,
     401: Unauthorized,
@@ -199,12 +217,12 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 def is_transient(error: BaseException) -> bool:
     """Say whether the same request may succeed a little later without anybody changing anything.
 
-    True for a missing answer, for 429 and for 5xx other than 501 and those that say that the object is too large
-    (etcd's limit is told as 500). A conflict is not transient: it needs a fresh read first.
+    True for a missing answer, for 429 and for 5xx other than 501 and those that tell of the object itself: that it is
+    too large, or not to be understood. A conflict is not transient: it needs a fresh read first.
     """
     if isinstance(error, ServerError):
-        too_large = any(text in error.message for text in _TOO_LARGE)
-        return error.status != HTTPStatus.NOT_IMPLEMENTED and not too_large
+        for_good = any(text in error.message for text in (*_TOO_LARGE, *_MALFORMED))
+        return error.status != HTTPStatus.NOT_IMPLEMENTED and not for_good
     return isinstance(error, (ApiUnavailable, TooManyRequests, TimeoutError))
 
 
@@ -234,7 +252,9 @@ def error_from_status(
     if retry_after is None and isinstance(seconds, (int, float)) and seconds > 0:
         retry_after = float(seconds)
     reason = str(status_object.get("reason") or _phrase(status))
-    message = cut_message(str(status_object.get("message") or f"HTTP {status} {_phrase(status)}"))
+    message = cut_message(
+        _WHOLE_OBJECT.sub("", str(status_object.get("message") or f"HTTP {status} {_phrase(status)}"))
+    )
     return _build(status, reason, message, details, retry_after)
 
 
@@ -273,6 +293,8 @@ def cut_message(text: str, limit: int = MESSAGE_LIMIT) -> str:
 def _build(status: int, reason: str, message: str, details: Mapping[str, Any], retry_after: float | None) -> ApiError:
     if status == HTTPStatus.CONFLICT and reason == "AlreadyExists":
         kind: type[ApiError] = AlreadyExists
+    elif status == HTTPStatus.NOT_FOUND and message == _NO_RESOURCE:
+        kind = NotServed
     elif status == HTTPStatus.NOT_FOUND and not details.get("name"):
         kind = ApiError  # an admission webhook may refuse with any code; only an object's name tells what is absent
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -14,7 +14,7 @@ import aiohttp
 
 from app.kube.client import KubeClient
 from app.kube.errors import ApiUnavailable
-from app.kube.transport import MOST_BYTES, Transport
+from app.kube.transport import MOST_BYTES, Transport, Warn
 
 LeaseTime = Callable[[], float]
 """Seconds for which this process may still begin what only the leader may; 0 when it may not."""
@@ -68,11 +68,21 @@ class _LeasedTransport(Transport):
         data: bytes | None = None,
         headers: dict[str, str] | None = None,
         max_bytes: int = MOST_BYTES,
+        warn: Warn | None = None,
     ) -> tuple[int, bytes]:
         if method != "GET":
             demand_lease_time(self._remaining, f"{method} {path}", server=self.config.server)
         return await self._wrapped.request(
-            verb, label, method, path, timeout=timeout, query=query, data=data, headers=headers, max_bytes=max_bytes
+            verb,
+            label,
+            method,
+            path,
+            timeout=timeout,
+            query=query,
+            data=data,
+            headers=headers,
+            max_bytes=max_bytes,
+            warn=warn,
         )
 
     async def open_stream(

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 import time
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from importlib.metadata import version as package_version
 from types import TracebackType
@@ -23,7 +25,14 @@ from app.engine.object_names import found, path_problem
 from app.engine.proxies import Proxies, UnusableProxyError
 from app.kube.config import ConnectionConfig
 from app.kube.credentials import Credentials
-from app.kube.errors import AnswerTooLarge, ApiUnavailable, ConnectionConfigError, IllegalName, error_from_response
+from app.kube.errors import (
+    AnswerTooLarge,
+    ApiUnavailable,
+    ConnectionConfigError,
+    IllegalName,
+    cut_message,
+    error_from_response,
+)
 from app.kube.server_time import ServerTime
 from app.runtime import metrics
 from app.runtime.names import LookupResolver, NameLookups
@@ -33,6 +42,11 @@ MOST_BYTES = 32 * 1024 * 1024
 _MOST_REFUSAL = 4 * 1024 * 1024
 """Bytes of a refusal: one may list every problem of an object."""
 _CHUNK = 256 * 1024
+_WARNING = re.compile(r'299 \S+ "((?:\\.|[^"\\])*)"(?: ".*")?')
+"""A warning as the API server sends it (RFC 7234, 5.5)."""
+
+Warn = Callable[[str], None]
+"""Takes a warning of the API server."""
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to open a connection, name resolution and TLS included."""
@@ -106,10 +120,12 @@ class Transport:
         data: bytes | None = None,
         headers: dict[str, str] | None = None,
         max_bytes: int = MOST_BYTES,
+        warn: Warn | None = None,
     ) -> tuple[int, bytes]:
         """Send, read the whole answer, count it; raises the error of a failure status.
 
-        Raises AnswerTooLarge for an answer of more than `max_bytes`, and reads no more of it.
+        `warn` is called with each warning that the answer carries. Raises AnswerTooLarge for an answer of more than
+        `max_bytes`, and reads no more of it.
         """
         timeouts = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_TIMEOUT, timeout))
         started = time.perf_counter()
@@ -120,6 +136,9 @@ class Transport:
                 response = await self._send(method, path, query or {}, data, headers or {}, timeouts)
                 code = str(response.status)
                 async with response:
+                    if warn is not None:
+                        for text in warnings_of(response.headers.getall("Warning", ())):
+                            warn(text)
                     if response.status >= HTTPStatus.MULTIPLE_CHOICES:
                         await self._refuse(response)
                     return response.status, await _read(response, max_bytes)
@@ -236,6 +255,14 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
             return bytes(body)
     response.close()
     raise AnswerTooLarge(f"an answer of the API server has more than {most} bytes")
+
+
+def warnings_of(headers: Iterable[str]) -> Iterator[str]:
+    """The texts of `Warning` headers, in which the API server says what it does not like about a request it accepts."""
+    for header in headers:
+        match = _WARNING.fullmatch(header.strip())
+        if match is not None:
+            yield cut_message(re.sub(r"\\(.)", r"\1", match[1]))
 
 
 def _proxy_for(config: ConnectionConfig) -> str | None:

@@ -226,6 +226,9 @@ class ActionBody(ApiModel):
     True, or a CEL expression over `object` that gives a bool. For KubernetesResource actions."""
     retry_policy: RetryPolicy | None = None
     """Repetition of failed attempts."""
+    field_validation: Literal["", "Strict", "Warn", "Ignore"] = ""
+    """What the API server does about unknown and doubled fields of the objects that the action writes: refuse them,
+    warn, or drop them silently. Strict when absent; Warn for Clusternet's kinds."""
 
 
 class Rollback(ActionBody):

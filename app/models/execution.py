@@ -101,6 +101,8 @@ class ActionOutputs(ApiModel):
     """Every object of a manifest with several documents, in their order."""
     http_response: HttpResponse | None = None
     """The last answer."""
+    warnings: tuple[str, ...] = ()
+    """What the API server warned of, the first three."""
 
 
 class ClusterActionStatus(ApiModel):

@@ -228,7 +228,11 @@ async def test_selection_among_several(select: str | None, value: str) -> None:
     ("members", "text"),
     [
         ({"name": "none"}, 'get /v1, Resource=configmaps/ns/none: configmaps "none" not found'),
-        ({"name": "hidden"}, "get /v1, Resource=configmaps/ns/hidden: you may not"),
+        (
+            {"name": "hidden"},
+            "get /v1, Resource=configmaps/ns/hidden: you may not; the chart gives the controller the right by "
+            "rbac.readReferencesIn or rbac.readReferences",
+        ),
         (
             {"labelSelector": "a=b", "namespace": "empty"},
             'no resource found for /v1, Resource=configmaps/empty/ (selector="a=b")',

@@ -48,6 +48,8 @@ def test_only_a_404_that_names_the_object_says_that_it_is_absent() -> None:
         reason="NotFound", message='admission webhook "w" denied the request: no such ticket', code=404
     )
     assert type(e.error_from_response(404, denied, {}, now=NOW)) is e.ApiError
+    unserved = status_body(reason="NotFound", message="the server could not find the requested resource", details={})
+    assert type(e.error_from_response(404, unserved, {}, now=NOW)) is e.NotServed
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,28 @@ def test_a_404_without_a_status_is_about_the_path(body: bytes, headers: dict[str
     error = e.error_from_response(404, body, headers, now=NOW)
     assert type(error) is e.NotServed
     assert not isinstance(error, e.NotFound)
+
+
+def test_a_refused_patch_does_not_tell_the_whole_object() -> None:
+    """As kube-apiserver answers a strict merge patch with an unknown field; of a Secret that would be its data."""
+    dump = '{\\"data\\":{\\"password\\":\\"aHVudGVyMg==\\"},\\"x\\":{}}'
+    message = f' "" is invalid: patch: Invalid value: "{dump}": strict decoding error: unknown field "spec.x"'
+    error = e.error_from_response(422, status_body(message=message, reason="Invalid"), {}, now=NOW)
+    assert str(error) == 'strict decoding error: unknown field "spec.x"'
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "failed to create typed patch object (ns/a; Kind=Deployment): .spec.replica: field not declared in schema",
+        "etcdserver: request is too large",
+        "json: cannot unmarshal string into Go value of type int32",
+    ],
+)
+def test_what_a_500_says_of_the_object_itself_is_for_good(message: str) -> None:
+    error = e.error_from_response(500, status_body(message=message, reason="InternalError"), {}, now=NOW)
+    assert not e.is_transient(error)
+    assert e.is_transient(e.error_from_response(500, status_body(message="timed out"), {}, now=NOW))
 
 
 def test_details_and_causes_are_kept() -> None:

@@ -15,6 +15,7 @@ from app.kube.client import KubeClient
 from app.kube.config import ConnectionConfig
 from app.kube.errors import ApiError, ApiUnavailable, Conflict, Gone, NotFound, TooManyRequests, Unauthorized
 from app.kube.resources import CONFIG_MAPS, PODS
+from app.kube.transport import warnings_of
 from app.runtime import metrics
 from tests.unit.kube.scripted import answer, broken, config_map, hanging, listing, refusal, scripted
 
@@ -277,3 +278,13 @@ async def test_names_and_namespaces_come_from_the_body_or_are_demanded() -> None
         with pytest.raises(ValueError, match=r"metadata\.name"):
             await kube.replace(CONFIG_MAPS, {"metadata": {"namespace": "ns"}})
         assert server.requests == []
+
+
+def test_warnings_are_read_from_their_headers() -> None:
+    headers = [
+        '299 - "unknown field \\"spec.replica\\""',
+        '299 kube-apiserver "batch/v1beta1 CronJob is deprecated" "Sat, 25 Aug 2012 23:34:45 GMT"',
+        "199 - not ours",
+        "299 - unquoted",
+    ]
+    assert list(warnings_of(headers)) == ['unknown field "spec.replica"', "batch/v1beta1 CronJob is deprecated"]
