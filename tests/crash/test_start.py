@@ -76,6 +76,20 @@ def test_a_complete_snapshot_counts_even_if_the_workflow_was_edited_since(drplan
     assert drplan.calls() == {"old": 1}
 
 
+def test_the_plan_that_is_locked_is_the_one_that_is_run(drplan: Crashing) -> None:
+    """The snapshot is stored beside the lock: a plan that was edited before it was locked needs another one."""
+    drplan.create(
+        workflow("w", [drplan.http("old")]), workflow("v", [drplan.http("new")]), plan("p", [stage("s", "w")])
+    )
+    rule = drplan.killed_before(drplan.status_of_plan("p", lambda status: "currentExecution" in status))
+    drplan.create(execution("e", "p"))
+    drplan.crash(rule)
+    drplan.apply(plan("p", [stage("s", "v")]))
+    drplan.restart()
+    drplan.ended("e")
+    assert drplan.calls() == {"new": 1}
+
+
 @pytest.mark.parametrize("moment", ["lock taken", "status not sent", "status stored"])
 def test_crash_between_lock_and_first_action(drplan: Crashing, moment: str) -> None:
     drplan.create(
