@@ -140,7 +140,10 @@ class Release:
         else:
             flags += ["--egress-loopback"]
         command = [sys.executable, "-m", "app.cli", *container["args"], *flags]
-        environment = {**os.environ, **{item["name"]: item["value"] for item in container.get("env", ())}}
+        environment = {
+            **os.environ,
+            **{item["name"]: item["value"] for item in container.get("env", ()) if "value" in item},
+        }
         log = plane.layout.logs / f"{self.name}-{component}-{self._number}.log"
         process = ServiceProcess(f"{self.name}-{component}", command, log, environment, health, metrics)
         plane.services.append(process)
