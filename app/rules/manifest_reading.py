@@ -13,7 +13,7 @@ from typing import Any
 from app.engine.amounts import too_many
 from app.rules.manifests import Budget, ManifestError, load_documents, objects_in
 from app.rules.remember import remembered
-from app.rules.targets import Target
+from app.rules.targets import Target, takes_values
 from app.rules.texts import placeholders_of
 
 MOST_VALUES = 60_000
@@ -40,6 +40,8 @@ class Manifest:
     """Values that were read; more than were allowed when there are more."""
     targets: tuple[Target, ...] = ()
     """The objects it names; Lists are opened."""
+    open_targets: tuple[Target, ...] = ()
+    """Those of them whose names take values of the run."""
 
 
 def read_manifest(text: str, most: int) -> Manifest:
@@ -75,7 +77,13 @@ def _read(text: str, most: int) -> Manifest:
             problems.append(f"{label}: {missing}")
         else:
             targets.append(_target(label, document, written))
-    return Manifest(tuple(problems), structural, most - budget.left, tuple(targets))
+    return Manifest(
+        tuple(problems),
+        structural,
+        most - budget.left,
+        tuple(targets),
+        tuple(filter(takes_values, targets)) if words else (),
+    )
 
 
 def _stood_in(text: str, words: Mapping[str, str]) -> str:

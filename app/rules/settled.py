@@ -6,6 +6,7 @@ Rules W45, W46, P45, P46, E45 and E46, as in `app.rules.targets`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from app.engine.text import short
@@ -22,6 +23,10 @@ from app.rules.touched import open_targets
 
 MOST_VALUES: Final = 20_000
 """Values that are read in the manifests of a workflow to look at its defaults."""
+_LONGEST: Final = 512
+"""Characters of a target and of all values that are remembered together with what comes of them."""
+_ENTRIES: Final = 2048
+"""Targets whose problems are remembered."""
 
 
 def literals(values: Mapping[str, Parameter]) -> dict[str, str]:
@@ -45,10 +50,23 @@ def check_defaults(spec: Spot, workflow: DRWorkflow) -> None:
         left -= read
         inner = spec.below(f"actions[{index}]", f"action[{index}] '{action.name}': ", runnable=True)
         for target in targets:
-            for problem in _new_problems(target, known, spec.findings.own_namespace, empty=False):
+            for problem in _by_defaults(target, known, spec.findings.own_namespace):
                 rule = "W46" if problem.out_of_bounds else "W45"
                 text = f"{target.label}{problem.text}, by the values of its parameters"
                 inner.error(rule, text, target.path(problem.part))
+
+
+def _by_defaults(target: Target, known: Known, own_namespace: str) -> Iterable[Problem]:
+    """What defaults make of a target; remembered, because the same workflows come again and again."""
+    size = sum(map(len, target.texts)) + sum(len(name) + len(value) for name, value in known.params.items())
+    if size > _LONGEST:
+        return _new_problems(target, known, own_namespace, empty=False)
+    return _known_by_defaults(target, tuple(known.params.items()), own_namespace)
+
+
+@lru_cache(_ENTRIES)
+def _known_by_defaults(target: Target, params: tuple[tuple[str, str], ...], own_namespace: str) -> tuple[Problem, ...]:
+    return tuple(_new_problems(target, Known(dict(params)), own_namespace, empty=False))
 
 
 def unusable(given: Given, known: Known, mode: Mode | None, own_namespace: str) -> Iterator[Problem]:

@@ -98,6 +98,13 @@ class Known:
             return text
 
 
+def takes_values(target: Target) -> bool:
+    """Tell whether parameters, or other values of the run, are part of what names a target."""
+    return any(
+        may_hold(text) and any(found.root != "outputs" for found in placeholders_of(text)) for text in target.texts
+    )
+
+
 def check_target(spot: Spot, target: Target) -> None:
     """Rules W45 and W46, of what an action says by itself. `spot` is the action or rollback."""
     for problem in problems_of(target, spot.findings.own_namespace):

@@ -15,8 +15,8 @@ from app.models.actions import (
 )
 from app.models.names import DEFAULT_NAMESPACE
 from app.rules.manifest_reading import read_manifest
-from app.rules.targets import Target
-from app.rules.texts import may_hold, placeholders_of
+from app.rules.targets import Target, takes_values
+from app.rules.texts import may_hold
 
 _CLUSTERNET: Final = "apps.clusternet.io/v1alpha1"
 
@@ -41,19 +41,11 @@ def open_targets(body: ActionBody, type_: ActionType, most: int) -> tuple[tuple[
     """The objects whose names have placeholders of parameters, and how many values were read for it; `most` at most."""
     block = block_of(body, type_)
     if not isinstance(block, ResourceAction):
-        return tuple(filter(_is_open, named_targets(body, type_))), 0
-    if most <= 0 or not _takes_values(block.manifest):
+        return tuple(filter(takes_values, named_targets(body, type_))), 0
+    if most <= 0 or not may_hold(block.manifest):
         return (), 0
     manifest = read_manifest(block.manifest, most)
-    return tuple(filter(_is_open, manifest.targets)), manifest.values
-
-
-def _is_open(target: Target) -> bool:
-    return any(_takes_values(text) for text in target.texts)
-
-
-def _takes_values(text: str) -> bool:
-    return may_hold(text) and any(found.root != "outputs" for found in placeholders_of(text))
+    return manifest.open_targets, manifest.values
 
 
 def _secrets(block: HttpAction) -> tuple[Target, ...]:
