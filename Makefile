@@ -98,7 +98,7 @@ image: ## build the image $(IMAGE):VERSION with ENGINE=docker, podman or buildah
 FUZZ_SECONDS ?= 600
 fuzz: $(STAMP) ## spoiled and hostile reviews, new ones in every run, for FUZZ_SECONDS; half by atheris if that is installed
 	HYPOTHESIS_PROFILE=long FUZZ_SECONDS=$$(( $(FUZZ_SECONDS) / 8 )) $(BIN)/python -m pytest --timeout=0 -rP \
-		tests/unit/webhook/test_malformed.py tests/unit/webhook/test_hostile_sizes.py tests/unit/webhook/test_amplification.py
+		tests/unit/webhook/test_malformed.py tests/unit/webhook/test_hostile_sizes.py tests/unit/webhook/test_amplification.py tests/security/test_author_loops.py -m 'not apiserver'
 	@if $(BIN)/python -c 'import atheris' 2>/dev/null; \
 	then $(BIN)/python -m tests.fuzz.reviews -max_total_time=$$(( $(FUZZ_SECONDS) / 2 )) -print_final_stats=1; \
 	else echo "no coverage guidance: $(BIN)/python -m pip install 'atheris>=3' (Linux) adds it"; fi

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bench.cases import latency, parallel, restart, scaling, sequence, stored
+from bench.cases import hostile, latency, parallel, restart, scaling, sequence, stored
 from bench.lab import Lab
 
 CASES: Mapping[str, Callable[[Lab], None]] = {
@@ -18,6 +18,7 @@ CASES: Mapping[str, Callable[[Lab], None]] = {
     "restart": restart.hand_over,
     "tracking": restart.tracking,
     "service": stored.service,
+    "hostile": hostile.hostile,
     "history": stored.history,
     "scale-actions": scaling.actions,
     "scale-runs": scaling.at_once,
