@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from app.kube.access import Access, Right
 from app.kube.kept import Records
 from app.kube.resources import Resource
 from app.models.execution import DRPlanExecutionStatus
 from app.models.record import OutcomeRecord
+from app.models.stored import members
 from app.rules.unfinished import ENDED
 from webhook.failures import LookupFailedError
 from webhook.review import UserInfo
@@ -99,7 +102,7 @@ class FakeLookups:
 
     async def records(self, uid: str) -> Records:
         await self._ask("records")
-        ended = [each for each in self.executions if str((each.get("status") or {}).get("phase")) in ENDED]
+        ended = [each for each in self.executions if str(members(each.get("status")).get("phase")) in ENDED]
         found = (each for each in ended if str(each["metadata"].get("uid", "")) == uid)
         return Records(next((_recorded(each) for each in found if _key(each)[1] not in self.unrecorded), None))
 
@@ -113,16 +116,20 @@ def resource_of(api_version: str, kind: str) -> Resource | str:
     return Resource(group, version, f"{kind.lower()}s", kind, namespaced=kind not in ("Namespace", "Node"))
 
 
-def _recorded(execution: Json) -> OutcomeRecord:
-    metadata, spec = execution["metadata"], execution["spec"]
-    return OutcomeRecord(
-        execution_name=metadata["name"],
-        execution_namespace=metadata["namespace"],
-        execution_uid=str(metadata.get("uid", "")),
-        operation=spec["operationType"],
-        plan_name=spec["planRef"],
-        status=DRPlanExecutionStatus.from_wire(execution.get("status") or {}),
-    )
+def _recorded(execution: Json) -> OutcomeRecord | None:
+    """How the run ended, as its status says; nothing is recorded of one that does not decode."""
+    metadata, spec = execution["metadata"], members(execution.get("spec"))
+    try:
+        return OutcomeRecord(
+            execution_name=metadata["name"],
+            execution_namespace=metadata["namespace"],
+            execution_uid=str(metadata.get("uid", "")),
+            operation=spec.get("operationType"),  # type: ignore[arg-type]
+            plan_name=spec.get("planRef"),  # type: ignore[arg-type]
+            status=DRPlanExecutionStatus.from_wire(members(execution.get("status"))),
+        )
+    except ValidationError:
+        return None
 
 
 def unavailable(what: str) -> LookupFailedError:
