@@ -158,6 +158,7 @@ def _base(execution: DRPlanExecution, plan: DRPlan) -> Snapshot:
         plan_spec=plan.spec,
         plan_generation=plan.metadata.generation,
         revert_options=execution.spec.revert_options,
+        in_order_of_work=True,
         seal_key=new_seal_key(),
     )
 

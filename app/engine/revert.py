@@ -7,11 +7,13 @@ is to do follows from the target's record and the definitions in the snapshot (d
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from pydantic import ValidationError
 
-from app.engine.build import params_of_use, retry_of, timeout_of
+from app.engine.build import action_order, params_of_use, retry_of, timeout_of
 from app.engine.definition import (
     ActionDefinition,
     Address,
@@ -22,6 +24,7 @@ from app.engine.definition import (
     references,
 )
 from app.engine.record import with_marks
+from app.engine.work_order import order_of_work
 from app.models.actions import Action, ActionBody, ActionType, ResourceOperation, operation_of, rollback_type
 from app.models.common import CoreReference
 from app.models.execution import (
@@ -35,6 +38,7 @@ from app.models.execution import (
 )
 from app.models.phases import Phase, PlanPolicy, StagePolicy, WorkflowPolicy
 from app.models.snapshot import Snapshot
+from app.models.workflow import DRWorkflowSpec
 
 _ALWAYS_MADE = frozenset({ActionType.JOB, ActionType.SUBSCRIPTION})
 """Types whose recorded object an action of the Go operator always made itself."""
@@ -59,7 +63,7 @@ def revert_definition(snapshot: Snapshot) -> RunDefinition:
         mode=snapshot.mode,
         policy=PlanPolicy.CONTINUE if goes_on else PlanPolicy.STOP,
         stages=tuple(
-            builder.stage(index, stage) for index, stage in reversed(list(enumerate(target.status.stage_statuses)))
+            builder.stage(index, target.status.stage_statuses[index]) for index in reversed(builder.order_of_stages())
         ),
         note="" if target.has_snapshot else WITHOUT_SNAPSHOT.format(target=target.name),
     )
@@ -68,15 +72,30 @@ def revert_definition(snapshot: Snapshot) -> RunDefinition:
 class _Builder:
     def __init__(self, snapshot: Snapshot, status: DRPlanExecutionStatus, *, goes_on: bool) -> None:
         self._snapshot = snapshot
+        self._stages = status.stage_statuses
         self._deleted = deleted_by_run(snapshot, status)
         self._unrecorded = snapshot.target is not None and snapshot.target.unrecorded
         self._stage_policy = StagePolicy.CONTINUE if goes_on else StagePolicy.STOP
         self._workflow_policy = WorkflowPolicy.CONTINUE if goes_on else WorkflowPolicy.FAIL_FAST
 
+    def order_of_stages(self) -> list[int]:
+        """Return the positions of the target's stages in the order in which they ran."""
+        positions = {stage.name: index for index, stage in enumerate(self._stages)}
+        depends_on = {stage.name: stage.depends_on for stage in self._snapshot.plan_spec.stages}
+        after = [
+            [positions[name] for name in depends_on.get(stage.name, ()) if name in positions] for stage in self._stages
+        ]
+        return self._order([stage.start_time for stage in self._stages], after)
+
+    def _order(self, started: Sequence[datetime | None], after: Sequence[Sequence[int]]) -> list[int]:
+        return order_of_work(started, after) if self._snapshot.in_order_of_work else list(range(len(started)))
+
     def stage(self, index: int, stage: StageStatus) -> StageDefinition:
+        started = [workflow.start_time for workflow in stage.workflow_executions]
+        after = [[] if stage.parallel or not position else [position - 1] for position in range(len(started))]
         workflows = tuple(
-            self._workflow(index, position, stage.name, workflow)
-            for position, workflow in reversed(list(enumerate(stage.workflow_executions)))
+            self._workflow(index, position, stage.name, stage.workflow_executions[position])
+            for position in reversed(self._order(started, after))
         )
         entered = stage.phase in (Phase.SUCCEEDED, Phase.FAILED) or any(not workflow.skip for workflow in workflows)
         return StageDefinition(
@@ -93,9 +112,13 @@ class _Builder:
         namespace = workflow.workflow_ref.namespace or self._snapshot.execution_namespace
         spec = self._snapshot.workflows.get(f"{namespace}/{workflow.workflow_ref.name}")
         by_name = {action.name: action for action in spec.actions} if spec else {}
+        listed = workflow.action_statuses
+        order = self._order([action.start_time for action in listed], _dependencies(listed, spec))
         actions = [
-            self._action(Address(stage, index, position), stage_name, action, by_name.get(action.name))
-            for position, action in reversed(list(enumerate(workflow.action_statuses)))
+            self._action(
+                Address(stage, index, position), stage_name, listed[position], by_name.get(listed[position].name)
+            )
+            for position in reversed(order)
         ]
         entered = workflow.phase in (Phase.SUCCEEDED, Phase.FAILED) or any(not action.skip for action in actions)
         return WorkflowDefinition(
@@ -139,6 +162,13 @@ class _Builder:
         return ActionDefinition(
             name=status.name, type=type_, step=step, retry=retry_of(retried), timeout=timeout_of(timed)
         )
+
+
+def _dependencies(actions: Sequence[ActionStatus], spec: DRWorkflowSpec | None) -> Sequence[Sequence[int]]:
+    """Return what each action waited for; nothing where the definition is not that of the record."""
+    if spec is None or [action.name for action in spec.actions] != [action.name for action in actions]:
+        return [()] * len(actions)
+    return [needs for needs, _ in action_order(spec.actions)]
 
 
 def _in_sequence(actions: list[ActionDefinition]) -> list[ActionDefinition]:

@@ -80,6 +80,9 @@ class Snapshot(ApiModel):
     """The run's own parameters as its status shows them."""
     target: Target | None = None
     revert_options: RevertOptions | None = None
+    in_order_of_work: bool = False
+    """A Revert lists its parts in the reverse of the order in which they ran. Those of earlier releases did so in the
+    reverse of the listed order, and a Revert that one of them began goes on so."""
     plan_generation: int = 0
     """Generation of the plan that `plan_spec` was taken from; 0 in snapshots of earlier releases."""
     seal_key: str = ""

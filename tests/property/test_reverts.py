@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engine.build import execute_definition
 from app.engine.definition import Address, RollBack, RunDefinition
 from app.engine.revert import mark_reverted, revert_definition, target_problem
+from app.models.base import rfc3339
 from app.models.execution import DRPlanExecutionStatus, RevertFailurePolicy, RevertOptions
 from app.models.phases import Phase
 from app.models.snapshot import Snapshot
@@ -32,30 +35,52 @@ def run(definition: RunDefinition, fates: list[str], order: list[int], *, kills:
     return world
 
 
-def names(status: DRPlanExecutionStatus) -> list[tuple[str, list[tuple[str, list[str]]]]]:
-    return [
-        (s.name, [(w.workflow_ref.key, [a.name for a in w.action_statuses]) for w in s.workflow_executions])
+def everything(status: DRPlanExecutionStatus) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """All that is listed, in an order of its own."""
+    return sorted(
+        (s.name, sorted((w.workflow_ref.key, sorted(a.name for a in w.action_statuses)) for w in s.workflow_executions))
         for s in status.stage_statuses
-    ]
+    )
 
 
-def reversed_names(status: DRPlanExecutionStatus) -> list[tuple[str, list[tuple[str, list[str]]]]]:
-    return [
-        (stage, [(workflow, listed[::-1]) for workflow, listed in workflows[::-1]])
-        for stage, workflows in names(status)[::-1]
+def is_reverse_of_the_work(definition: RunDefinition, world: World, executed: RunDefinition) -> bool:
+    """Tell whether nothing is taken back before what depended on it, or before what began later."""
+    of_target = [
+        step.target_address
+        for stage in definition.stages
+        for workflow in stage.workflows
+        for node in workflow.actions
+        if isinstance(step := node.step, RollBack)
     ]
+    taken_back = {address: position for position, address in enumerate(of_target)}
+    for address in of_target:
+        earlier = executed.workflow(address).actions[address.action].after
+        for other in (Address(address.stage, address.workflow, index) for index in earlier):
+            if taken_back.get(other, len(of_target)) < taken_back[address]:
+                return False
+        for need in executed.stages[address.stage].needs:
+            if any(other.stage == need and position < taken_back[address] for other, position in taken_back.items()):
+                return False
+    started = {address: action.start_time for address, action in actions(world.status)}
+    for one, two in itertools.combinations(of_target, 2):
+        same_place = (one.stage, one.workflow) == (two.stage, two.workflow)
+        if same_place and rfc3339(started[one]) < rfc3339(started[two]):
+            return False
+    return True
 
 
 @tries(30)
 @given(snapshot=snapshots(), fates=FATES, back=FATES, order=ORDERS, options=OPTIONS)
-def test_everything_is_listed_in_reverse_and_only_what_succeeded_is_taken_back(
+def test_everything_is_listed_in_the_reverse_of_the_work_and_only_what_succeeded_is_taken_back(
     snapshot: Snapshot, fates: list[str], back: list[str], order: list[int], options: RevertOptions | None
 ) -> None:
-    target = stored(run(execute_definition(snapshot), fates, order).status)
+    executed = run(execute_definition(snapshot), fates, order)
+    target = stored(executed.status)
     definition = revert_definition(revert_of(snapshot, target, options=options))
     world = run(definition, back, order, kills=True)
     status = world.status
-    assert names(status) == reversed_names(target)
+    assert everything(status) == everything(target)
+    assert is_reverse_of_the_work(definition, executed, execute_definition(snapshot))
     originals = {action.name: action for _, action in actions(target)}
     for address, action in actions(status):
         original = originals[action.name]

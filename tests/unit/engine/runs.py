@@ -243,5 +243,6 @@ def revert_of(
                 name=snapshot.execution_name, uid=snapshot.execution_uid, status=target, has_snapshot=has_snapshot
             ),
             "revert_options": options,
+            "in_order_of_work": True,
         }
     )
