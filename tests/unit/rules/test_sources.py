@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 import pytest
@@ -33,10 +33,10 @@ class AnyObject:
     async def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> Json:
         return {"metadata": {}, "data": {"v": "read"}}
 
-    async def list_all(
+    async def pages(
         self, resource: Resource, *, namespace: str | None = None, label_selector: str | None = None
-    ) -> list[Json]:
-        return [{"metadata": {}, "data": {"v": "read"}}]
+    ) -> AsyncGenerator[list[Json]]:
+        yield [{"metadata": {}, "data": {"v": "read"}}]
 
 
 def read(parameter: str, text: str, member: str = "name", kind: str = "ConfigMap") -> Json:

@@ -56,9 +56,9 @@ async def test_the_stored_workflow_is_judged_only_when_the_new_one_has_errors(
 ) -> None:
     seen: list[str] = []
 
-    def noting(workflow: DRWorkflow, places: Places = ()) -> Report:
+    def noting(workflow: DRWorkflow, places: Places = (), *, own_namespace: str = "") -> Report:
         seen.append(workflow.spec.actions[0].name)
-        return check_workflow(workflow, places)
+        return check_workflow(workflow, places, own_namespace=own_namespace)
 
     monkeypatch.setattr(handlers, "check_workflow", noting)
     await Admission(FakeLookups()).validate("UPDATE", new, workflow_json(http()))
