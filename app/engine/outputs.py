@@ -76,7 +76,7 @@ def merged(earlier: ActionOutputs | None, later: ActionOutputs | None) -> Action
         if before is not None and now is not None and not now.uid and _identity(before) == _identity(now):
             update[name] = before
     update |= _merged_resources(earlier, later)
-    refs = _united(earlier.subscription_refs, later.subscription_refs)
+    refs = united(earlier.subscription_refs, later.subscription_refs)
     return later.model_copy(update={**update, "subscription_refs": refs})
 
 
@@ -84,7 +84,7 @@ _SINGLE = ("job_ref", "localization_ref", "globalization_ref", "helm_chart_ref",
 
 
 def _merged_resources(earlier: ActionOutputs, later: ActionOutputs) -> dict[str, object]:
-    refs = _united(_resources(earlier), _resources(later))
+    refs = united(_resources(earlier), _resources(later))
     if not refs:
         return {}
     return {"resource_ref": refs[0], "resource_refs": refs if len(refs) > 1 or later.resource_refs else ()}
@@ -94,7 +94,7 @@ def _resources(outputs: ActionOutputs) -> tuple[CoreReference, ...]:
     return outputs.resource_refs or ((outputs.resource_ref,) if outputs.resource_ref else ())
 
 
-def _united(earlier: tuple[CoreReference, ...], later: tuple[CoreReference, ...]) -> tuple[CoreReference, ...]:
+def united(earlier: tuple[CoreReference, ...], later: tuple[CoreReference, ...]) -> tuple[CoreReference, ...]:
     """Return the references of both, each object once, in the order in which they were first made."""
     found = {_identity(ref): ref for ref in earlier}
     for ref in later:

@@ -57,7 +57,7 @@ async def roll_back(
 
 def _outcome(resource: Resource, undone: Sequence[tuple[Target, Undone]]) -> Outcome:
     if len(undone) > 1:
-        count = sum(result.effect in (Effect.DELETED, Effect.GONE) for _, result in undone)
+        count = sum(result.effect in (Effect.DELETED, Effect.DELETING, Effect.GONE) for _, result in undone)
         return Succeeded(f"Rolled back: deleted {count} {resource.kind}s")
     target, result = undone[0]
     match result.effect:
@@ -65,6 +65,8 @@ def _outcome(resource: Resource, undone: Sequence[tuple[Target, Undone]]) -> Out
             return NothingToDo(f"No {resource.kind} to rollback: {result.why}")
         case Effect.GONE:
             return Succeeded(f"Rolled back: {target.label} was already gone")
+        case Effect.DELETING:
+            return Succeeded(f"Rolled back: {result.why}")
         case Effect.RESTORED:
             return Succeeded(f"Rolled back: restored {target.label}")
         case _:

@@ -77,6 +77,8 @@ class JobExecutor:
                 return failed(error, prefix="Failed to delete Job: ")
             if undone.effect is Effect.GONE:
                 return Succeeded(f"Rolled back: {target.label} was already gone")
+            if undone.effect is Effect.DELETING:
+                return Succeeded(f"Rolled back: {undone.why}")
             return Succeeded(f"Rolled back: deleted {target.label}")
 
         async def last_look() -> Outcome:

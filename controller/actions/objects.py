@@ -233,14 +233,14 @@ async def _unless_changed(once: Callable[[], Awaitable[T]]) -> T:
 
 async def delete_uid(
     context: ActionContext, target: Target, uid: str, version: str = "", *, propagation: str = "Background"
-) -> None:
-    """Delete the object with that UID; one that is gone already is no error.
+) -> JsonObject | None:
+    """Delete the object with that UID; return the API server's answer, None when it is gone already.
 
     `propagation` says what becomes of its dependants: `Foreground` keeps the object until they are gone. With `version`
     only as long as that is its resourceVersion.
     """
     try:
-        await context.kube.delete(
+        return await context.kube.delete(
             target.resource,
             target.name,
             namespace=target.namespace or None,
@@ -249,7 +249,7 @@ async def delete_uid(
             propagation=propagation,
         )
     except NotFound:
-        return
+        return None
 
 
 async def replace(context: ActionContext, target: Target, body: Mapping[str, Any]) -> JsonObject:

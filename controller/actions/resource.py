@@ -10,6 +10,7 @@ from typing import Any
 from app.cel.ready import ReadyWhen, ReadyWhenError, compile_ready_when
 from app.engine.amounts import too_long
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
+from app.engine.outputs import united
 from app.engine.templates import UnresolvedPlaceholders, render
 from app.kube.errors import KubeError, NotServed, UnknownKind
 from app.kube.resources import Resource
@@ -217,7 +218,7 @@ class _Run:
 
     def outputs(self) -> ActionOutputs | None:
         """Return references to what was made so far."""
-        refs = self._made.all()
+        refs = united((), self._made.all())
         if not refs:
             return None
         return ActionOutputs(resource_ref=refs[0], resource_refs=refs if len(self._documents) > 1 else ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
+from app.engine.outputs import united
 from app.kube.errors import KubeError, NotServed, UnknownKind
 from app.kube.resources import Resource
 from app.models.actions import ResourceOperation
@@ -21,10 +22,11 @@ async def roll_back(context: ActionContext, refs: Sequence[CoreReference], opera
     if any(not (ref.api_version and ref.kind and ref.name) for ref in refs):
         return Failed("resource reference apiVersion, kind, and name are required")
     undone: list[tuple[str, Undone]] = []
+    each_once = united((), tuple(refs))
 
     async def work() -> Outcome:
         failures: list[Failed] = []
-        for ref in reversed(refs):
+        for ref in reversed(each_once):
             try:
                 undone.append((_label(ref), await _take_back(context, ref, operation)))
             except CannotUndo as problem:
@@ -88,6 +90,7 @@ def _told(undone: Sequence[tuple[str, Undone]]) -> str:
             parts.append(f"{effect} resource {labels[0]}")
         elif labels:
             parts.append(f"{effect} {len(labels)} resources: {', '.join(labels)}")
+    parts += [result.why for _, result in undone if result.effect is Effect.DELETING]
     parts += [f"resource {label} was already gone" for label, result in undone if result.effect is Effect.GONE]
     parts += [f"left alone: {result.why}" for _, result in undone if result.effect is Effect.KEPT]
     return "; ".join(parts)

@@ -14,14 +14,15 @@ from app.models.actions import ResourceOperation
 from app.models.common import CoreReference
 from app.models.execution import MissingResources
 from controller.actions.base import ActionContext
-from controller.actions.objects import Target, delete_uid, find, prior_key
-from controller.actions.ownership import JsonObject, created_by_target, uid_of
+from controller.actions.objects import Target, delete_uid, find, prior_key, still_there
+from controller.actions.ownership import JsonObject, created_by_target, is_being_deleted, uid_of
 
 
 class Effect(StrEnum):
     """What became of an object."""
 
     DELETED = "deleted"
+    DELETING = "being deleted"
     RESTORED = "restored"
     GONE = "gone"
     KEPT = "kept"
@@ -29,7 +30,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """The outcome for one object; `why` explains KEPT."""
+    """The outcome for one object; `why` explains KEPT, and says of DELETING what holds the object."""
 
     effect: Effect
     why: str = ""
@@ -64,8 +65,10 @@ async def take_back(
     Create and Replace, after Apply when the marks say so. A reference without UID means that nobody saw the object
     made, so then too the marks must say so, unless it is `trusted`. `explained`: why it may be gone is known.
     """
-    if operation is ResourceOperation.CREATE and ref.uid and await _deleted_unseen(context, target, ref.uid):
-        return Undone(Effect.DELETED)
+    if operation is ResourceOperation.CREATE and ref.uid:
+        unseen = await _deleted_unseen(context, target, ref.uid)
+        if unseen is not None:
+            return unseen
     recorded, prior = await context.priors.load(prior_key(context, target))
     live = await find(context, target)
     if live is None and prior is not None and operation is ResourceOperation.REPLACE and not ref.uid:
@@ -100,21 +103,28 @@ def _absence(live: Mapping[str, Any] | None, ref: CoreReference) -> str:
     return f"it was deleted and created again outside this plan (uid {uid_of(live)}, recorded {ref.uid})"
 
 
-async def _deleted_unseen(context: ActionContext, target: Target, uid: str) -> bool:
+async def _deleted_unseen(context: ActionContext, target: Target, uid: str) -> Undone | None:
     """Delete what a Create made without looking first: there is no prior state, and the UID says it is the one.
 
-    The usual case of a Revert takes one request that way; whatever is unusual is told by looking.
+    The usual case of a Revert takes one request that way; None means that something is unusual, which a look tells.
     """
     try:
-        await context.kube.delete(target.resource, target.name, namespace=target.namespace or None, uid=uid)
+        answer = await context.kube.delete(target.resource, target.name, namespace=target.namespace or None, uid=uid)
     except (NotFound, Conflict):
-        return False
-    return True
+        return None
+    return _deletion(target, answer)
+
+
+def _deletion(target: Target, answer: Mapping[str, Any] | None) -> Undone:
+    """Return what a deletion came to: the API server answers with the object as long as something holds it."""
+    if answer is not None and is_being_deleted(answer):
+        return Undone(Effect.DELETING, still_there(target, answer))
+    return Undone(Effect.DELETED)
 
 
 async def _delete(context: ActionContext, target: Target, uid: str) -> Undone:
     try:
-        await delete_uid(context, target, uid)
+        return _deletion(target, await delete_uid(context, target, uid))
     except Conflict:
         if (live := await find(context, target)) is not None and uid_of(live) == uid:
             raise

@@ -315,7 +315,9 @@ async def test_reference_without_uid_is_deleted_only_with_the_marks_of_the_run(
         for name, ref in unseen.items()
     }
     assert undone["own"] == Succeeded(f"Rolled back: deleted resource ConfigMap {namespace}/own")
-    assert isinstance(undone["foreign"], NothingToDo)
+    left = undone["foreign"]
+    assert isinstance(left, Failed)
+    assert "was left alone: its uid was not recorded, and it bears no mark of this action" in left.message
     assert await is_there(kube, namespace, "foreign")
 
 

@@ -14,7 +14,7 @@ from app.kube.errors import NotFound
 from app.kube.resources import CONFIG_MAPS
 from controller.actions.resource import ResourceExecutor
 from tests.support.cluster import Cluster
-from tests.unit.actions.support import MemoryPriors, action, context
+from tests.unit.actions.support import MemoryPriors, action, context, reverting
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
 
@@ -122,3 +122,31 @@ async def test_apply_of_what_is_deleted_and_made_anew_is_not_ready(kube: KubeCli
     replaced = await task
     assert isinstance(replaced, Failed)
     assert "made anew by somebody else" in replaced.message
+
+
+@pytest.mark.parametrize("operation", ["Create", "Apply"])
+async def test_a_rollback_tells_deleted_from_being_deleted(kube: KubeClient, namespace: str, operation: str) -> None:
+    forward = context(kube, namespace=namespace)
+    manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, finalizers: [example.com/hold]}\n"
+    body = action("KubernetesResource", resource={"operation": operation, "manifest": manifest})
+    outcome = await EXECUTOR.execute(body, forward)
+    assert isinstance(outcome, Succeeded)
+    assert outcome.outputs is not None
+    undone = await EXECUTOR.rollback(body, outcome.outputs, reverting(forward))
+    held = f"ConfigMap {namespace}/a is still being deleted, held by finalizers [example.com/hold]"
+    assert undone == Succeeded(f"Rolled back: {held}")
+    await release(kube, namespace)
+
+
+@pytest.mark.parametrize("operation", ["Create", "Apply", "Delete"])
+async def test_one_object_twice_in_a_manifest(kube: KubeClient, namespace: str, operation: str) -> None:
+    forward = context(kube, namespace=namespace)
+    one = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: '1'}\n"
+    manifest = f"{one}---\n{one}---\n{one.replace('name: a', 'name: b')}"
+    body = action("KubernetesResource", resource={"operation": operation, "manifest": manifest})
+    outcome = await EXECUTOR.execute(body, forward)
+    assert isinstance(outcome, Succeeded)
+    assert outcome.outputs is not None
+    assert [ref.name for ref in outcome.outputs.resource_refs] == ["a", "b"]
+    undone = await EXECUTOR.rollback(body, outcome.outputs, reverting(forward))
+    assert not isinstance(undone, Failed), undone
