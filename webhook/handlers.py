@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from app.engine.wishes import misunderstood
 from app.kube.kept import Records
 from app.kube.resources import EXECUTIONS, PLANS
 from app.models.base import ApiModel
@@ -142,7 +143,7 @@ async def review_execution(request: Request, context: Context) -> Verdict:
     if request.operation == "DELETE":
         return verdict_of(check_execution_deletion(request.old))
     if _settled(request):
-        return ALLOWED
+        return replace(ALLOWED, warnings=_misunderstood(request))
     if request.operation == "UPDATE":
         return verdict_of(_changed_execution(request))
     execution = _decoded(DRPlanExecution, request, request.new)
@@ -156,7 +157,18 @@ async def review_execution(request: Request, context: Context) -> Verdict:
     report = await with_suggestions(report, request.user_info, request.namespace, context.lookups)
     report = await without_foreign_runs(report, request.user_info, request.namespace, context.lookups)
     reads = reads_of_execution(execution, around.plan, around.workflows, around.target)
-    return verdict_of(await _with_unreadable(report, request, reads, context))
+    verdict = verdict_of(await _with_unreadable(report, request, reads, context))
+    return replace(verdict, warnings=(*verdict.warnings, *_misunderstood(request)))
+
+
+def _misunderstood(request: Request) -> tuple[str, ...]:
+    """Notice N19: annotations by which somebody asks for something in words that are not understood."""
+    new, old = (_annotations(each) for each in (request.new, request.old))
+    return tuple(f"metadata.annotations[{name}] {problem}" for name, problem in misunderstood(new, old))
+
+
+def _annotations(obj: JsonObject) -> dict[str, str]:
+    return {name: str(value) for name, value in members(_member(obj, "metadata").get("annotations")).items()}
 
 
 async def _with_unreadable(report: Report, request: Request, reads: Iterable[Read], context: Context) -> Report:

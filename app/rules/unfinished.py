@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.engine.wishes import asks
 from app.models.names import ADOPTED_ANNOTATION, FINALIZER, START_RESTORED_ANNOTATION
 from app.models.plan import CurrentExecution
 
@@ -50,7 +51,7 @@ def comes_from_backup(uid: str, finalizers: Collection[str], annotations: Mappin
     """
     if FINALIZER not in finalizers or (uid and annotations.get(ADOPTED_ANNOTATION) == uid):
         return False
-    return annotations.get(START_RESTORED_ANNOTATION) != "true"
+    return not asks(annotations, START_RESTORED_ANNOTATION)
 
 
 def is_parked(item: Mapping[str, Any]) -> bool:

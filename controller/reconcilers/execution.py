@@ -15,11 +15,11 @@ from app.engine.fold import initial_status
 from app.engine.history import Run as PlanRun
 from app.engine.history import ended_record, holds_lock, with_lock
 from app.engine.notes import started
-from app.engine.question import ANSWERS
 from app.engine.texts import EXECUTION_CANCELED
+from app.engine.wishes import resume_answer
 from app.kube.errors import Conflict
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
-from app.models.names import FINALIZER, RESUME_ANNOTATION
+from app.models.names import FINALIZER
 from app.models.phases import Phase, PlanPhase
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
@@ -112,8 +112,8 @@ class ExecutionReconciler:
         if run is not None:
             if message := cancel_message(execution):
                 run.cancel(message)
-            elif execution.metadata.annotations.get(RESUME_ANNOTATION) in ANSWERS:
-                run.resume(execution.metadata.annotations[RESUME_ANNOTATION])
+            elif answer := resume_answer(execution.metadata.annotations):
+                run.resume(answer)
                 await self._writes.patch(execution, without_resume(execution))
             return None
         if execution.phase.is_final:

@@ -16,6 +16,7 @@ from app.engine.definition import RunDefinition
 from app.engine.revert import revert_definition
 from app.engine.texts import EXECUTION_CANCELED
 from app.engine.when import WhenError, names_modes_only, parse_when
+from app.engine.wishes import asks
 from app.kube.errors import ApiError, Conflict, is_transient
 from app.models.execution import DRPlanExecution
 from app.models.names import CANCEL_ANNOTATION, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
@@ -60,7 +61,7 @@ def cancel_message_of(metadata: Mapping[str, Any]) -> str:
 def _cancel_message(annotations: Mapping[str, str], *, deleted: bool) -> str:
     if deleted:
         return DELETED
-    return EXECUTION_CANCELED if annotations.get(CANCEL_ANNOTATION) == "true" else ""
+    return EXECUTION_CANCELED if asks(annotations, CANCEL_ANNOTATION) else ""
 
 
 def parking(execution: DRPlanExecution, led_since: datetime, resume_within: float) -> tuple[str, Reason] | None:
@@ -78,9 +79,9 @@ def parking(execution: DRPlanExecution, led_since: datetime, resume_within: floa
             f'{START_RESTORED_ANNOTATION}: "true" to start it, or delete it'
         )
         return message, Reason.RESTORED_FROM_BACKUP
-    wanted = {metadata.annotations.get(name) for name in (RESUME_ANNOTATION, START_RESTORED_ANNOTATION)}
+    wanted = any(asks(metadata.annotations, name) for name in (RESUME_ANNOTATION, START_RESTORED_ANNOTATION))
     created = metadata.creation_timestamp or led_since
-    if (led_since - created).total_seconds() <= resume_within or "true" in wanted:
+    if (led_since - created).total_seconds() <= resume_within or wanted:
         return None
     message = (
         f"This execution was created at {created:%Y-%m-%dT%H:%M:%SZ}, long before a controller could start it, and "

@@ -10,11 +10,10 @@ from typing import Any
 from app.engine.definition import RunDefinition
 from app.engine.history import Run as PlanRun
 from app.engine.history import holds_lock, with_lock
-from app.engine.question import ANSWERS
+from app.engine.wishes import resume_answer
 from app.kube.errors import NotFound
 from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
-from app.models.names import RESUME_ANNOTATION
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
 from app.models.stored import members
@@ -129,8 +128,8 @@ class Resuming:
         run = self._runs.get(execution.metadata.uid)
         if run is not None and cancel:
             run.cancel(cancel)
-        elif run is not None and execution.metadata.annotations.get(RESUME_ANNOTATION) in ANSWERS:
-            run.resume(execution.metadata.annotations[RESUME_ANNOTATION])
+        elif run is not None and (answer := resume_answer(execution.metadata.annotations)):
+            run.resume(answer)
             await self._writes.patch(execution, without_resume(execution))
 
     def _given_up(self, execution: DRPlanExecution) -> str:

@@ -124,4 +124,11 @@ NOTICES: Final[tuple[Rule, ...]] = (
         "params[0](x).valueFrom.manifestRef: jsonPath has no braces, so the value is this very text; did you mean "
         "'{.data.site}'?",
     ),
+    _notice(
+        "N19",
+        EXECUTION,
+        "An annotation that asks for something has a name or a value that is not understood.",
+        'metadata.annotations[dr.bkbcs.tencent.com/cancel] has the value "ture", which has no effect: write "true"',
+        _CLUSTER,
+    ),
 )

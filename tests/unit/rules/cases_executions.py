@@ -25,6 +25,13 @@ def start(new: Json, *stored: Json, plan: Json | None = None, known: Json = W) -
     return create(new, stored_plans=[plan or plan_json()], stored_workflows=[known], executions=list(stored))
 
 
+def annotated(**wishes: str) -> Review:
+    """An execution that somebody annotates."""
+    new = execution_json(status={"phase": "Running"})
+    new["metadata"]["annotations"] = {f"dr.bkbcs.tencent.com/{name}": value for name, value in wishes.items()}
+    return update(new, execution_json(status={"phase": "Running"}))
+
+
 def revert(target: Json | None = None, **spec: Any) -> Review:
     wanted: Json = {"operationType": "Revert", "revertExecutionRef": "t", **spec}
     return ex(*([target] if target else []), **wanted)
@@ -151,5 +158,8 @@ CASES = [
     Case("U6", 'mode Delete is not supported yet for workflow default/w, because it has no explicit Delete action: add actions with operation Delete (and when: mode == "delete"), or run it without mode Delete', ex(mode="Delete"), ex(mode="Delete", known=workflow_json(http(when='mode == "delete"')))),
     Case("N3", 'params[0](y).valueFrom: only valueFrom.manifestRef is supported yet; this parameter gets no value here', param("y", valueFrom={}), param("y", valueFrom=SOURCE)),
     Case("N4", 'the finalizer dr.bkbcs.tencent.com/execution-finalizer says that this execution was restored from a backup: it will not be run, unless it is created with the annotation dr.bkbcs.tencent.com/start-restored: "true"', start(restored()), start(restored(**{START_RESTORED_ANNOTATION: "true"}))),
+    Case("N19", 'metadata.annotations[dr.bkbcs.tencent.com/cancel] has the value "ture", which has no effect: write "true"', annotated(cancel="ture"), annotated(cancel="Yes")),
+    Case("N19", "metadata.annotations[dr.bkbcs.tencent.com/cancle] is not known and has no effect; did you mean dr.bkbcs.tencent.com/cancel?", annotated(cancle="true"), annotated(cancel="1")),
+    Case("N19", 'metadata.annotations[dr.bkbcs.tencent.com/resume] has the value "maybe", which has no effect: write "true" or "done"', annotated(resume="maybe"), annotated(resume="Done")),
     Case("N14", 'Deleting a running execution may leave resources in inconsistent state', delete(execution_json(status={"phase": "Running"})), delete(execution_json(status={"phase": "Succeeded"}))),
 ]  # fmt: skip
