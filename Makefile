@@ -13,7 +13,7 @@ IMAGE ?= drplan
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 COMMIT = $(shell git describe --always --dirty --abbrev=40 --match=- 2>/dev/null || echo unknown)
 
-.PHONY: help setup lint test demo crds docs bench plot profile fuzz clean lock audit sbom base-image image
+.PHONY: help setup lint test demo crds docs bench plot profile fuzz chaos soak clean lock audit sbom base-image image
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +102,16 @@ fuzz: $(STAMP) ## spoiled and hostile reviews, new ones in every run, for FUZZ_S
 	@if $(BIN)/python -c 'import atheris' 2>/dev/null; \
 	then $(BIN)/python -m tests.fuzz.reviews -max_total_time=$$(( $(FUZZ_SECONDS) / 2 )) -print_final_stats=1; \
 	else echo "no coverage guidance: $(BIN)/python -m pip install 'atheris>=3' (Linux) adds it"; fi
+
+CHAOS_MINUTES ?= 60
+chaos: $(STAMP) ## every write of representative runs and every fault, for at most CHAOS_MINUTES; ONLY=sequential/Execute,tests/journal: just these
+	$(BIN)/python -m devcluster build --profile full helm
+	$(BIN)/python -m tests.chaos --minutes $(CHAOS_MINUTES) $(if $(ONLY),--only '$(ONLY)')
+
+SOAK_MINUTES ?= 30
+soak: $(STAMP) ## a hundred runs at once under faults, stops and kills by chance, for SOAK_MINUTES; prints what memory does
+	$(BIN)/python -m devcluster build --profile minimal
+	$(BIN)/python -m tests.chaos.soak --minutes $(SOAK_MINUTES)
 
 clean: ## remove .venv and caches of this checkout (not the binaries in the user cache folder)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .drplan build dist

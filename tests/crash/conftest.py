@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import ControlPlane, register_webhooks, start_controller, start_webhook
+from devcluster import ControlPlane, Profile, register_webhooks, start_controller, start_webhook
 from devcluster.services import ServiceProcess
 from tests.crash.harness import Crashing
 from tests.support.cluster import CRDS, Cluster
@@ -35,19 +35,26 @@ class Rig:
         return start_controller(self.plane, name=name, arguments=flags, wait=wait)
 
 
-@pytest.fixture(scope="session")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """A minimal control plane with webhook service and, behind a proxy, a controller."""
-    with ControlPlane("minimal") as plane:
+@contextmanager
+def running_rig(folder: Path, profile: Profile = "minimal") -> Iterator[Rig]:
+    """A control plane with webhook service and, behind a proxy, a controller; `folder` takes a certificate."""
+    with ControlPlane(profile) as plane:
         plane.api.install_crds(CRDS)
         plane.install_clusternet()
-        authority: Path = tmp_path_factory.mktemp("proxy") / "ca.pem"
+        authority = folder / "ca.pem"
         authority.write_bytes(plane.authority.pem)
         register_webhooks(plane, start_webhook(plane))
         with Proxy(plane.server, authority).serving() as proxy:
             rig = Rig(plane, proxy)
             yield rig
             rig.controller.kill9()
+
+
+@pytest.fixture(scope="session")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """The processes on a minimal control plane."""
+    with running_rig(tmp_path_factory.mktemp("proxy")) as rig:
+        yield rig
 
 
 @pytest.hookimpl(wrapper=True)

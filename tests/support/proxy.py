@@ -187,6 +187,17 @@ class Proxy:
             self._rules.append(rule)
         return rule
 
+    def remove(self, rule: Rule) -> None:
+        """Remove one rule and let go of what it holds."""
+        with self._lock:
+            self._rules = [other for other in self._rules if other is not rule]
+        rule.release()
+
+    def forget(self) -> None:
+        """Empty `log`, which else keeps every request of a long run; nobody may hold an index into it."""
+        with self._lock:
+            self.log.clear()
+
     def clear(self) -> None:
         """Remove all rules and let go of what they hold."""
         with self._lock:
