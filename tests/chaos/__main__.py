@@ -29,6 +29,8 @@ from tests.support.site import Site
 GROUP_SECONDS = 1500.0
 """How long one group of tests may take on a busy machine."""
 
+PROGRESS_SECONDS = 30.0
+
 
 class Run:
     """What is run, until when, and what came of it."""
@@ -42,6 +44,7 @@ class Run:
         self.outcomes: list[Outcome] = []
         self.recorded: dict[str, int] = {}
         self.left = 0
+        self.told = time.monotonic()
 
     @property
     def violations(self) -> int:
@@ -103,8 +106,9 @@ class Run:
         if result.violation:
             hit = ", ".join(result.hit)
             print(f"VIOLATION {result.case.id} (at {hit or 'no write'}): {result.violation}", flush=True)
-        elif len(self.results) % 50 == 0:
-            print(f"{len(self.results)} cases, {self.violations} violations", flush=True)
+        elif time.monotonic() - self.told > PROGRESS_SECONDS:
+            self.told = time.monotonic()
+            print(f"{len(self.results)} cases, {self.violations} violations; now {result.case.id}", flush=True)
 
     def _run_groups(self) -> None:
         for group in GROUPS:

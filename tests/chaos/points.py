@@ -21,8 +21,8 @@ def passes(recorded: Mapping[str, int], cases: Sequence[Case], faults: Sequence[
     `recorded` has the number of writes of each group of `cases`. The order is the same in every run.
     """
     found: list[list[Case]] = []
-    for case in cases:
-        for fault in faults:
+    for fault in faults:  # faults that take long stand side by side
+        for case in cases:
             for number, nth in enumerate(_shuffled(f"{case.group}/{fault.name}", recorded.get(case.group, 0))):
                 while len(found) <= number:
                     found.append([])

@@ -22,7 +22,7 @@ STOP_SECONDS = 5.0
 ENDED_SECONDS = 10.0
 """How long a process that lost its lease may live on."""
 SEGMENTS = 3
-SIDE_BY_SIDE = 6
+SIDE_BY_SIDE = 8
 
 
 class Stand:
