@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -50,11 +51,13 @@ async def read_value(ref: ManifestRef, reader: Reader) -> Value:
     """Return the value of a rendered reference.
 
     Raises LookupFailed; when the API server is away or overloaded its own KubeError, because a later try may succeed.
+    A path may look at many values of a large object, so it is evaluated beside the event loop.
     """
     resource = await _resource(ref, reader)
     selected = _selected(ref, resource, await _candidates(ref, resource, reader))
     try:
-        return Value(evaluate(ref.json_path, selected), is_secret(resource, selected))
+        text = await asyncio.to_thread(evaluate, ref.json_path, selected)
+        return Value(text, is_secret(resource, selected))
     except JsonPathError as error:
         raise LookupFailed(str(error)) from error
 

@@ -24,7 +24,8 @@ def belongs_to_connection(name: str) -> bool:
 
     With a value of the author's, two servers on the way might not agree where a request ends, and take a part of the
     body for another request, or it would reach a host that no policy has seen. These are the headers of RFC 9110,
-    7.6.1, and `Host`, `Content-Length`, `Expect` and everything that begins with `Proxy-`.
+    7.6.1, and `Host`, `Content-Length`, `Expect` and everything that begins with `Proxy-`. Servers behind CGI and WSGI
+    take `_` for `-`, so it counts as one.
     """
-    lower = name.strip().lower()
+    lower = name.strip().lower().replace("_", "-")
     return lower in _OF_CONNECTION or lower.startswith(_PREFIX)

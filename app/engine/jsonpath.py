@@ -28,7 +28,12 @@ from app.engine.jsonpath_parser import (
     Wildcard,
     parse_template,
 )
+from app.engine.text import short
 
+LONGEST = 4096
+"""Characters of an expression at most."""
+MAX_CHARACTERS = 1024 * 1024
+"""How long a result may be: no object holds more, but an expression may print the same object again and again."""
 MAX_VALUES = 200_000
 """How many values all steps of an expression may yield together."""
 MAX_RANGES = 32
@@ -78,7 +83,7 @@ def evaluate(expression: str, document: object) -> str:
     """
     template = _parse(expression)
     try:
-        text = "".join(_print(results) for results in _Evaluation(template).results([document]))
+        text = _print(_Evaluation(template).results([document]))
     except JsonPathError as error:
         raise JsonPathError(f"jsonPath execution failed for {quote(expression)}: {error}") from error
     except RecursionError as error:
@@ -91,14 +96,27 @@ def evaluate(expression: str, document: object) -> str:
 
 
 def _parse(expression: str) -> Template:
+    if len(expression) > LONGEST:
+        told = f"it has {len(expression)} characters, more than {LONGEST}"
+        raise JsonPathError(f"invalid jsonPath expression {quote(short(expression))}: {told}")
     try:
         return parse_template(expression)
     except JsonPathSyntaxError as error:
         raise JsonPathError(f"invalid jsonPath expression {quote(expression)}: {error}") from error
 
 
-def _print(results: Iterable[object]) -> str:
-    return " ".join(compact_json(one) if isinstance(one, dict | list) else scalar(one) for one in results)
+def _print(parts: Iterable[Iterable[object]]) -> str:
+    """The results of all parts as one text, which is given up as soon as it is too long."""
+    pieces: list[str] = []
+    length = 0
+    for results in parts:
+        for index, one in enumerate(results):
+            piece = compact_json(one) if isinstance(one, dict | list) else scalar(one)
+            pieces += [" ", piece] if index else [piece]
+            length += len(piece) + 1
+            if length > MAX_CHARACTERS:
+                raise _TooMuchError(f"the result has more than {MAX_CHARACTERS} characters, use a narrower expression")
+    return "".join(pieces)
 
 
 class _Evaluation:

@@ -42,11 +42,11 @@ HttpMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 class HeaderFromSecret(ApiModel):
     """A request header whose value is read from a Secret when the action runs (decision A6)."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Name
     """Name of the header, such as `Authorization`."""
     secret_key_ref: SecretKeyReference
     """Where the value is. It never reaches a status, event or log."""
-    prefix: str = ""
+    prefix: Annotated[str, most("maxLength", LONG_TEXT)] = ""
     """Text in front of the value, such as `Bearer `."""
 
 
@@ -91,7 +91,7 @@ class HttpAction(ApiModel):
     """AtLeastOnce, as when absent: a call whose answer was lost is sent again, with the same Idempotency-Key.
     AtMostOnce: it is not; the run stands still (phase Unknown) and asks an operator. What was certainly not sent is
     tried again."""
-    request_timeout: str | None = None
+    request_timeout: Duration | None = None
     """Longest time of one attempt, its name look-up and redirects included, as a Go duration. When absent, what is left
     of the action's timeout."""
 
@@ -221,7 +221,7 @@ class ActionBody(ApiModel):
     """Total time from the first start, retries included, as a Go duration; 5m when absent."""
     wait_ready: bool = False
     """Wait until a Subscription's feeds or a KubernetesResource's objects are ready. Job actions always wait."""
-    ready_when: str = ""
+    ready_when: Annotated[str, most("maxLength", LONG_TEXT)] = ""
     """When `waitReady` counts an object as ready, instead of the rule of its kind: the name of a condition that is
     True, or a CEL expression over `object` that gives a bool. For KubernetesResource actions."""
     retry_policy: RetryPolicy | None = None

@@ -7,7 +7,10 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from app.models.base import ApiModel
+from app.models.base import LONG_NAME, LONG_TEXT, ApiModel, most
+
+_Short = Annotated[str, most("maxLength", LONG_NAME)]
+_Long = Annotated[str, most("maxLength", LONG_TEXT)]
 
 
 class ParameterType(StrEnum):
@@ -30,17 +33,17 @@ class Select(StrEnum):
 class ManifestRef(ApiModel):
     """A value read from an object of the cluster when a run starts."""
 
-    api_version: str
+    api_version: _Short
     """apiVersion of the object. Not templated."""
-    kind: str
+    kind: _Short
     """Kind of the object. Not templated."""
-    namespace: str = ""
+    namespace: _Long = ""
     """Namespace of the object; templated. Empty means cluster-scoped, or all namespaces with `labelSelector`."""
-    name: str = ""
+    name: _Long = ""
     """Name of the object; templated. Exclusive with `labelSelector`."""
-    label_selector: str = ""
+    label_selector: _Long = ""
     """Label selector; templated. With neither name nor selector every object of the namespace is a candidate."""
-    json_path: str
+    json_path: _Long
     """Which value is taken, in kubectl's JSONPath dialect such as `{.metadata.name}`. A missing key and an empty
     result are errors."""
     select: Select = Select.LAST
@@ -60,7 +63,7 @@ class Parameter(ApiModel):
     level below decides (decision P8).
     """
 
-    name: str
+    name: _Short
     """Name: `[a-zA-Z][a-zA-Z0-9_-]*`. `mode` is reserved."""
     type: ParameterType = ParameterType.STRING
     """Type that the value must have: `number` (a decimal number), `boolean` (`true` or `false`) or `string`."""
@@ -136,14 +139,14 @@ class LabelSelector(ApiModel):
 class SecretReference(ApiModel):
     """A Secret in the namespace of the object that names it."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1), most("maxLength", LONG_NAME)]
     """Name of the Secret."""
 
 
 class SecretKeyReference(ApiModel):
     """One key of a Secret in the namespace of the object that names it."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1), most("maxLength", LONG_NAME)]
     """Name of the Secret."""
-    key: Annotated[str, Field(min_length=1)]
+    key: Annotated[str, Field(min_length=1), most("maxLength", LONG_NAME)]
     """Key within the Secret's data."""

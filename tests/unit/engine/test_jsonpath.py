@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.engine.gotext import quote
-from app.engine.jsonpath import MAX_VALUES, JsonPathError, check_syntax, evaluate
+from app.engine.jsonpath import LONGEST, MAX_CHARACTERS, MAX_VALUES, JsonPathError, check_syntax, evaluate
 
 if TYPE_CHECKING:
     from tests.support.oracle import Oracle
@@ -196,6 +197,35 @@ def test_work_is_bounded(expression: str) -> None:
         nested = [nested, nested] if not isinstance(nested, list) else [nested, nested[0]]
     with pytest.raises(JsonPathError, match=f"more than ({MAX_VALUES} values|32 ranges)"):
         evaluate(expression, {"items": [nested]} if "items" in expression else nested)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "{$}" * 1_000,
+        "{@}{.big}" * 400,
+        "{range .items[*]}" + "{'" + "x" * 4_000 + "'}{end}",
+        "{.items[*,*,*,*,*,*,*,*]['big','big','big','big']}",
+        "{range ..}{@}{end}",
+    ],
+)
+def test_results_are_bounded_before_they_are_put_together(expression: str) -> None:
+    """One path of a few kilobytes made gigabytes of one object, which ended the controller."""
+    document: Any = {"big": "b" * 20_000, "items": [{"big": "b" * 1_000} for _ in range(300)]}
+    for _ in range(40):
+        document = {**document, "items": [*document["items"][:300], {"big": document["big"]}]} | {"n": document}
+    tracemalloc.start()
+    with pytest.raises(JsonPathError, match=f"more than ({MAX_CHARACTERS} characters|{MAX_VALUES} values)"):
+        evaluate(expression, document)
+    assert tracemalloc.get_traced_memory()[1] < 64 * 1024 * 1024
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("text", ["{.a[?(@.b==" + "9" * 500_000 + ")]}", "{" + ".a" * 100_000 + "}", "a" * 5_000])
+def test_expressions_are_bounded(text: str) -> None:
+    with pytest.raises(JsonPathError, match=f"more than {LONGEST}") as caught:
+        check_syntax(text)
+    assert len(str(caught.value)) < 1_000
 
 
 def test_deeply_nested_document_is_an_error_of_the_expression() -> None:
