@@ -1,6 +1,7 @@
 """`readyWhen`: the author's own word for when an object is ready, a condition's name or a CEL expression over it.
 
-An expression sees one variable, `object`: the object as the API server has it. It must give a bool. A member that is
+An expression sees one variable, `object`: the object as the API server has it, of a Secret only which keys there are.
+It must give a bool. A member that is
 not there yet makes the object not ready; so does a status of an older generation, whatever the expression says.
 """
 
@@ -55,7 +56,10 @@ class ReadyWhen:
         return current if not current.ready else self._evaluated(obj)
 
     def _evaluated(self, obj: Mapping[str, Any]) -> Readiness:
-        size = len(orjson.dumps(obj))
+        try:
+            size = len(orjson.dumps(obj))
+        except TypeError:
+            return Readiness(ready=False, failed=True, reason="readyWhen cannot look at it: it is nested too deeply")
         if size > LARGEST_OBJECT:
             return Readiness(
                 ready=False,
@@ -77,7 +81,10 @@ class ReadyWhen:
 
     def _missing(self, raised: str) -> str:
         key = missing_key(raised)
-        return f"cannot be evaluated yet: {f'there is no {quote(key)}' if key is not None else plain(raised)}"
+        if key is None:
+            return f"cannot be evaluated yet: {plain(raised)}"
+        told = quote(key) if key in self.text else "entry of the name that it computes"
+        return f"cannot be evaluated yet: there is no {told}"
 
 
 def compile_ready_when(text: str) -> ReadyWhen:

@@ -19,6 +19,12 @@ MASK = "***"
 _ELLIPSIS = "…"
 _LONGEST_NAME = 253
 """Characters of a name, as of most names in Kubernetes."""
+_SHORTEST_LINE = 6
+"""Fewer characters of a line, such as a bracket, tell nothing of the secret."""
+_TELLING = 8
+"""Characters of a secret's start that may stay at the end of a text that was cut."""
+_MOST_STARTS = 1_000
+"""Places that are looked at for the start of a secret; beyond that the next one counts as one."""
 _SHORTEST_DECODED = 4
 """Fewer characters would be found in texts that have nothing to do with the secret."""
 
@@ -46,15 +52,48 @@ def single_line(text: str) -> str:
 def redact(text: str, secrets: Iterable[str]) -> str:
     """`text` with every secret value replaced by `***`.
 
-    Also found are the forms a value takes on its way through an action: trimmed, percent-encoded in a URL, escaped in
-    JSON, base64 in a header; and what it stands for, as a Secret's `data` holds base64. Overlapping occurrences are
-    covered as a whole, so no part of one stays.
+    Also found are the forms a value takes on its way through an action: trimmed, percent-encoded in a URL, in lower
+    case as the host of one, escaped in JSON, base64 in a header; and what it stands for, as a Secret's `data` holds
+    base64. Overlapping occurrences are covered as a whole, so no part of one stays. Of a value of several lines each
+    line that stands alone on one is masked too.
     """
+    secrets = list(secrets)
     result, position = [], 0
     for start, end in _merged(_occurrences(text, secrets)):
         result += [text[position:start], MASK]
         position = end
-    return "".join(result) + text[position:]
+    return _without_lines("".join(result) + text[position:], secrets)
+
+
+def redact_start(text: str, secrets: Iterable[str]) -> str:
+    """`redact` for a text that is only the start of a longer one: what may be the start of a secret is masked too."""
+    secrets = list(secrets)
+    starts = [start for secret in secrets for form in _forms(secret) if (start := _broken_off(text, form)) >= 0]
+    cut_at = min(starts, default=len(text))
+    return redact(text[:cut_at], secrets) + (MASK if cut_at < len(text) else "")
+
+
+def _broken_off(text: str, form: str) -> int:
+    """Where the end of `text` is the start of `form`; -1 when it is not, or so short a part that it tells nothing."""
+    head = form[:_TELLING]
+    if len(head) < _TELLING:
+        return -1
+    start = text.find(head, max(0, len(text) - len(form) + 1))
+    for _ in range(_MOST_STARTS):
+        if start < 0 or form.startswith(text[start:]):
+            return start
+        start = text.find(head, start + 1)
+    return start
+
+
+def _without_lines(text: str, secrets: Iterable[str]) -> str:
+    """`text` without lines that are a line of a secret."""
+    several = (form for secret in secrets for form in (secret, _decoded(secret.strip())) if "\n" in form.strip())
+    hidden = {line for form in several for one in form.splitlines() if len(line := one.strip()) >= _SHORTEST_LINE}
+    if not hidden:
+        return text
+    lines = text.splitlines(keepends=True)
+    return "".join(line.replace(line.strip(), MASK) if line.strip() in hidden else line for line in lines)
 
 
 def _occurrences(text: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
@@ -104,7 +143,7 @@ def _forms(secret: str) -> set[str]:
             json.dumps(value, ensure_ascii=False)[1:-1],
             base64.b64encode(encoded).decode("ascii"),
         }
-    return forms - {""}
+    return (forms | {form.lower() for form in forms}) - {""}
 
 
 def _decoded(secret: str) -> str:

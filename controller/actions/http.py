@@ -10,7 +10,7 @@ from datetime import timedelta
 from app.engine.durations import parse_duration
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
 from app.engine.templates import secret_values
-from app.engine.text import redact, single_line
+from app.engine.text import redact, redact_start, single_line
 from app.kube.errors import parse_retry_after
 from app.models.actions import ActionBody, HttpAction
 from app.models.execution import ActionOutputs, HttpResponse
@@ -99,7 +99,9 @@ def _request_timeout(block: HttpAction) -> float:
 
 
 def _judge(block: HttpAction, prepared: PreparedRequest, reply: HttpReply, secrets: Iterable[str]) -> Outcome:
-    text = redact(reply.body.decode("utf-8", "replace"), secrets)
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    masked = redact_start if reply.truncated else redact
+    text = masked(decode(reply.body, final=not reply.truncated), secrets)
     outputs = ActionOutputs(http_response=HttpResponse(status_code=reply.status, body=first_bytes(text)))
     odd = f"; {redact(reply.odd, secrets)}" if reply.odd else ""
     if reply.not_followed:

@@ -7,8 +7,8 @@ from typing import Any
 from app.engine.names import object_name_for
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
 from app.engine.readiness import JobOutcome, job_outcome
-from app.engine.templates import UnresolvedPlaceholders, render, render_leaves
-from app.engine.text import single_line
+from app.engine.templates import UnresolvedPlaceholders, render, render_leaves, secret_values
+from app.engine.text import redact, single_line
 from app.kube.errors import KubeError
 from app.kube.resources import JOBS, PODS
 from app.models.actions import ActionBody, JobAction, ResourceOperation
@@ -167,6 +167,7 @@ async def _last_words(context: ActionContext, target: Target) -> str:
         log = await context.kube.pod_log(name, target.namespace, tail_lines=LOG_LINES)
     except KubeError:
         return ""
+    log = redact(log, secret_values(context.scope))
     lines = [single_line(line) for line in log.splitlines() if line.strip()]
     return f"; last log lines of pod {name}: {' | '.join(lines)}" if lines else ""
 

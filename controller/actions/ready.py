@@ -7,8 +7,9 @@ from typing import Any
 
 from app.cel.ready import ReadyWhen
 from app.engine.readiness import is_ready, lingering_pods, pod_selector
+from app.engine.text import MASK
 from app.kube.errors import KubeError, is_transient
-from app.kube.resources import PODS
+from app.kube.resources import PODS, is_secret
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
 from controller.actions.ownership import JsonObject, uid_of
@@ -36,7 +37,7 @@ async def wait_ready(context: ActionContext, target: Target, uid: str, ready_whe
             return f"it was deleted and made anew by somebody else (uid {uid_of(seen.obj)}, this run's was {uid})"
         seen_last[:] = [seen.obj]
         if ready_when is not None:
-            verdict = ready_when.judge(seen.obj)
+            verdict = ready_when.judge(_without_values(target, seen.obj))
         else:
             verdict = is_ready(seen.obj, reports_status=target.resource.reports_status)
         if verdict.ready:
@@ -49,6 +50,14 @@ async def wait_ready(context: ActionContext, target: Target, uid: str, ready_whe
     if not problem:
         await _drained(context, target.namespace, seen_last[0])
     return problem
+
+
+def _without_values(target: Target, obj: JsonObject) -> JsonObject:
+    """The object as an expression may see it: whoever writes one may not read the Secrets that the controller may."""
+    if not is_secret(target.resource, obj):
+        return obj
+    hidden = {member: dict.fromkeys(obj[member], MASK) for member in ("data", "stringData") if obj.get(member)}
+    return {**obj, **hidden, "metadata": {**(obj.get("metadata") or {}), "managedFields": [], "annotations": {}}}
 
 
 async def _drained(context: ActionContext, namespace: str, workload: JsonObject) -> None:

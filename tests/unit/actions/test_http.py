@@ -329,6 +329,14 @@ async def test_values_of_secret_parameters_are_masked_in_the_answer(http: HttpSe
     assert response_of(outcome).body == "your token is ***"
 
 
+async def test_a_secret_that_is_longer_than_what_is_read_of_an_answer_is_masked(http: HttpSender) -> None:
+    secret = "kubeconfig of " + "ü0123456789" * 10_000
+    async with serving(answering(200, f"you said {secret}")) as site:
+        where = at(http, params={"token": secret}, secrets=frozenset({"token"}))
+        outcome = await EXECUTOR.execute(call(site.url, body="$(params.token)"), where)
+    assert response_of(outcome).body == "you said ***"
+
+
 @pytest.mark.parametrize(
     ("secret", "key", "message", "retryable"),
     [

@@ -51,6 +51,37 @@ def test_verdicts(text: str, obj: dict[str, Any], ready: bool, reason: str) -> N
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "object.data[object.data.q] == 'x'",
+        "{'a': 1}[object.data.q] == 1",
+        "object[object.data.q].x == 1",
+        "int(object.data.q) > 1",
+        "timestamp(object.data.q) == timestamp(object.data.q)",
+        "duration(object.data.q) == duration(object.data.q)",
+        "{object.data.q: 1, object.data.q: 2}['a'] == 1",
+        "object.data.all(k, object.data[object.data[k]] == k)",
+        "[object.data.q].map(x, {'a': x}[x]) == []",
+        "object.data.q.matched == 1",
+    ],
+)
+def test_no_verdict_tells_a_value_of_the_object(text: str) -> None:
+    """Whoever writes the expression may not be allowed to read the object."""
+    verdict = compile_ready_when(text).judge({"data": {"q": "hunter2"}})
+    assert not verdict.ready
+    assert "hunter2" not in verdict.reason
+
+
+def test_an_object_that_is_nested_too_deeply_never_becomes_ready() -> None:
+    nested: Any = 1
+    for _ in range(400):
+        nested = [nested]
+    verdict = compile_ready_when("object.a == 1").judge({"a": nested})
+    assert verdict.failed
+    assert "nested too deeply" in verdict.reason
+
+
+@pytest.mark.parametrize(
     ("text", "why"),
     [
         ("", "it is empty"),

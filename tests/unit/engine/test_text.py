@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.text import cut, redact, single_line
+from app.engine.text import cut, redact, redact_start, single_line
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)))
 
@@ -92,6 +92,38 @@ def test_redacts_what_the_base64_of_a_secrets_data_stands_for(word: str) -> None
 
 def test_a_secret_that_happens_to_be_base64_of_a_letter_or_of_bytes_hides_no_other_text() -> None:
     assert redact("a b c", [base64.b64encode(b"a").decode(), base64.b64encode(b"\xff\xfea b c").decode()]) == "a b c"
+
+
+KEY = "-----BEGIN KEY-----\nabcdefgh12345\nzyxwvu98765==\n-----END KEY-----\n"
+
+
+@pytest.mark.parametrize("secret", [KEY, KEY.replace("\n", "\r\n"), base64.b64encode(KEY.encode()).decode()])
+def test_redacts_single_lines_of_a_secret_of_several(secret: str) -> None:
+    assert redact("read:\n  zyxwvu98765==\r\n-----END KEY-----\nexit 1", [secret]) == "read:\n  ***\r\n***\nexit 1"
+    assert redact("{\n  x\n}\n", ["{\n  }\n}"]) == "{\n  x\n}\n"
+
+
+def test_redacts_a_value_in_lower_case_as_the_host_of_a_url_has_it() -> None:
+    data = base64.b64encode(b"Hunter2!").decode()
+    for secret in ("Hunter2-PW", data):
+        assert redact(f"GET http://{secret.lower()}.example: refused", [secret]) == "GET http://***.example: refused"
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "shown"),
+    [
+        ("k" * 5 + "0123456789" * 50, "got " + "k" * 5 + "0123456789" * 5, "got ***"),
+        ("a" * 5_000, "x" + "a" * 4_000, "x***"),
+        ("ab" * 5_000, "ab" * 2_000, "***"),
+        ("secret-value", "value secret-value and secret-v", "value *** and ***"),
+        ("secret-value", "value secret-va", "value ***"),
+        ("secret-value", "value secr", "value secr"),
+        ("secret-value", "secret-but another", "secret-but another"),
+        ("aaaaaaaab", "aaaaaaaac" * 2_000, "aaaaaaaac" * 2_000),
+    ],
+)
+def test_redacts_the_start_of_a_secret_where_a_text_was_cut(secret: str, text: str, shown: str) -> None:
+    assert redact_start(text, [secret]) == shown
 
 
 @given(st.lists(st.text("abc*", min_size=1, max_size=3), max_size=3), st.text("abc* ", max_size=20))
