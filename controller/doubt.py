@@ -136,6 +136,15 @@ def refused(error: Exception) -> RunSuspendedBy:
     )
 
 
+def long_doubt(away: float) -> RunSuspendedBy:
+    """Return why a run stands still that had a write in doubt while the API server was away for `away` seconds."""
+    return (
+        f"The API server did not answer a write of an action and was away for {away:.0f} s; look at what the "
+        f'action made, then annotate the execution with {RESUME_ANNOTATION}: "true" to go on, or cancel it',
+        Reason.OUTCOME_UNKNOWN,
+    )
+
+
 def seen_only(address: Address, outcome: Outcome, now: datetime) -> ActionFinished | None:
     """Return the end of an action in doubt that was only looked at, because its run is cancelled.
 

@@ -22,6 +22,7 @@ from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS
 from app.runtime import metrics
 from app.runtime.clocks import elapsed_seconds
 from app.runtime.collector import chosen_collector
+from app.runtime.descriptors import effects_within, raise_descriptor_limit
 from app.runtime.garbage import tune_garbage_collector
 from app.runtime.groups import together
 from app.runtime.logging import get_logger, setup_logging
@@ -33,6 +34,7 @@ from app.runtime.watchdog import Watchdog
 from app.runtime.workers import Workers
 from app.service.server import PortError, serve_probes
 from controller.actions.registry import build_registry
+from controller.effect_slots import EffectSlots
 from controller.execution_gauges import ExecutionGauges
 from controller.journal import DamagedSegmentError, Deposed, Journal, JournalClosed
 from controller.leader import lead, without_details
@@ -67,6 +69,9 @@ def main(settings: ControllerSettings) -> int:
     A process that should have ended and has not is ended by its watchdog, with `app.runtime.watchdog.EXIT_OVERDUE`.
     """
     setup_logging(settings.log_level, settings.log_format == "json")
+    settings = settings.model_copy(
+        update={"max_effects": effects_within(settings.max_effects, raise_descriptor_limit())}
+    )
     watchdog = Watchdog()
     watchdog.start(settings.shutdown_grace + END_SECONDS)
     code = 1
@@ -218,6 +223,7 @@ async def _work(process: Process) -> None:
         records=RecordStore(process.kube, settings.namespace),
         recorder=process.recorder,
         executors=build_registry(),
+        effect_slots=EffectSlots(settings.max_effects),
         status_pace=StatusPace(settings.status_interval),
         validator=Validator(settings.namespace, process.workers),
         traces=process.traces,

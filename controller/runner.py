@@ -14,7 +14,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from app.engine import notes
 from app.engine.conditions import cancel_requested
 from app.engine.decide import Start, conclude, decide
 from app.engine.definition import Address, RunDefinition
@@ -33,7 +32,6 @@ from app.engine.question import answered, question, undecided_actions
 from app.engine.tree import action_at
 from app.models.execution import DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
-from app.models.names import RESUME_ANNOTATION
 from app.models.phases import Phase
 from app.models.snapshot import Snapshot
 from app.models.suspension import Reason
@@ -41,18 +39,25 @@ from app.runtime import metrics
 from app.runtime.groups import TaskGroup
 from app.runtime.logging import get_logger
 from controller import observer
-from controller.doubt import RunSuspendedBy, can_do_without_journal, refused, seen_only, taken_up, without_outputs
+from controller.doubt import (
+    RunSuspendedBy,
+    can_do_without_journal,
+    long_doubt,
+    refused,
+    seen_only,
+    taken_up,
+    without_outputs,
+)
 from controller.effects import attempt
 from controller.endings import record_end, tell_differs, tell_refused
 from controller.journal import Entry, EntryRefused, Takeover
 from controller.services import Services
 from controller.status_writer import StatusWriter
+from controller.telling import Telling
 from controller.traces import RunTrace
 
 log = get_logger(__name__)
 
-ORDINARY_EVENTS = 50
-"""Ordinary action events that one run writes at most (decision O1)."""
 LEASE_POLL = 0.5
 """Seconds between two looks at the lease while there is no time left of it."""
 LEASE_MARGIN = 1.0
@@ -90,6 +95,7 @@ class Run:
             else None
         )
         self._services = services
+        self._slots = services.effect_slots
         self._stored = stored
         self._is_stored = is_stored
         self._committed = [(Start(address, 0), True) for address in in_doubt]
@@ -109,10 +115,11 @@ class Run:
         self._doubted_at: float | None = None
         self._suspension: RunSuspendedBy | None = None
         self._draining = False
+        self._is_short = False
+        """Whether actions wait for a slot."""
         self._results: dict[Address, Outcome] = {}
         self._in_flight: set[Address] = set()
         self._wake = asyncio.Event()
-        self._events_left = ORDINARY_EVENTS
         self.writer = StatusWriter(
             services.kube,
             ObjectMeta.from_wire(stored["metadata"]),
@@ -128,6 +135,7 @@ class Run:
         self._log = log.bind(
             execution=f"{snapshot.execution_namespace}/{snapshot.execution_name}", plan=snapshot.plan_name
         )
+        self._telling = Telling(services.recorder, stored, self._log)
 
     @property
     def uid(self) -> str:
@@ -162,6 +170,12 @@ class Run:
         Raises `ExecutionGone` when the execution was removed by force, `JournalClosed` and `Deposed` when this process
         is no longer the leader.
         """
+        try:
+            return await self._run()
+        finally:
+            self._slots.leave(self.uid)
+
+    async def _run(self) -> DRPlanExecutionStatus:
         async with TaskGroup() as group:
             writing = group.create_task(self.writer.run(), name=f"status/{self.snapshot.execution_name}")
             if not self._is_stored and not self.has_ended:
@@ -189,12 +203,9 @@ class Run:
         metrics.loop_iterations_total.labels(loop="run").inc()
         now = self._services.now()
         events, status = self._collect(now)
-        starts: tuple[Start, ...] = ()
-        if not self._draining:
-            starts = self._begin(status, now)
-            for start in starts:
-                events.append(ActionStarted(now, start.address, start.attempt))
-                status = fold(self.definition, status, events[-1])
+        for start in self._begin(status, now):
+            events.append(ActionStarted(now, start.address, start.attempt))
+            status = fold(self.definition, status, events[-1])
         if not events:
             self._forget_takeover()
             return
@@ -231,6 +242,7 @@ class Run:
     def _take_refusal(self, events: Sequence[Event], refusal: EntryRefused) -> None:
         """Stand still, because the API server takes no more of this run's entries; keep what they were to say."""
         done, rest = events[: refusal.committed], events[refusal.committed :]
+        self._slots.give_back(self.uid, sum(isinstance(event, ActionStarted) for event in rest))
         self._take_commit(done, self._folded(done))
         if can_do_without_journal(rest):
             self._look_only = self._look_only or any(isinstance(event, RunSuspended) for event in rest)
@@ -331,17 +343,19 @@ class Run:
         away = asyncio.get_running_loop().time() - self._doubted_at
         self._doubted_at = None
         if away > self._services.settings.unknown_after:
-            self._suspension = (
-                f"The API server did not answer a write of an action and was away for {away:.0f} s; look at what the "
-                f'action made, then annotate the execution with {RESUME_ANNOTATION}: "true" to go on, or cancel it',
-                Reason.OUTCOME_UNKNOWN,
-            )
+            self._suspension = long_doubt(away)
             self._wake.set()
 
-    def _begin(self, status: DRPlanExecutionStatus, now: datetime) -> tuple[Start, ...]:
-        if self._services.lease_remaining() < LEASE_MARGIN:
-            return ()
-        return decide(self.definition, status, now).starts
+    def _begin(self, status: DRPlanExecutionStatus, now: datetime) -> list[Start]:
+        """Return what may start and has a slot; repetitions first, because the time of their actions is running."""
+        starts: tuple[Start, ...] = ()
+        if not self._draining and self._services.lease_remaining() >= LEASE_MARGIN:
+            starts = decide(self.definition, status, now).starts
+        slots = self._slots.ask(self.uid, len(starts), self._wake.set)
+        if slots < len(starts) and not self._is_short:
+            self._log.info("actions wait until others have ended", waiting=len(starts) - slots)
+        self._is_short = slots < len(starts)
+        return sorted(starts, key=lambda start: start.attempt == 1)[:slots]
 
     async def _wait(self) -> None:
         """Wait for a result, a cancel, a shutdown or the time of a retry, whichever comes first."""
@@ -351,7 +365,7 @@ class Run:
         if self._services.lease_remaining() >= LEASE_MARGIN:
             now = self._services.now()
             decision = decide(self.definition, self.status, now)
-            if decision.starts and not self._draining:
+            if decision.starts and not self._draining and not self._slots.awaits(self.uid):
                 return  # what became due while the last step was being committed
             delay = None if decision.wake_at is None else (decision.wake_at - now).total_seconds()
         try:
@@ -363,6 +377,8 @@ class Run:
     def _spawn(self, group: TaskGroup, start: Start, *, in_doubt: bool) -> None:
         address = start.address
         self._in_flight.add(address)
+        if in_doubt:
+            self._slots.hold(self.uid)  # it has begun already; what begins now has its slot
         look_only = in_doubt and self._look_only
         if look_only:
             self._looked_at.add(address)
@@ -377,20 +393,14 @@ class Run:
             self._services, self.snapshot, self.definition, status, address, in_doubt=in_doubt, look_only=look_only
         )
         self._results[address] = outcome
+        self._slots.give_back(self.uid)
         self._wake.set()
 
     def _adopt(self, status: DRPlanExecutionStatus) -> None:
         old, self.status = self.status, status
         if not self.has_ended:  # the end is recorded before it is told
             self.writer.offer(status, urgent=old.phase is not status.phase)
-        for note in notes.changes(self.definition, old, status):
-            self._log.info(note.message, reason=note.reason, **note.where())
-            if note.ordinary:
-                if self._events_left <= 0:
-                    metrics.events_dropped_total.labels(reason="ordinary").inc()
-                    continue
-                self._events_left -= 1
-            self._services.recorder.emit(self._stored, note.type, note.reason, note.message)
+        self._telling.changes(self.definition, old, status)
 
     def _entry(self, sequence: int, event: Event) -> Entry:
         return Entry(self.uid, self.snapshot.execution_namespace, self.snapshot.execution_name, sequence, event)

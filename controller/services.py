@@ -15,6 +15,7 @@ from app.runtime.http_client import HttpSender
 from app.runtime.settings import ControllerSettings
 from app.runtime.tracing import Traces
 from controller.actions.base import Executor
+from controller.effect_slots import EffectSlots
 from controller.journal import Journal
 from controller.records import RecordStore
 from controller.snapshots import SnapshotStore
@@ -52,6 +53,7 @@ class Services:
     status_pace: StatusPace
     validator: Validator
     now: Callable[[], datetime] = utc_now
+    effect_slots: EffectSlots = field(default_factory=EffectSlots)
     traces: Traces = field(default_factory=Traces)
     when_back: list[Callable[[], None]] = field(default_factory=list)
     """Called when the lease was taken back after the API server had been away: nobody waits out a long delay then."""

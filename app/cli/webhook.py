@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from app.kube.errors import ConnectionConfigError
+from app.runtime.descriptors import raise_descriptor_limit
 from app.runtime.logging import setup_logging
 from app.runtime.settings import WebhookSettings, add_settings_flags, settings_from
 
@@ -26,6 +27,7 @@ def run_webhook(settings: WebhookSettings) -> int:
     from webhook.main import main
 
     setup_logging(settings.log_level, settings.log_format == "json")
+    raise_descriptor_limit()
     code = 0
     try:
         uvloop.run(main(settings))

@@ -152,6 +152,11 @@ action_attempts_total = _counter(
 )
 action_retries_total = _counter("drplan_action_retries_total", "Attempts that repeat one that failed.", type=_TYPES)
 action_failures_total = _counter("drplan_action_failures_total", "Actions that ended Failed.", type=_TYPES)
+action_effects = _gauge(
+    "drplan_action_effects",
+    "Attempts of actions that are under way, and actions that are due and wait because too many are (--max-effects).",
+    state=("running", "waiting"),
+)
 
 runs_in_flight = _gauge("drplan_runs_in_flight", "Executions that this process is running now.", operation=_OPERATIONS)
 run_crashes_total = _counter(

@@ -209,6 +209,13 @@ class ControllerSettings(CommonSettings):
     status_interval: Seconds = Field(
         0.5, description="seconds between two status writes of one run; more with many runs at once"
     )
+    max_effects: int = Field(
+        500,
+        ge=10,
+        le=100_000,
+        description="attempts of actions under way at once, over all runs; actions beyond it wait and are not begun, "
+        "and one run never takes all of them. Fewer where the process may open fewer descriptors",
+    )
     shutdown_grace: Annotated[float, Field(ge=0, le=60)] = Field(
         7.0, description="seconds that running actions get after SIGTERM"
     )

@@ -1,0 +1,37 @@
+"""What a run's progress looks like to others: log lines, and Events within a budget."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from structlog.types import FilteringBoundLogger
+
+from app.engine import notes
+from app.engine.definition import RunDefinition
+from app.kube.events import EventRecorder
+from app.models.execution import DRPlanExecutionStatus
+from app.runtime import metrics
+
+ORDINARY_EVENTS = 50
+"""Ordinary action events that one run writes at most (decision O1)."""
+
+
+class Telling:
+    """Tells what changed in the status of one run."""
+
+    def __init__(self, recorder: EventRecorder, stored: dict[str, Any], log: FilteringBoundLogger) -> None:
+        self._recorder = recorder
+        self._stored = stored
+        self._log = log
+        self._events_left = ORDINARY_EVENTS
+
+    def changes(self, definition: RunDefinition, old: DRPlanExecutionStatus, new: DRPlanExecutionStatus) -> None:
+        """Log what is different in `new`, and write Events of it: of ordinary steps only the first."""
+        for note in notes.changes(definition, old, new):
+            self._log.info(note.message, reason=note.reason, **note.where())
+            if note.ordinary:
+                if self._events_left <= 0:
+                    metrics.events_dropped_total.labels(reason="ordinary").inc()
+                    continue
+                self._events_left -= 1
+            self._recorder.emit(self._stored, note.type, note.reason, note.message)
