@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,21 +93,25 @@ class SnapshotStore:
     async def delete(self, uid: str, *, keep_priors: bool = False) -> None:
         """Remove what is kept of the run `uid`, its records included; with `keep_priors` its snapshot only."""
         components = f"{COMPONENT_LABEL}={SNAPSHOT}" if keep_priors else SELECTOR
-        found = await self._listed(f"{components},{EXECUTION_UID_LABEL}={uid}")
-        if not keep_priors:
-            found += await self._listed(records_selector(uid))
+        selectors = [f"{components},{EXECUTION_UID_LABEL}={uid}"] + ([] if keep_priors else [records_selector(uid)])
+        found = [item["metadata"]["name"] for selector in selectors async for item in self._listed(selector)]
         # the indexes go first: without them the rest is nothing
         indexes = (_index_name(uid), outcome_name(uid))
-        for item in sorted(found, key=lambda item: item["metadata"]["name"] not in indexes):
-            await self._remove(item["metadata"]["name"])
+        for name in sorted(found, key=lambda name: name not in indexes):
+            await self._remove(name)
 
     async def owners(self) -> list[Owner]:
         """Return the runs that something is stored for."""
-        found = {owner.uid: owner for item in await self._listed(SELECTOR) if (owner := owner_of(item)) is not None}
+        found = {owner.uid: owner async for item in self._listed(SELECTOR) if (owner := owner_of(item)) is not None}
         return list(found.values())
 
-    async def _listed(self, selector: str) -> list[Object]:
-        return await self._kube.list_all(CONFIG_MAPS, namespace=self._namespace, label_selector=selector)
+    async def _listed(self, selector: str) -> AsyncGenerator[Object]:
+        """Read the metadata of what is stored: all together it may be gigabytes."""
+        pages = self._kube.pages(CONFIG_MAPS, namespace=self._namespace, label_selector=selector, metadata_only=True)
+        async with aclosing(pages):
+            async for page in pages:
+                for item in page:
+                    yield item
 
     def priors(self, owner: Owner) -> PriorStateStore:
         """Return the prior states of the objects that a run changed."""

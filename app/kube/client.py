@@ -307,8 +307,12 @@ class KubeClient(ListVerbs):
         subresource: str | None = None,
         status_allowed: bool = False,
         max_bytes: int = MOST_BYTES,
+        accept: str | None = None,
         warn: Warn | None = None,
     ) -> JsonObject:
+        headers = {"Content-Type": content_type} if body is not None else {}
+        if accept is not None:
+            headers["Accept"] = accept
         label = f"{resource.plural}/{subresource}" if subresource else resource.plural
         with self._discovery.doubting(resource):
             _, content = await self._transport.request(
@@ -318,7 +322,7 @@ class KubeClient(ListVerbs):
                 path,
                 query=query,
                 data=None if body is None else orjson.dumps(body),
-                headers={"Content-Type": content_type} if body is not None else {},
+                headers=headers,
                 timeout=timeout,
                 max_bytes=max_bytes,
                 warn=warn,

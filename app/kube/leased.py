@@ -41,6 +41,7 @@ class LeasedKubeClient(KubeClient):
         self._transport = _LeasedTransport(kube._transport, remaining)
         self._discovery = kube._discovery
         self._page_sizes = kube._page_sizes
+        self._metadata_page_sizes = kube._metadata_page_sizes
 
 
 class _LeasedTransport(Transport):

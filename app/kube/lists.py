@@ -13,6 +13,7 @@ from app.kube.resources import Resource
 from app.kube.transport import MOST_BYTES, Transport
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
 Items = list[JsonObject]
 
 
@@ -24,6 +25,7 @@ class ListVerbs(ABC):
 
     def __init__(self) -> None:
         self._page_sizes = PageSizes()
+        self._metadata_page_sizes = PageSizes()
 
     @abstractmethod
     async def _object(
@@ -36,6 +38,7 @@ class ListVerbs(ABC):
         timeout: float,
         query: dict[str, str] | None = None,
         max_bytes: int = MOST_BYTES,
+        accept: str | None = None,
     ) -> JsonObject:
         """Send a request and return the object that is the answer."""
 
@@ -49,12 +52,14 @@ class ListVerbs(ABC):
         limit: int | None = None,
         continue_token: str | None = None,
         resource_version: str | None = None,
+        metadata_only: bool = False,
         timeout: float = 30.0,
     ) -> JsonObject:
         """Read a collection as a List object; a quorum read unless `resource_version` is given.
 
         Every item carries apiVersion and kind, also where the server leaves them out. A page may have fewer items than
-        `limit`, where objects are large.
+        `limit`, where objects are large. With `metadata_only` the items have nothing else, so that it does not matter
+        how large they are.
         """
         query = make_query(
             labelSelector=label_selector,
@@ -65,11 +70,23 @@ class ListVerbs(ABC):
 
         async def read(size: int | None, max_bytes: int) -> JsonObject:
             path, asked = resource.path(namespace), {**query, **make_query(limit=size)}
-            return await self._object("list", resource, "GET", path, query=asked, timeout=timeout, max_bytes=max_bytes)
+            return await self._object(
+                "list",
+                resource,
+                "GET",
+                path,
+                query=asked,
+                timeout=timeout,
+                max_bytes=max_bytes,
+                accept=METADATA if metadata_only else None,
+            )
 
-        found = await self._page_sizes.read(resource, limit, read)
+        sizes = self._metadata_page_sizes if metadata_only else self._page_sizes
+        found = await sizes.read(resource, limit, read)
         found["items"] = found.get("items") or []
         for item in found["items"]:
+            if metadata_only:
+                item.update(apiVersion=resource.api_version, kind=resource.kind)
             item.setdefault("apiVersion", resource.api_version)
             item.setdefault("kind", resource.kind)
         return found
@@ -147,6 +164,7 @@ class ListVerbs(ABC):
         label_selector: str | None = None,
         field_selector: str | None = None,
         limit: int | None = None,
+        metadata_only: bool = False,
         timeout: float = 30.0,
     ) -> AsyncGenerator[Items]:
         """Read a collection page by page, so that it need not be held as a whole. Raises Gone when it takes long."""
@@ -159,6 +177,7 @@ class ListVerbs(ABC):
                 field_selector=field_selector,
                 limit=limit or LIST_PAGE,
                 continue_token=token,
+                metadata_only=metadata_only,
                 timeout=timeout,
             )
             yield page["items"]

@@ -31,6 +31,31 @@ from tests.support.cluster import Cluster
 pytestmark = pytest.mark.apiserver
 
 
+async def test_metadata_is_read_without_the_rest(cluster: Cluster, namespace: str) -> None:
+    """However large the objects are, pages of their metadata are full and small; also of kinds from CRDs."""
+    async with connected(cluster) as kube:
+        for number in range(4):
+            large = config_map(f"large-{number}", namespace, x="x" * 900_000)
+            await kube.create(CONFIG_MAPS, large)
+        whole = [len(page) async for page in kube.pages(CONFIG_MAPS, namespace=namespace)]
+        assert len(whole) > 1, "pages of whole objects are small"
+        pages = [
+            page
+            async for page in kube.pages(CONFIG_MAPS, namespace=namespace, metadata_only=True, label_selector="a!=b")
+        ]
+        assert [[item["metadata"]["name"] for item in page] for page in pages] == [[f"large-{n}" for n in range(4)]]
+        for item in pages[0]:
+            assert (item["apiVersion"], item["kind"]) == ("v1", "ConfigMap")
+            assert set(item) == {"apiVersion", "kind", "metadata"}
+        spec = {"stages": [{"name": "s", "workflows": [{"workflowRef": {"name": "w", "namespace": namespace}}]}]}
+        body = {"apiVersion": PLANS.api_version, "kind": "DRPlan", "metadata": {"name": "p", "namespace": namespace}}
+        await kube.create(PLANS, {**body, "spec": spec})
+        found = await kube.list(PLANS, namespace=namespace, metadata_only=True)
+        assert [(item["kind"], item["metadata"]["name"], "spec" in item) for item in found["items"]] == [
+            ("DRPlan", "p", False)
+        ]
+
+
 async def test_create_read_replace_patch_delete(cluster: Cluster, namespace: str) -> None:
     async with connected(cluster) as kube:
         created = await kube.create(CONFIG_MAPS, config_map("a", namespace, x="1"))
