@@ -16,8 +16,8 @@ from app.models.workflow import DRWorkflow
 from app.rules.plan import workflow_keys
 from app.rules.workflow import check_workflow
 from app.runtime.groups import both, together
+from controller.lanes import Key
 from controller.plan_status import PlanUnreadableError, read_plan
-from controller.queue import Key
 from controller.services import Services
 
 ReadWorkflow = tuple[DRWorkflow | None, str]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from app.kube.cache import Cache
@@ -17,13 +18,16 @@ from app.runtime.logging import get_logger
 from app.runtime.tasks import TaskOwner
 from controller.doubt import Inheritance, under_way
 from controller.journal import Entry
+from controller.lanes import Key, Lane
 from controller.lookout import Lookout
-from controller.queue import Key, Reconcile, WorkQueue
+from controller.queue import PLAIN, Reconcile, WorkQueue, in_plain_lane
 from controller.reconcilers.closing import BY_TARGET
 from controller.reconcilers.execution import BY_STARTED_PLAN, ExecutionReconciler
 from controller.reconcilers.execution_state import cancel_message_of
+from controller.reconcilers.lanes import LANES, lane_of
 from controller.reconcilers.plan import PlanReconciler
 from controller.reconcilers.rivals import BY_ENDED_PLAN
+from controller.reconcilers.starting import Starting
 from controller.reconcilers.workflow import WorkflowReconciler
 from controller.runs import Runs
 from controller.services import Services
@@ -59,11 +63,17 @@ async def _lead(services: Services, recovered: dict[str, list[Entry]], stop: asy
             plans.add_after((namespace, execution.spec.plan_ref), delay)
 
         runs = Runs(services, owner, look_again)
-        in_flight = ExecutionReconciler(services, runs, inheritance, recovered)
-        executions = _queue(services, services.executions, in_flight.reconcile)
+        starting = Starting()
+        reconciler = ExecutionReconciler(services, runs, inheritance, starting, recovered)
+
+        def is_under_way(uid: str) -> bool:
+            return uid in recovered or runs.get(uid) is not None
+
+        lane = partial(lane_of, services.executions, is_under_way)
+        executions = _queue(services, services.executions, reconciler.reconcile, LANES, lane)
         plans = _queue(services, services.plans, PlanReconciler(services, runs).reconcile)
         workflows = _queue(services, services.workflows, WorkflowReconciler(services).reconcile)
-        _Feed(services, runs, inheritance, workflows, plans, executions).connect()
+        _Feed(services, runs, inheritance, starting, workflows, plans, executions).connect()
         for queue in (workflows, plans, executions):
             owner.spawn(queue.name, queue.run())
             services.when_back.append(queue.hurry)
@@ -76,7 +86,13 @@ async def _lead(services: Services, recovered: dict[str, list[Entry]], stop: asy
         owner.cancel_all()
 
 
-def _queue(services: Services, cache: Cache, reconcile: Reconcile) -> WorkQueue:
+def _queue(
+    services: Services,
+    cache: Cache,
+    reconcile: Reconcile,
+    lanes: Sequence[Lane] = PLAIN,
+    lane: Callable[[Key, bool], str] = in_plain_lane,
+) -> WorkQueue:
     """The queue of one kind; an object that its reconciler crashes at is set aside."""
 
     async def leave_alone(key: Key, error: Exception) -> None:
@@ -84,7 +100,7 @@ def _queue(services: Services, cache: Cache, reconcile: Reconcile) -> WorkQueue:
         if stored is not None:
             await set_aside(services, cache.resource, stored, error)
 
-    return WorkQueue(cache.resource.kind.lower(), reconcile, set_aside=leave_alone)
+    return WorkQueue(cache.resource.kind.lower(), reconcile, lanes=lanes, lane_of=lane, set_aside=leave_alone)
 
 
 class _Feed:
@@ -95,6 +111,7 @@ class _Feed:
         services: Services,
         runs: Runs,
         inheritance: Inheritance,
+        starting: Starting,
         workflows: WorkQueue,
         plans: WorkQueue,
         executions: WorkQueue,
@@ -102,6 +119,7 @@ class _Feed:
         self._services = services
         self._runs = runs
         self._inheritance = inheritance
+        self._starting = starting
         self._workflows = workflows
         self._plans = plans
         self._executions = executions
@@ -154,10 +172,13 @@ class _Feed:
                 run = self._runs.get(old["metadata"]["uid"])
                 if run is not None:
                     run.cancel("Execution removed while running")
+                self._starting.interrupt(old["metadata"]["uid"])
             return
         run = self._runs.get(new["metadata"]["uid"])
-        if run is not None and (message := cancel_message_of(new["metadata"])):
-            run.cancel(message)
+        if message := cancel_message_of(new["metadata"]):
+            self._starting.interrupt(new["metadata"]["uid"])
+            if run is not None:
+                run.cancel(message)
         if run is not None:
             run.writer.note_stored(new)
         if old is not None and run is not None and not _metadata_changed(old, new):

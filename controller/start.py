@@ -16,8 +16,8 @@ from app.rules.execution import Surroundings, check_execution
 from app.rules.parameters import values_given
 from app.rules.plan import workflow_keys
 from controller.definitions import ReadWorkflow, read_workflows
+from controller.lanes import Key
 from controller.parameters import ParameterError, ResolvedRun, Values, plain_values, resolve_run, secret_refs, shown
-from controller.queue import Key
 from controller.revert_target import RevertTarget, TargetRefusedError, read_target
 from controller.sealing import new_seal_key
 from controller.services import Services

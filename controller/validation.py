@@ -25,7 +25,7 @@ from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.worker import Ask
 from app.runtime.workers import BusyError, Workers, WorkFailedError
-from controller.queue import Key
+from controller.lanes import Key
 from controller.reconcilers.validity import judge
 
 log = get_logger(__name__)

@@ -177,6 +177,13 @@ reconcile_duration_seconds = _histogram(
     "drplan_reconcile_duration_seconds", "Time one reconciliation took.", _REQUEST_BUCKETS, controller=_CONTROLLERS
 )
 queue_depth = _gauge("drplan_queue_depth", "Keys waiting to be reconciled.", controller=_CONTROLLERS)
+queue_keys = _gauge(
+    "drplan_queue_keys",
+    "Executions that wait to be looked at, and that are being looked at, by what is to be done: runs taken up or told "
+    "something, starts, starts that failed before, the rest.",
+    lane=("run", "start", "repeated-start", "rest"),
+    state=("waiting", "working"),
+)
 journal_writes_total = _counter(
     "drplan_journal_writes_total",
     "Writes of journal segments by result; all but ok are tried again.",

@@ -32,9 +32,9 @@ from controller.completion import complete, revert_snapshot
 from controller.definitions import Definitions, read_definitions
 from controller.doubt import Inheritance
 from controller.endings import record_end, records_of, tell_differs, true_end
+from controller.lanes import Key
 from controller.metadata import without_resume
 from controller.plan_status import PlanUnreadableError, change_plan_status, problems_of
-from controller.queue import Key
 from controller.reconcilers.closing import Closing
 from controller.reconcilers.execution_state import (
     DELETED,
@@ -53,6 +53,7 @@ from controller.reconcilers.patience import VALIDATION_PATIENCE, Patience
 from controller.reconcilers.plan import settled_lock
 from controller.reconcilers.resuming import Resuming, read_fresh
 from controller.reconcilers.rivals import Rivals
+from controller.reconcilers.starting import Starting, StartInterruptedError
 from controller.revert_target import put_right, with_differs
 from controller.runner import Run
 from controller.runs import Runs
@@ -80,11 +81,19 @@ def _unfit_as_refusal(snapshot: Snapshot) -> Iterator[None]:
 class ExecutionReconciler:
     """Decides about one execution at a time; what takes long runs in tasks of `Runs`."""
 
-    def __init__(self, services: Services, runs: Runs, inheritance: Inheritance, in_flight: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        services: Services,
+        runs: Runs,
+        inheritance: Inheritance,
+        starting: Starting,
+        in_flight: Iterable[str] = (),
+    ) -> None:
         """Take over; `in_flight` are the uids that the journal has entries of."""
         self._services = services
         self._runs = runs
         self._inheritance = inheritance
+        self._starting = starting
         self._synced_at = services.now()
         self._patience = Patience()
         self._rivals = Rivals(services, runs)
@@ -180,7 +189,15 @@ class ExecutionReconciler:
             await self._wait(execution, *why)
             return None
         self._rivals.note(execution)
-        adopted, definitions = await both(self._writes.adopt(execution), read_definitions(self._services, execution))
+        with self._starting.noted(execution.metadata.uid):
+            try:
+                return await self._begin(execution)
+            except StartInterruptedError:
+                return 0.0
+
+    async def _begin(self, execution: DRPlanExecution) -> float | None:
+        reading = both(self._writes.adopt(execution), read_definitions(self._services, execution))
+        adopted, definitions = await self._starting.unless_interrupted(execution.metadata.uid, reading)
         if adopted is None:
             return None
         if cancel_message(adopted):
@@ -212,7 +229,7 @@ class ExecutionReconciler:
             return await self._wait_for_validation(execution)
         await self._demand_free(plan, execution)
         kept = None if is_new else await self._kept_snapshot(execution, plan)
-        snapshot = kept or await build_snapshot(self._services, execution, plan, definitions.workflows)
+        snapshot = kept or await self._built_snapshot(execution, plan, definitions)
         now = self._services.now()
         begun = execution.model_copy(update={"status": DRPlanExecutionStatus(start_time=now)})
         lock = self._lock(begun, plan, snapshot.plan_generation)
@@ -243,6 +260,10 @@ class ExecutionReconciler:
         self._services.recorder.emit(written, *_note_arguments(definition))
         self._resuming.begin(snapshot, definition, status, written, is_stored=True)
         return None
+
+    async def _built_snapshot(self, execution: DRPlanExecution, plan: DRPlan, definitions: Definitions) -> Snapshot:
+        reading = build_snapshot(self._services, execution, plan, definitions.workflows)
+        return await self._starting.unless_interrupted(execution.metadata.uid, reading)
 
     async def _saved(self, snapshot: Snapshot) -> Snapshot:
         with refused_as("the snapshot of this run"):

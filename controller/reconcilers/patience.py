@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from app.models.execution import DRPlanExecution
-from controller.queue import Key
+from controller.lanes import Key
 
 VALIDATION_PATIENCE = 60.0
 """Seconds that an execution waits, from when the controller first sees it wait."""

@@ -17,8 +17,8 @@ from app.rules.plan import workflow_keys
 from app.rules.unfinished import ENDED
 from controller.completion import mark_target, revert_snapshot
 from controller.endings import true_end
+from controller.lanes import Key
 from controller.plan_status import change_plan_status
-from controller.queue import Key
 from controller.reconcilers.execution_state import without_unreadable_status
 from controller.reconcilers.validity import ready_condition
 from controller.runner import Run as LiveRun

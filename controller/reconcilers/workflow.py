@@ -6,7 +6,7 @@ from app.kube.errors import NotFound
 from app.kube.resources import WORKFLOWS
 from app.models.phases import WorkflowPhase
 from app.models.workflow import DRWorkflowStatus
-from controller.queue import Key
+from controller.lanes import Key
 from controller.reconcilers.validity import ready_condition
 from controller.services import Services
 from controller.set_aside import tell_set_aside

@@ -13,6 +13,7 @@ from app.models.execution import DRPlanExecution
 from controller.doubt import Inheritance
 from controller.reconcilers.execution import ExecutionReconciler
 from controller.reconcilers.patience import VALIDATION_PATIENCE
+from controller.reconcilers.starting import Starting
 from controller.runs import Runs
 from controller.services import Services
 from controller.start import StartRefusedError
@@ -36,7 +37,7 @@ def created(seconds_ago: float, uid: str = "u") -> DRPlanExecution:
 def reconciler(monkeypatch: pytest.MonkeyPatch) -> ExecutionReconciler:
     services = SimpleNamespace(now=lambda: datetime.now(UTC))
     made = ExecutionReconciler(
-        cast("Services", services), cast("Runs", SimpleNamespace()), cast("Inheritance", SimpleNamespace())
+        cast("Services", services), cast("Runs", SimpleNamespace()), cast("Inheritance", SimpleNamespace()), Starting()
     )
 
     async def nothing(*_: object) -> None:

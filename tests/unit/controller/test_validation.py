@@ -15,7 +15,8 @@ from app.rules.weight import SMALL, takes_long
 from app.runtime import metrics
 from app.runtime.workers import Workers
 from controller import queue, validation
-from controller.queue import Key, WorkQueue
+from controller.lanes import Key, Lane
+from controller.queue import WorkQueue
 from controller.reconcilers.validity import ready_condition
 from controller.validation import SET_ASIDE, Validator
 from tests.security.corpus import CORPUS
@@ -89,7 +90,7 @@ async def test_an_object_that_crashes_its_reconciler_is_left_alone(monkeypatch: 
         assert isinstance(error, ZeroDivisionError)
         set_aside.append(key)
 
-    work = WorkQueue("test", reconcile, workers=1, set_aside=remember)
+    work = WorkQueue("test", reconcile, lanes=(Lane("", workers=1),), set_aside=remember)
     running = asyncio.create_task(work.run())
     for name in ("poisoned", "sound", "busy"):
         work.add(("ns", name))

@@ -11,6 +11,7 @@ import pytest
 
 from app.runtime.groups import TaskGroup, both, demand_not_cancelled, together
 from app.runtime.tasks import TaskOwner, every
+from controller.lanes import Lane
 from controller.queue import WorkQueue
 
 pytestmark = pytest.mark.looptime
@@ -190,7 +191,7 @@ async def test_loops_notice_a_cancellation_that_something_below_them_swallowed()
         await swallows()
         return None
 
-    queue = WorkQueue("swallowing", reconcile, workers=1)
+    queue = WorkQueue("swallowing", reconcile, lanes=(Lane("", workers=1),))
     queue.add(("a", "b"))
     for loop in (every("swallowing", 1, swallows), queue.run()):
         task = asyncio.create_task(loop)
