@@ -15,8 +15,11 @@ from app.models.stored import members
 from controller.lanes import Key, Lane
 from controller.reconcilers.execution_state import cancel_message_of
 
-START_SECONDS = 60.0
-"""Seconds that a start may take; then it is tried again."""
+START_SECONDS = 300.0
+"""Seconds that a start may take; then it is tried again.
+
+Each of its requests ends much sooner. But a hundred starts of large plans share the processor, and what one has done
+must not be thrown away just because the others are at work too."""
 PATIENCE = 1.0
 """Seconds after which a start no longer keeps the next one waiting."""
 MOST_STARTS = 100

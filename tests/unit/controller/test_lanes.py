@@ -14,7 +14,7 @@ from app.kube.errors import ApiUnavailable
 from app.runtime import metrics
 from controller.lanes import Key, Lane
 from controller.queue import FIRST_SECONDS, WorkQueue
-from controller.reconcilers.lanes import LANES, MOST_STARTS, lane_of
+from controller.reconcilers.lanes import LANES, MOST_STARTS, START_SECONDS, lane_of
 from controller.reconcilers.starting import Starting, StartInterruptedError
 
 pytestmark = pytest.mark.looptime
@@ -115,7 +115,7 @@ async def test_the_starts_under_way_are_bounded_and_shown() -> None:
         assert executions.working.total() == MOST_STARTS
         assert shown("start", "working") == MOST_STARTS
         assert shown("start", "waiting") == 2 * MOST_STARTS
-        await asyncio.sleep(30)
+        await asyncio.sleep(START_SECONDS)
         assert shown("repeated-start", "working") > 0, "each has a deadline, and is tried again behind the others"
 
 
