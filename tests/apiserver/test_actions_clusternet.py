@@ -269,7 +269,8 @@ async def test_children_recorded_by_the_go_operator_are_deleted(kube: KubeClient
         assert ref is not None
         refs.append(ref.model_copy(update={"uid": ""}))
     body = one("Subscription", name="s", namespace=namespace, spec=spec)
-    undone = await rollback(body, ActionOutputs(subscription_refs=tuple(refs)), reverting(context(kube, run="other")))
+    claimed = reverting(context(kube, run="other"), unrecorded=True)
+    undone = await rollback(body, ActionOutputs(subscription_refs=tuple(refs)), claimed)
     assert undone == Succeeded("Rolled back: deleted 2 Subscriptions")
     assert await kube.list_all(SUBSCRIPTIONS, namespace=namespace) == []
 

@@ -21,6 +21,8 @@ SCHEMAS: dict[str, Object] = {
     info.kind: custom_resource_definition(info)["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for info in KINDS
 }
 JOB_SPEC = "actions[].job.template.spec"
+LARGEST_REQUEST = 2_900_000
+"""Bytes that kube-apiserver reads of a request, with room for the rest of it."""
 
 MINIMAL = """
 apiVersion: dr.bkbcs.tencent.com/v1alpha1
@@ -322,6 +324,9 @@ def test_each_broken_rule_of_a_spec_is_refused(cluster: Cluster, namespace: str,
     assert len(found) > 20
     for case in found:
         where = f"spec.{case.field}".rstrip(".")
+        if len(json.dumps(case.document)) > LARGEST_REQUEST:
+            assert case.rule in ("maxItems", "maxLength", "maxProperties")
+            continue  # the API server does not even read it
         code, answer = resource.create(case.document, query="?dryRun=All")
         assert code == 422, (where, case.rule, answer)
         assert where in causes(answer), (where, case.rule, answer["message"])

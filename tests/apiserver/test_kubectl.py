@@ -97,11 +97,11 @@ REFUSED: dict[str, tuple[str, Json, str]] = {
         'globalParams[0](site).valueFrom.manifestRef: labelSelector cannot be parsed: "app in (a" is no requirement '
         "such as a=b, a!=b, a, !a or a in (b,c)",
     ),
-    "execution: reference without value": (
+    "execution: reference with a placeholder": (
         "drpe",
         execution("new", "p", params=[reading("$(params.region)")]),
-        "params[0](site) uses $(params.region) in valueFrom.manifestRef.name, which has no value; give one in "
-        "spec.params",
+        "params[0](site).valueFrom.manifestRef: name has a placeholder; a reference of an execution says by itself "
+        "what is read",
     ),
     "execution: nothing to revert": (
         "drpe",

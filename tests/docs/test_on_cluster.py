@@ -43,6 +43,7 @@ NOT_HERE = (
     "kubectl delete drpe NAME",
     "kubectl delete pod ",
     "kubectl apply",
+    "kubectl edit",
 )
 """What takes a kubelet, cert-manager, a pod or a file; and what hangs, as the page says."""
 MAY_FIND_NOTHING = ("--field-selector", "get resourcequota")
@@ -67,11 +68,12 @@ MADE_BY_THE_CHART = (
 def shown(installed: Cluster, site: Site) -> Installation:
     """The objects that the commands are about, the chart's Deployments included; no pods run."""
     drplan = Installation(installed, site, installed.namespace("guide"))
-    chart = render()
+    # with the rights that the other tests of this installation need as well
+    chart = render("rbac.readReferences=true")
     installed.apply([item for item in chart if item["kind"] in MADE_BY_THE_CHART])
     installed.apply([_harmless(item) for item in chart if item["kind"].endswith("WebhookConfiguration")])
     installed.apply(_slice_of(one(chart, "Service", "drplan-webhook")))
-    for name in ("shown", "drplan-webhook-tls", "drplan-webhook-authority"):
+    for name in ("shown", "shown-ca", "drplan-webhook-tls", "drplan-webhook-authority"):
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {"ca.crt": "Q0E="}}
         installed.apply(secret, namespace="drplan-system")
     call = http_action("call", f"{site.url}/{drplan.namespace}/call")

@@ -22,7 +22,8 @@ MESSAGE_LIMIT = 1024
 
 def test_long_messages_are_cut_at_a_character(drplan: Installation) -> None:
     ns = drplan.namespace
-    manifest = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {'ü' * 3000}, namespace: {ns}}}"
+    labels = f"{{a: {'ü' * 3000}}}"
+    manifest = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a, namespace: {ns}, labels: {labels}}}"
     create(
         drplan,
         workflow("w", [{"name": "long", "type": "KubernetesResource", "resource": {"manifest": manifest}}]),
