@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from tests.security.hostile_names import HOSTILE
+
 Json = dict[str, Any]
 
 BYTES = 1_100_000
@@ -97,6 +99,23 @@ def _bomb(key: str) -> str:
     )
 
 
+def _named(api_version: str, kind: str, namespace: str, name: str) -> str:
+    meta = {"name": name, "namespace": namespace.replace("NS", "default")}
+    return json.dumps({"apiVersion": api_version, "kind": kind, "metadata": meta})
+
+
+def _hostile_names(place: Callable[[str, str], Json]) -> Json:
+    """A workflow with all hostile names, as often as fits; `place` makes an action of its name and a manifest."""
+    manifests = [_named(*each[:4]) for each in HOSTILE]
+    return workflow_of(*filled(lambda n: place(f"a{n}", manifests[n % len(manifests)])))
+
+
+def _reads(json_path: str, **members: str) -> Json:
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "default", "name": "c", "jsonPath": json_path}
+    source = {"valueFrom": {"manifestRef": {**reference, **members}}}
+    return workflow_of(http("a"), parameters=[{"name": f"p{n}", **source} for n in range(100)])
+
+
 WORKFLOWS: dict[str, Callable[[], Json]] = {
     "outputs of the one before": _outputs_of_others,
     "outputs in a graph": _outputs_in_a_graph,
@@ -164,6 +183,37 @@ WORKFLOWS: dict[str, Callable[[], Json]] = {
                 },
             }
         ),
+    ),
+    "hostile names": lambda: _hostile_names(resource),
+    "hostile names in rollbacks": lambda: _hostile_names(
+        lambda name, manifest: http(name, rollback={**resource("", manifest), "type": "KubernetesResource"})
+    ),
+    "hostile names in Lists": lambda: _hostile_names(
+        lambda name, manifest: resource(name, f'{{"apiVersion": "v1", "kind": "List", "items": [{manifest}]}}')
+    ),
+    "hostile names by defaults": lambda: workflow_of(
+        *filled(lambda n: resource(f"a{n}", _named("$(params.v)", "$(params.k)", "$(params.s)", "$(params.n)"))),
+        parameters=[{"name": key, "default": HOSTILE[0][at]} for at, key in enumerate("vksn")],
+    ),
+    "a path that prints the same again and again": lambda: _reads("{$}" * 1_300),
+    "paths with long numbers": lambda: _reads("{.a[?(@.b==" + "9" * 4_000 + ")]}"),
+    "a path of half the object": lambda: workflow_of(
+        http("a"), parameters=[{"name": "p", "valueFrom": {"manifestRef": {"jsonPath": "{$}" * 350_000}}}]
+    ),
+    "readyWhen": lambda: workflow_of(
+        *filled(lambda n: {**resource(f"a{n}", "a: b"), "waitReady": True, "readyWhen": f"object.a.all(x, x == {n})"})
+    ),
+    "a long readyWhen": lambda: workflow_of({**resource("a", "a: b"), "readyWhen": "object.a + " * 100_000}),
+    "names of Secrets for headers": lambda: workflow_of(
+        *filled(
+            lambda n: http(
+                f"a{n}",
+                http={
+                    "url": "http://x/",
+                    "headersFrom": [{"name": "Transfer_Encoding", "secretKeyRef": {"name": "../x", "key": "\r\n"}}],
+                },
+            )
+        )
     ),
     "a path": lambda: workflow_of(
         http("a"),

@@ -56,8 +56,9 @@ MAX_STEPS = 8
 class Timing:
     """Seconds between things."""
 
-    poll: float = 5.0
-    """Between two looks, plus up to half of it at random, so that replicas do not look at once."""
+    poll: float = 2.0
+    """Between two looks, plus up to half of it at random, so that replicas do not look at once. As long a webhook that
+    an upgrade adds is without caBundle, and what it is for is refused."""
     propagation: float = 10.0
     """How long an API server may take to use a changed caBundle; less than one is normal."""
     deadline: float = 30.0
