@@ -118,12 +118,12 @@ FAULTS = (
     Fault("500", lambda _, t: [refuse(500)]),
     Fault("slow", lambda _, t: [delayed(t.slow)]),
     Fault("applied late", lambda _, t: [delayed(t.late)]),
-    Fault("500, answer lost", lambda _, t: [refuse(500), lose_answer]),
+    Fault("500 then answer lost", lambda _, t: [refuse(500), lose_answer]),
     Fault("answer lost twice", lambda _, t: [lose_answer, lose_answer]),
-    Fault("late, request lost", lambda _, t: [delayed(t.late), lose_request]),
+    Fault("late then request lost", lambda _, t: [delayed(t.late), lose_request]),
     Fault("killed before", lambda kill, t: [killed_before(kill)], kills=1),
     Fault("killed after", lambda kill, t: [killed_after(kill)], kills=1),
-    Fault("answer lost, killed", lambda kill, t: [lose_answer, killed_before(kill)], kills=1),
+    Fault("answer lost then killed", lambda kill, t: [lose_answer, killed_before(kill)], kills=1),
     Fault("killed twice", lambda kill, t: [killed_after(kill), killed_before(kill)], kills=2),
 )
 """What a controller with a lease that lasts must withstand."""

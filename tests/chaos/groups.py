@@ -111,7 +111,7 @@ def run_group(group: Group, seconds: float) -> Outcome:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", f"--junitxml={report}", *group.select]
+        command = [sys.executable, "-m", "pytest", "-q", "-n", "0", f"--junitxml={report}", *group.select]
         try:
             subprocess.run(
                 command, cwd=REPOSITORY, env=dict(os.environ), capture_output=True, timeout=seconds, check=False
