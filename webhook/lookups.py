@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from app.kube.errors import BadRequest, NotFound, UnknownKind
 from app.kube.kept import DamagedError, Records, read_records, records_selector
 from app.kube.resources import CONFIG_MAPS, EXECUTIONS, NAMESPACES, PLANS, Resource
 from app.kube.tables import table_rows
+from app.rules.deletion import references_only
 from app.rules.unfinished import ENDED
 from webhook.failures import READ_SECONDS, LookupFailedError, told
 from webhook.review import JsonObject, UserInfo
@@ -97,9 +99,14 @@ class KubeLookups:
         return await self._workflows.read(keys)
 
     async def plans(self) -> list[JsonObject]:
-        """List the plans of all namespaces."""
+        """List the plans of all namespaces, with no more than what they refer to."""
+        found: list[JsonObject] = []
         async with told("failed to check references: failed to list DRPlans"):
-            return await self._kube.list_all(PLANS, timeout=READ_SECONDS)
+            pages = self._kube.pages(PLANS, timeout=READ_SECONDS)
+            async with aclosing(pages):
+                async for page in pages:
+                    found += map(references_only, page)
+        return found
 
     async def executions_of(self, namespace: str, plan: str) -> list[JsonObject]:
         """List the executions of a plan that have not ended.

@@ -30,6 +30,17 @@ def referencing_plans(namespace: str, name: str, plans: Iterable[Mapping[str, An
     return sorted(keys)
 
 
+def references_only(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `referencing_plans` reads of a plan: a small part of one with many parameters."""
+    uses = [{"workflowRef": reference} for reference in _references(plan)]
+    return {"metadata": _named(plan.get("metadata")), "spec": {"stages": [{"workflows": uses}]}}
+
+
+def _named(metadata: object) -> dict[str, Any]:
+    found = metadata if isinstance(metadata, dict) else {}
+    return {member: found[member] for member in ("namespace", "name") if member in found}
+
+
 def _references(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     spec = plan.get("spec")
     for stage in _items(spec, "stages"):
