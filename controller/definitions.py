@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from app.kube.errors import ApiError, is_transient
+from app.kube.errors import ApiError, IllegalName, is_transient
 from app.kube.resources import WORKFLOWS
 from app.models.execution import DRPlanExecution
 from app.models.phases import Operation
@@ -72,7 +72,7 @@ async def _read_workflow(services: Services, key: Key) -> ReadWorkflow:
     namespace, name = key
     try:
         workflow = DRWorkflow.from_wire(await services.kube.get(WORKFLOWS, name, namespace=namespace))
-    except (ApiError, ValidationError) as error:
+    except (ApiError, IllegalName, ValidationError) as error:
         if is_transient(error):
             raise
         return None, f"failed to get workflow {namespace}/{name}: {error}"

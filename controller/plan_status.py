@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from pydantic import ValidationError
 
-from app.kube.errors import Conflict, NotFound
+from app.kube.errors import ABSENT, Conflict, NotFound
 from app.kube.resources import PLANS
 from app.models.plan import DRPlan, DRPlanStatus
 from app.rules.decode import member_problems
@@ -33,7 +33,7 @@ async def read_plan(services: Services, namespace: str, name: str) -> DRPlan | N
     """Return a plan, read fresh; None when there is none. Raises `PlanUnreadableError` and `KubeError`."""
     try:
         found = await services.kube.get(PLANS, name, namespace=namespace)
-    except NotFound:
+    except ABSENT:
         return None
     try:
         return DRPlan.from_wire(found)

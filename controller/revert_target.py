@@ -11,7 +11,7 @@ from app.engine.conditions import set_condition
 from app.engine.record import STATUS_DIFFERS, as_recorded, claims_digest, differences
 from app.engine.revert import target_problem
 from app.engine.unrecorded import RECORDED, named_objects, stamp_of
-from app.kube.errors import KubeError, NotFound
+from app.kube.errors import ABSENT, KubeError
 from app.kube.kept import Records
 from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus, RevertOptions, Unrecorded
@@ -54,7 +54,7 @@ async def read_target(services: Services, execution: DRPlanExecution) -> RevertT
     try:
         stored = await services.kube.get(EXECUTIONS, name, namespace=namespace)
         records = await services.records.load(stored["metadata"]["uid"])
-    except NotFound as error:
+    except ABSENT as error:
         raise TargetRefusedError(f"Failed to get target execution {name}: {error}") from error
     except DamagedError as error:
         raise TargetRefusedError(str(error)) from error

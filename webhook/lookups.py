@@ -12,7 +12,7 @@ from cachetools import TTLCache
 
 from app.kube.access import Access, Right, User, ask_access
 from app.kube.client import KubeClient
-from app.kube.errors import BadRequest, NotFound, UnknownKind
+from app.kube.errors import ABSENT, BadRequest, NotFound, UnknownKind
 from app.kube.kept import DamagedError, Records, read_records, records_selector
 from app.kube.resources import CONFIG_MAPS, EXECUTIONS, NAMESPACES, PLANS, Resource
 from app.kube.tables import table_rows
@@ -208,5 +208,5 @@ class KubeLookups:
         async with told(f"failed to get {resource.kind} {namespace}/{name}"):
             try:
                 return await self._kube.get(resource, name, namespace=namespace, timeout=READ_SECONDS)
-            except NotFound:
+            except ABSENT:
                 return None

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from app.kube.client import KubeClient
-from app.kube.errors import NotFound
+from app.kube.errors import ABSENT
 from app.kube.resources import WORKFLOWS
 from app.runtime import groups
 from webhook.failures import READ_SECONDS, told
@@ -111,7 +111,7 @@ class StoredWorkflows:
         async with told(f"failed to get DRWorkflow {namespace}/{name}"):
             try:
                 return await self._kube.get(WORKFLOWS, name, namespace=namespace, timeout=READ_SECONDS)
-            except NotFound:
+            except ABSENT:
                 return None
 
 

@@ -174,6 +174,10 @@ class IllegalName(KubeError, ValueError):
     """
 
 
+ABSENT = (NotFound, IllegalName)
+"""What tells that there is no object of a name that another object says: a name that nothing can have is nobody's."""
+
+
 class OutOfBounds(KubeError):
     """Nothing that is done for an action may touch this; no request was made, or its answer is withheld."""
 

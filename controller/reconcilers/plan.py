@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from app.engine.history import Run, completed, valid_phase, with_lock, without_stale_lock
-from app.kube.errors import NotFound
+from app.kube.errors import ABSENT
 from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS
 from app.models.base import ApiModel
 from app.models.meta import ObjectMeta
@@ -64,7 +64,7 @@ async def read_holder(services: Services, held: CurrentExecution, namespace: str
         return None
     try:
         found = await services.kube.get(EXECUTIONS, held.name, namespace=namespace)
-    except NotFound:
+    except ABSENT:
         return None
     return found if not held.uid or found["metadata"]["uid"] == held.uid else None
 
@@ -123,7 +123,7 @@ class PlanReconciler:
         namespace, name = key
         try:
             return await self._services.kube.get(WORKFLOWS, name, namespace=namespace)
-        except NotFound:
+        except ABSENT:
             return None
 
     def _is_current(self, stored: dict[str, Any], report: Report) -> bool:

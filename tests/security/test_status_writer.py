@@ -347,7 +347,8 @@ def test_a_run_taken_up_after_lies_never_repeats_anything_and_comes_to_its_end(
 
 
 def test_a_lock_that_somebody_forged_keeps_no_plan_from_running(drplan: Installation, attacker: Attacker) -> None:
-    names = [f"p{number}" for number in range(3)]
+    impossible = ["x" * 300, "..", "old/status", "a%2fb", "", "a\u2028b"]
+    names = [f"p{number}" for number in range(3 + len(impossible))]
     drplan.apply(workflow("w", [config_map_action("make", "made", drplan.namespace, "Apply")]))
     drplan.apply(*(plan(name, [stage("s", "w")]) for name in names))
     drplan.run("old", names[0])
@@ -357,6 +358,7 @@ def test_a_lock_that_somebody_forged_keeps_no_plan_from_running(drplan: Installa
         {"name": "nobody", "namespace": drplan.namespace, "uid": "00000000-0000-0000-0000-000000000009"},
         {"name": "old", "namespace": drplan.namespace, "uid": uid},
         {"name": "old", "namespace": OWN},
+        *({"name": each, "namespace": drplan.namespace} for each in impossible),
     ]
     for name, holder in zip(names, holders, strict=True):
         attacker.edit(name, setting(currentExecution=holder), "drplans")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
-from app.kube.errors import NotFound
+from app.kube.errors import IllegalName, NotFound
 from app.kube.kept import Records
 from app.models.execution import DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
@@ -108,3 +108,13 @@ async def test_lock_of_a_vanished_execution_is_dropped() -> None:
     settled = await settled_lock(_services(kube), DRPlanStatus(current_execution=lock), PLAN)
     assert settled.current_execution is None
     assert kube.log == []
+
+
+async def test_a_lock_whose_holder_has_a_name_that_nothing_can_have_is_let_go() -> None:
+    class Strict(FakeKube):
+        async def get(self, resource: Any, name: str, *, namespace: str) -> dict[str, Any]:
+            raise IllegalName(f"name of a {resource.kind} must have at most 253 bytes")
+
+    status = DRPlanStatus(current_execution=CurrentExecution(name="x" * 300, namespace="ns"))
+    settled = await settled_lock(_services(Strict()), status, PLAN)
+    assert settled.current_execution is None
