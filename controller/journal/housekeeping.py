@@ -107,11 +107,16 @@ class Housekeeping:
             return
 
     async def mark_unsure(self, why: str) -> None:
-        """Tell the next leader that what is stored is older than what has happened. Tries for as long as it takes."""
+        """Tell the next leader that what is stored is older than what has happened. Tries for as long as it takes.
+
+        A leader of a later epoch has taken over what there is: what it left of this one's journal is no backup, and its
+        head is its own.
+        """
+        own = self._head.header.epoch if self._head is not None else 0
         while True:
             try:
                 live = await self._unleased.read()
-                if live is not None:
+                if live is not None and live.header.epoch <= own:
                     await self._unleased.write(replace(live, unsure=why))
             except KubeError as error:
                 log.debug("nobody is told yet that the journal went back in time", error=str(error))

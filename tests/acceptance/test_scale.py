@@ -158,7 +158,7 @@ def test_s2_by_counts_a_changed_workflow_is_one_write(filled: Installation) -> N
     assert {request.name for request in asked if request.resource == "drplans"} == {"plan-45"}
 
 
-def test_s2_by_counts_a_restart_reads_each_kind_once_and_writes_nothing(filled: Installation) -> None:
+def test_s2_by_counts_a_restart_lists_each_kind_twice_and_writes_nothing(filled: Installation) -> None:
     before = _versions(filled)
     mark = filled.cluster.audit.mark()
     controller = controller_of(filled)
@@ -169,7 +169,8 @@ def test_s2_by_counts_a_restart_reads_each_kind_once_and_writes_nothing(filled: 
     asked = [request for request in _requests(filled, mark) if request.resource in OURS]
     everywhere = len(filled.cluster.api.get(f"/apis/{API}/drplanexecutions")["items"])
     lists = Counter(request.resource for request in asked if request.verb == "list")
-    assert all(count <= everywhere // PAGE + 2 for count in lists.values()), lists
+    # once to be warm and once afresh before it leads, in pages that also go by their bytes
+    assert all(count <= 2 * (everywhere // PAGE + 2) for count in lists.values()), lists
     written = {request.name for request in asked if request.verb in WRITES}
     assert written == {"after-restart", "plan-46"}
     after = _versions(filled)

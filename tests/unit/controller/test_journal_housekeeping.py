@@ -177,3 +177,18 @@ async def test_the_last_word_waits_for_an_api_server_that_comes_back() -> None:
     await housekeeping.good_bye(segment(3))
     assert store.live is not None
     assert store.live.ended_in_order
+
+
+async def test_a_deposed_leader_leaves_its_successors_head_alone() -> None:
+    """The successor has deleted the segments that this one wrote last, which is no backup of etcd."""
+    store = Store()
+    housekeeping = store.housekeeping()
+    await housekeeping.begin(HEAD)
+    housekeeping.take_over()
+    await running(housekeeping, lambda: len(store.done) > 1)
+    successors = Head(Header("other", 4), segments=(4,), since=NOW, alive=NOW)
+    store.live, store.segment_is_older = successors, True
+    async with asyncio.timeout(5):
+        await housekeeping.good_bye(segment(3))
+    assert store.live == successors
+    assert store.live.unsure == ""
