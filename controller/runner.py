@@ -26,7 +26,6 @@ from app.engine.events import (
     RunResumed,
     RunSuspended,
 )
-from app.engine.fold import fold
 from app.engine.outcome import Failed, Outcome
 from app.engine.question import answered, question, undecided_actions
 from app.engine.tree import action_at
@@ -50,6 +49,7 @@ from controller.doubt import (
 )
 from controller.effects import attempt
 from controller.endings import record_end, tell_differs, tell_refused
+from controller.folding import folded
 from controller.journal import Entry, EntryRefused, Takeover
 from controller.services import Services
 from controller.status_writer import StatusWriter
@@ -202,10 +202,10 @@ class Run:
         """Fold in what has happened, decide what may start, commit both in one write."""
         metrics.loop_iterations_total.labels(loop="run").inc()
         now = self._services.now()
-        events, status = self._collect(now)
-        for start in self._begin(status, now):
-            events.append(ActionStarted(now, start.address, start.attempt))
-            status = fold(self.definition, status, events[-1])
+        events, status = await self._collect(now)
+        starts = [ActionStarted(now, start.address, start.attempt) for start in self._begin(status, now)]
+        events += starts
+        status = await folded(self.definition, status, *starts)
         if not events:
             self._forget_takeover()
             return
@@ -214,15 +214,15 @@ class Run:
         try:
             await self._services.journal.append(entries)
         except EntryRefused as refusal:
-            self._take_refusal(events, refusal)
+            await self._take_refusal(events, refusal)
             return
         self._suspend_after_long_doubt()
-        self._take_commit(events, status)
+        await self._take_commit(events, status)
 
-    def _take_commit(self, events: Sequence[Event], status: DRPlanExecutionStatus) -> None:
+    async def _take_commit(self, events: Sequence[Event], status: DRPlanExecutionStatus) -> None:
         """Go on from `status`, which `events`, now committed, have led to."""
         observer.observe(self.definition, events, self.status, status, self.trace)
-        self._adopt(status.model_copy(update={"journal_sequence": self.status.journal_sequence + len(events)}))
+        await self._adopt(status.model_copy(update={"journal_sequence": self.status.journal_sequence + len(events)}))
         for event in events:
             if isinstance(event, ActionStarted):
                 self._committed.append((Start(event.address, event.attempt), False))
@@ -239,26 +239,20 @@ class Run:
         self._on_taken_up()
         self._committed = [i for i in self._committed if not action_at(self.status, i[0].address).phase.is_final]
 
-    def _take_refusal(self, events: Sequence[Event], refusal: EntryRefused) -> None:
+    async def _take_refusal(self, events: Sequence[Event], refusal: EntryRefused) -> None:
         """Stand still, because the API server takes no more of this run's entries; keep what they were to say."""
         done, rest = events[: refusal.committed], events[refusal.committed :]
         self._slots.give_back(self.uid, sum(isinstance(event, ActionStarted) for event in rest))
-        self._take_commit(done, self._folded(done))
+        await self._take_commit(done, await folded(self.definition, self.status, *done))
         if can_do_without_journal(rest):
             self._look_only = self._look_only or any(isinstance(event, RunSuspended) for event in rest)
-            self._adopt(self._folded(rest))
+            await self._adopt(await folded(self.definition, self.status, *rest))
             return
         for event in rest:
             if isinstance(event, ActionFinished | AttemptFailed) and event.address in self._concluding:
                 self._withheld[event.address] = self._concluding[event.address]
         self._suspension = refused(refusal)
         self._wake.set()
-
-    def _folded(self, events: Sequence[Event]) -> DRPlanExecutionStatus:
-        status = self.status
-        for event in events:
-            status = fold(self.definition, status, event)
-        return status
 
     def _launch(self, group: TaskGroup) -> None:
         """Begin what is committed, within the lease and not while shutting down.
@@ -274,35 +268,38 @@ class Run:
             if not (waits and in_doubt):
                 self._spawn(group, start, in_doubt=in_doubt)
 
-    def _collect(self, now: datetime) -> tuple[list[Event], DRPlanExecutionStatus]:
+    async def _collect(self, now: datetime) -> tuple[list[Event], DRPlanExecutionStatus]:
         """Turn results and a wish to cancel into events; the cancel first: it decides whether failures are repeated."""
         events: list[Event] = []
         status = self.status
         if self._takeover is not None:
             doubtful = [start.address for start, in_doubt in self._committed if in_doubt]
             events += taken_up(self.definition, status, doubtful, self._takeover, now)
-            status = self._folded(events)
+            status = await folded(self.definition, status, *events)
         if self._cancel_message is not None and not cancel_requested(status):
             events.append(CancelRequested(now, self._cancel_message))
-            status = fold(self.definition, status, events[-1])
+            status = await folded(self.definition, status, events[-1])
         if self._answer and status.phase is Phase.UNKNOWN:
-            resumed, status = answered(self.definition, status, self._answer, now)
+            resumed = answered(status, self._answer, now)
+            self._answer = ""
             events += resumed
+            status = await folded(self.definition, status, *resumed)
         self._answer = ""
         self._let_go_of_withheld(status)
         self._concluding, self._results = self._results, {}
+        concluded: list[Event] = []
         for address, outcome in self._concluding.items():
             self._in_flight.discard(address)
             self._note_doubt(outcome)
-            event = self._conclude(status, address, outcome, now)
-            events.append(event)
-            status = fold(self.definition, status, event)
+            concluded.append(self._conclude(status, address, outcome, now))
+        events += concluded
+        status = await folded(self.definition, status, *concluded)
         if self._asks(status, events):
             text = question(status, self.snapshot.execution_namespace, self.snapshot.execution_name)
             self._suspension = text, Reason.OUTCOME_UNKNOWN
         if self._suspension and status.phase in (Phase.RUNNING, Phase.UNKNOWN) and not cancel_requested(status):
             events.append(RunSuspended(now, *self._suspension))
-            status = fold(self.definition, status, events[-1])
+            status = await folded(self.definition, status, events[-1])
         self._suspension = None
         return events, status
 
@@ -396,11 +393,11 @@ class Run:
         self._slots.give_back(self.uid)
         self._wake.set()
 
-    def _adopt(self, status: DRPlanExecutionStatus) -> None:
+    async def _adopt(self, status: DRPlanExecutionStatus) -> None:
         old, self.status = self.status, status
         if not self.has_ended:  # the end is recorded before it is told
             self.writer.offer(status, urgent=old.phase is not status.phase)
-        self._telling.changes(self.definition, old, status)
+        await self._telling.changes(self.definition, old, status)
 
     def _entry(self, sequence: int, event: Event) -> Entry:
         return Entry(self.uid, self.snapshot.execution_namespace, self.snapshot.execution_name, sequence, event)

@@ -21,6 +21,7 @@ from app.models.phases import FINAL
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff
+from controller.folding import MOST_INLINE
 from controller.sealing import SEAL, is_sealed, seal_of
 from controller.status_put import put_status
 
@@ -180,7 +181,7 @@ class StatusWriter:
         backoff = Backoff(initial=0.05, maximum=10.0)
         while (status := self._offered) is not None and not self._gone:
             try:
-                stored = await self._put(*_sized(status))
+                stored = await self._put(*await _sized_somewhere(status))
             except Conflict:
                 metrics.status_writes_total.labels(result="conflict").inc()
                 await self._take_live_version(backoff)
@@ -302,16 +303,29 @@ def wire_of(status: DRPlanExecutionStatus) -> dict[str, Any]:
     return _sized(status)[0]
 
 
+async def _sized_somewhere(status: DRPlanExecutionStatus) -> tuple[dict[str, Any], int]:
+    """What `_sized` returns; of a large status by a thread, so that others have their turn between its stages."""
+    nodes = sum(1 + len(each.action_statuses) for stage in status.stage_statuses for each in stage.workflow_executions)
+    return await asyncio.to_thread(_sized, status) if nodes > MOST_INLINE else _sized(status)
+
+
 def _sized(status: DRPlanExecutionStatus) -> tuple[dict[str, Any], int]:
     """What `wire_of` returns, and the bytes of its JSON."""
     whole = summarize(status) if status.stage_statuses else status
-    wire = whole.to_wire()
+    wire = _wire(whole)
     if (size := len(orjson.dumps(wire))) <= STATUS_LIMIT:
         return wire, size
-    shrunk = shrink(whole, size_of).to_wire()
+    shrunk = _wire(shrink(whole, size_of))
     return shrunk, len(orjson.dumps(shrunk))
+
+
+def _wire(status: DRPlanExecutionStatus) -> dict[str, Any]:
+    """What `to_wire` returns, made stage by stage: while one is made, nothing else is done in the process."""
+    wire = status.model_copy(update={"stage_statuses": ()}).to_wire()
+    stages = [stage.to_wire() for stage in status.stage_statuses]
+    return {**wire, "stageStatuses": stages} if stages else wire
 
 
 def size_of(status: DRPlanExecutionStatus) -> int:
     """Return the bytes that the status's JSON has; escapes make texts up to six times as long."""
-    return len(orjson.dumps(status.to_wire()))
+    return len(orjson.dumps(_wire(status)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from structlog.types import FilteringBoundLogger
@@ -15,6 +16,9 @@ from app.runtime import metrics
 ORDINARY_EVENTS = 50
 """Ordinary action events that one run writes at most (decision O1)."""
 
+NOTES_IN_A_ROW = 50
+"""What is told of a run before others have their turn: a failure may keep back thousands of actions."""
+
 
 class Telling:
     """Tells what changed in the status of one run."""
@@ -25,9 +29,11 @@ class Telling:
         self._log = log
         self._events_left = ORDINARY_EVENTS
 
-    def changes(self, definition: RunDefinition, old: DRPlanExecutionStatus, new: DRPlanExecutionStatus) -> None:
+    async def changes(self, definition: RunDefinition, old: DRPlanExecutionStatus, new: DRPlanExecutionStatus) -> None:
         """Log what is different in `new`, and write Events of it: of ordinary steps only the first."""
-        for note in notes.changes(definition, old, new):
+        for number, note in enumerate(notes.changes(definition, old, new), start=1):
+            if number % NOTES_IN_A_ROW == 0:
+                await asyncio.sleep(0)
             self._log.info(note.message, reason=note.reason, **note.where())
             if note.ordinary:
                 if self._events_left <= 0:

@@ -144,6 +144,19 @@ class RunDefinition:
     conditions: int = 0
     """How many conditions it has that name more than modes."""
 
+    dependants: tuple[tuple[int, ...], ...] = field(init=False, compare=False)
+    """For each stage those that need it."""
+    size: int = field(init=False, compare=False)
+    """Stages, workflows, actions, and what these wait for: what drawing a change takes time by."""
+
+    def __post_init__(self) -> None:
+        found: list[list[int]] = [[] for _ in self.stages]
+        for index, stage in enumerate(self.stages):
+            for need in stage.needs:
+                found[need].append(index)
+        object.__setattr__(self, "dependants", tuple(map(tuple, found)))
+        object.__setattr__(self, "size", sum(map(_size, self.stages)))
+
     def action(self, address: Address) -> ActionDefinition:
         """Return the action at `address`."""
         return self.stages[address.stage].workflows[address.workflow].actions[address.action]
@@ -151,6 +164,11 @@ class RunDefinition:
     def workflow(self, address: Address) -> WorkflowDefinition:
         """Return the workflow that `address` is in."""
         return self.stages[address.stage].workflows[address.workflow]
+
+
+def _size(stage: StageDefinition) -> int:
+    actions = [action for workflow in stage.workflows for action in workflow.actions]
+    return 1 + len(stage.needs) + len(stage.workflows) + sum(1 + len(action.after) for action in actions)
 
 
 def _order_and_before(after: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -7,6 +7,7 @@ later events always gives the same picture, whoever computes it (design: the jou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -89,9 +90,30 @@ def initial_status(
 
 def fold(definition: RunDefinition, status: DRPlanExecutionStatus, event: Event) -> DRPlanExecutionStatus:
     """Return the status after `event`. Raises `IllegalEventError` when the event cannot follow `status`."""
-    if status.phase is not None and status.phase.is_final:
+    if _is_over(status):
         raise IllegalEventError(f"{type(event).__name__} after the run ended {status.phase}")
     return _end_if_done(definition, settle(definition, _apply(definition, status, event), event.at), event.at)
+
+
+def fold_all(
+    definition: RunDefinition, status: DRPlanExecutionStatus, events: Sequence[Event]
+) -> DRPlanExecutionStatus:
+    """Return the status after all `events`: what folding one after the other gives, in less time for many of them.
+
+    Nothing follows from a start but what follows from the last of several at once, and from the end of an attempt only
+    what its own workflow is concerned by. The last event is folded as any other, so that what an earlier version had
+    not drawn is.
+    """
+    for number, event in enumerate(events[:-1]):
+        if _is_over(status) or not isinstance(event, _OfAction):
+            status = fold(definition, status, event)
+            continue
+        status = _apply(definition, status, event)
+        is_start = isinstance(event, ActionStarted)
+        if not (is_start and isinstance(events[number + 1], ActionStarted)):
+            status = settle(definition, status, event.at, touched=None if is_start else event.address)
+            status = _end_if_done(definition, status, event.at)
+    return fold(definition, status, events[-1]) if events else status
 
 
 def end_run(status: DRPlanExecutionStatus, phase: Phase, message: str, at: datetime) -> DRPlanExecutionStatus:
@@ -108,6 +130,10 @@ def _end_if_done(definition: RunDefinition, status: DRPlanExecutionStatus, at: d
         return status
     ending = run_ending(definition, status, cancelled=cancel_requested(status))
     return end_run(status, ending.phase, ending.message, at)
+
+
+def _is_over(status: DRPlanExecutionStatus) -> bool:
+    return status.phase is not None and status.phase.is_final
 
 
 def _apply(definition: RunDefinition, status: DRPlanExecutionStatus, event: Event) -> DRPlanExecutionStatus:

@@ -15,26 +15,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.engine import texts
-from app.engine.conditions import cancel_requested
 from app.engine.definition import RunDefinition, StageDefinition, WorkflowDefinition
 from app.engine.rollup import stops_plan
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.phases import Phase, StagePolicy, WorkflowPolicy
 
-_MAY_HALT = (Phase.RUNNING, Phase.FAILED)
 
-
-def halt_message(definition: RunDefinition, status: DRPlanExecutionStatus) -> str:
-    """Return why nothing more may start in the whole run, as the message of what is kept back; empty when all may."""
-    if cancel_requested(status):
-        return texts.CANCELED_BY_USER
-    for node, stage in zip(definition.stages, status.stage_statuses, strict=True):
-        if stage.phase in _MAY_HALT and _halts(definition, node, stage):
-            return texts.kept_back(f'stage "{node.name}" failed (failurePolicy Stop)')
-    return ""
-
-
-def _halts(definition: RunDefinition, node: StageDefinition, stage: StageStatus) -> bool:
+def halts(definition: RunDefinition, node: StageDefinition, stage: StageStatus) -> bool:
+    """Tell whether a stage keeps everything from starting that has not begun yet."""
     if stage.phase is Phase.FAILED:
         return stops_plan(definition, node)
     return stage.phase is Phase.RUNNING and node.policy is StagePolicy.STOP and doomed_workflow(node, stage) is not None
@@ -60,13 +48,18 @@ def stage_halt_message(node: StageDefinition, stage: StageStatus) -> str:
     if node.policy is not StagePolicy.FAIL_FAST:
         return ""
     doomed = doomed_workflow(node, stage)
-    return texts.kept_back(f"workflow {doomed.key} failed (failurePolicy FailFast)") if doomed else ""
+    return workflow_halts(doomed) if doomed else ""
 
 
-def blocking_stage(definition: RunDefinition, status: DRPlanExecutionStatus, index: int) -> str:
+def workflow_halts(definition: WorkflowDefinition) -> str:
+    """Return why no further workflow starts of a FailFast stage in which this one is bound to fail."""
+    return texts.kept_back(f"workflow {definition.key} failed (failurePolicy FailFast)")
+
+
+def blocking_stage(definition: RunDefinition, stages: Sequence[StageStatus], index: int) -> str:
     """Return the name of a stage that this one depends on and that did not succeed; empty when there is none."""
     for need in definition.stages[index].needs:
-        stage = status.stage_statuses[need]
+        stage = stages[need]
         if stage.phase.is_final and stage.phase is not Phase.SUCCEEDED:
             return stage.name
     return ""

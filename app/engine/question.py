@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from app.engine import texts
-from app.engine.definition import Address, RunDefinition
+from app.engine.definition import Address
 from app.engine.events import ActionFinished, Event, RunResumed
-from app.engine.fold import fold
 from app.engine.text import cut
 from app.engine.tree import running_actions
 from app.models.execution import ActionStatus, DRPlanExecutionStatus
@@ -39,16 +38,12 @@ def question(status: DRPlanExecutionStatus, namespace: str, name: str) -> str:
     )
 
 
-def answered(
-    definition: RunDefinition, status: DRPlanExecutionStatus, answer: str, at: datetime
-) -> tuple[list[Event], DRPlanExecutionStatus]:
-    """Return the events by which a run of phase Unknown goes on, and the status after them."""
+def answered(status: DRPlanExecutionStatus, answer: str, at: datetime) -> list[Event]:
+    """Return the events by which a run of phase Unknown goes on."""
     asked = undecided_actions(status) if answer == DONE else []
     events: list[Event] = [RunResumed(at)]
     events += [
         ActionFinished(at, address, Phase.SUCCEEDED, cut(texts.taken_as_done(action.message)), action.outputs)
         for address, action in asked
     ]
-    for event in events:
-        status = fold(definition, status, event)
-    return events, status
+    return events

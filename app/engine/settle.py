@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from app.engine import texts
-from app.engine.definition import RunDefinition, StageDefinition, WorkflowDefinition
+from app.engine.definition import Address, RunDefinition, StageDefinition, WorkflowDefinition
+from app.engine.frontier import Frontier
 from app.engine.outputs import outputs_of_predecessors
 from app.engine.policy import (
     blocking_action,
     blocking_stage,
-    halt_message,
     is_doomed,
     is_ready,
-    open_stages,
     stage_halt_message,
+    workflow_halts,
 )
 from app.engine.rollup import first_failure, stage_ending, workflow_ending
 from app.engine.templates import Scope
-from app.engine.tree import begun, ended, with_stage, with_workflow
+from app.engine.tree import begun, ended
 from app.engine.when import (
     OUTPUT_STEPS,
     Condition,
@@ -34,92 +33,96 @@ from app.engine.when import (
     steps_each,
 )
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
-from app.models.phases import FINAL, Operation, Phase, WorkflowPolicy
-
-_UNFORTUNATE = FINAL - {Phase.SUCCEEDED}
+from app.models.phases import FINAL, Operation, Phase, StagePolicy, WorkflowPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class _Surroundings:
-    """What the stages of a run must know of each other to settle."""
+def settle(
+    definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime, *, touched: Address | None = None
+) -> DRPlanExecutionStatus:
+    """Return `status` with everything drawn that follows from it. Settling twice changes nothing more.
 
-    halt: str
-    opened: frozenset[int]
-    phases: tuple[Phase, ...]
-    others_wait: bool
-    """Whether nothing can become of the stages that are not opened yet."""
-
-
-def settle(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
-    """Return `status` with everything drawn that follows from it. Settling twice changes nothing more."""
-    around = _surroundings(definition, status)
-    while True:
-        status, reached = _pass(definition, status, around, at)
-        if reached == around:
-            return status
-        around = reached
-
-
-def _surroundings(definition: RunDefinition, status: DRPlanExecutionStatus) -> _Surroundings:
-    halt = halt_message(definition, status)
-    phases = [stage.phase for stage in status.stage_statuses]
-    others_wait = not halt and not _UNFORTUNATE.intersection(phases)
-    return _Surroundings(halt, frozenset(open_stages(definition, status)), tuple(phases), others_wait)
+    With `touched`, the status was settled before the action at this address changed, and nothing else has.
+    """
+    frontier = Frontier(definition, status)
+    if touched is None or frontier.halt:
+        frontier.look_at_all()
+    else:
+        frontier.look_at(touched.stage)
+        if (index := frontier.pop()) is not None:
+            _settle_at(definition, frontier, index, at, only=touched.workflow)
+    while (index := frontier.pop()) is not None:
+        while _settle_at(definition, frontier, index, at):
+            pass
+    stages = tuple(frontier.stages)
+    if all(new is old for new, old in zip(stages, status.stage_statuses, strict=True)):
+        return status
+    return status.model_copy(update={"stage_statuses": stages})
 
 
-def _pass(
-    definition: RunDefinition, status: DRPlanExecutionStatus, around: _Surroundings, at: datetime
-) -> tuple[DRPlanExecutionStatus, _Surroundings]:
-    """Settle each stage. What one stage comes to may concern those before it, hence further passes."""
-    for index in range(len(status.stage_statuses)):
-        while (stage := status.stage_statuses[index]).phase not in FINAL:
-            if around.others_wait and index not in around.opened:
-                break
-            settled = _settle_stage(definition, status, index, at, around)
-            if settled is stage:
-                break
-            status = with_stage(status, index, settled)
-            around = _surroundings(definition, status)
-    return status, around
+def _settle_at(
+    definition: RunDefinition, frontier: Frontier, index: int, at: datetime, *, only: int | None = None
+) -> bool:
+    """Settle a stage in its place, and tell whether that changed anything."""
+    stage = frontier.stages[index]
+    if stage.phase in FINAL:
+        return False
+    settled = _settle_stage(definition, frontier, index, at, only=only)
+    if settled is not stage:
+        frontier.replace(index, settled)
+    return settled is not stage
 
 
 def _settle_stage(
-    definition: RunDefinition, status: DRPlanExecutionStatus, index: int, at: datetime, around: _Surroundings
+    definition: RunDefinition, frontier: Frontier, index: int, at: datetime, *, only: int | None
 ) -> StageStatus:
-    node, stage = definition.stages[index], status.stage_statuses[index]
-    is_opened = index in around.opened
+    """Settle a stage, of which no workflow but `only` has changed since it was settled last, if that is given."""
+    node, stage = definition.stages[index], frontier.stages[index]
+    is_open = frontier.is_open(index)
     if stage.phase is Phase.PENDING:
-        blocker = blocking_stage(definition, status, index)
-        reason = around.halt or (texts.dependency_failed("stage", blocker) if blocker else "")
-        if reason or (is_opened and node.skip):
+        blocker = blocking_stage(definition, frontier.stages, index) if frontier.unfortunate else ""
+        reason = frontier.halt or (texts.dependency_failed("stage", blocker) if blocker else "")
+        if reason or (is_open and node.skip):
             return _skip_stage(definition.operation, node, stage, reason, at)
-    if not is_opened:
+    if not is_open:
         return stage
-    stage = _settle_workflows(definition, node, stage, at, halt=around.halt)
-    if all(workflow.phase.is_final for workflow in stage.workflow_executions):
+    stage = _settle_workflows(definition, node, stage, at, halt=frontier.halt, only=only)
+    if all(workflow.phase in FINAL for workflow in stage.workflow_executions):
         ending = stage_ending(definition.operation, node, stage.workflow_executions)
         return ended(stage, ending.phase, ending.message, at)
     return begun(stage, at) if _is_under_way(stage.workflow_executions) else stage
 
 
 def _settle_workflows(
-    definition: RunDefinition, node: StageDefinition, stage: StageStatus, at: datetime, *, halt: str
+    definition: RunDefinition, node: StageDefinition, stage: StageStatus, at: datetime, *, halt: str, only: int | None
 ) -> StageStatus:
     keeps_back = halt or stage_halt_message(node, stage)
-    done_before = True
-    for position, workflow in enumerate(stage.workflow_executions):
-        if workflow.phase.is_final:
+    first, last = _concerned(node, None if keeps_back else only)
+    workflows = list(stage.workflow_executions)
+    done_before, failed = True, False
+    for position in range(first, last):
+        workflow = workflows[position]
+        if workflow.phase in FINAL:
             continue
-        may_begin = node.parallel or done_before
+        within = node.workflows[position]
         settled = _settle_workflow(
-            definition, node.workflows[position], workflow, at, halt=halt, keeps_back=keeps_back, may_begin=may_begin
+            definition, within, workflow, at, halt=halt, keeps_back=keeps_back, may_begin=node.parallel or done_before
         )
-        if settled is not workflow:
-            stage = with_workflow(stage, position, settled)
-            if not keeps_back and is_doomed(node.workflows[position], settled):
-                keeps_back = stage_halt_message(node, stage)
-        done_before = done_before and settled.phase.is_final
+        workflows[position] = settled
+        if not keeps_back and node.policy is StagePolicy.FAIL_FAST and is_doomed(within, settled):
+            keeps_back, failed = workflow_halts(within), True
+        done_before = done_before and settled.phase in FINAL
+    if any(new is not old for new, old in zip(workflows, stage.workflow_executions, strict=True)):
+        stage = stage.model_copy(update={"workflow_executions": tuple(workflows)})
+    if failed and only is not None:
+        return _settle_workflows(definition, node, stage, at, halt=halt, only=None)
     return stage
+
+
+def _concerned(node: StageDefinition, only: int | None) -> tuple[int, int]:
+    """Return the workflows, from and to, that may change when `only` has: those behind it may begin once it ends."""
+    if only is None:
+        return 0, len(node.workflows)
+    return only, only + 1 if node.parallel else len(node.workflows)
 
 
 def _settle_workflow(

@@ -82,6 +82,11 @@ def kept_back(cause: str) -> str:
     return f"{NOT_STARTED}{cause}"
 
 
+def stage_halts(name: str) -> str:
+    """Message of what a stage that has failed, or is bound to, keeps from starting."""
+    return kept_back(f'stage "{name}" failed (failurePolicy Stop)')
+
+
 def cut_short(done: int, total: int) -> str:
     """Message of a workflow that began and was not allowed to go on."""
     return f"stopped after {done} of {total} actions"

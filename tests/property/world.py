@@ -16,7 +16,7 @@ from app.engine.definition import Address, RunDefinition
 from app.engine.events import ActionFinished, ActionStarted, CancelRequested, Event, RunResumed, RunSuspended
 from app.engine.events import decode as decode_event
 from app.engine.events import encode as encode_event
-from app.engine.fold import fold, initial_status
+from app.engine.fold import fold, fold_all, initial_status
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
 from app.engine.shrink import shrink
 from app.engine.summary import summarize
@@ -67,6 +67,7 @@ class World:
                 assert not may_start(self.definition, status, start.address)
             events.append(ActionStarted(self.now, start.address, start.attempt))
             status = fold(self.definition, status, events[-1])
+        assert not events or fold_all(self.definition, self.status, events) == status
         if killed == "before":
             self.restart()
             return

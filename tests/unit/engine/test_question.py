@@ -10,9 +10,11 @@ import pytest
 from app.engine.decide import deadline, decide
 from app.engine.definition import Address
 from app.engine.events import AttemptFailed, CancelRequested, RunSuspended, decode, encode
+from app.engine.fold import fold_all
 from app.engine.outcome import Failed
 from app.engine.question import AGAIN, DONE, answered, question, undecided_actions
 from app.models.actions import RetryPolicy
+from app.models.execution import DRPlanExecutionStatus
 from app.models.phases import Phase
 from tests.unit.engine.runs import Player, after, definition_of, flow, http, stage
 
@@ -27,6 +29,10 @@ def asked(limit: int = 0) -> Player:
     player.end("a", LOST)
     player.fold(RunSuspended(after(1), question(player.status, "ns", "e")))
     return player
+
+
+def after_answer(player: Player, answer: str, seconds: float) -> DRPlanExecutionStatus:
+    return fold_all(player.definition, player.status, answered(player.status, answer, after(seconds)))
 
 
 def test_an_undecided_attempt_is_no_end_and_no_retry_whatever_the_policy_says() -> None:
@@ -56,7 +62,7 @@ def test_the_question_names_action_cause_and_all_answers_and_fits_into_a_message
 
 def test_told_that_it_was_done_the_run_goes_on_behind_it() -> None:
     player = asked()
-    _, player.status = answered(player.definition, player.status, DONE, after(2))
+    player.status = after_answer(player, DONE, 2)
     assert player.action("a").phase is Phase.SUCCEEDED
     assert player.action("a").message.startswith("taken as done, as an operator said; before, it is not known")
     player.now = after(2)
@@ -66,7 +72,7 @@ def test_told_that_it_was_done_the_run_goes_on_behind_it() -> None:
 
 def test_told_to_do_it_again_the_run_does_with_the_whole_time_out() -> None:
     player = asked()
-    _, player.status = answered(player.definition, player.status, AGAIN, after(3600))
+    player.status = after_answer(player, AGAIN, 3600)
     assert undecided_actions(player.status) == []
     player.now = after(3600)
     player.start()
@@ -81,7 +87,8 @@ def test_an_end_by_the_operator_may_be_the_end_of_the_run() -> None:
     player = Player(definition_of(stage("one", flow("a"))))
     player.end("a", LOST)
     player.fold(RunSuspended(after(1), "why"))
-    events, status = answered(player.definition, player.status, DONE, after(2))
+    events = answered(player.status, DONE, after(2))
+    status = fold_all(player.definition, player.status, events)
     assert status.phase is Phase.SUCCEEDED
     folded = player.status
     for event in events:
@@ -98,7 +105,7 @@ def test_several_are_answered_together(answer: str) -> None:
     assert [action.name for _, action in undecided_actions(player.status)] == ["a", "b"]
     assert "action a: " in question(player.status, "ns", "e")
     assert "action b: " in question(player.status, "ns", "e")
-    _, status = answered(player.definition, player.status, answer, after(3))
+    status = after_answer(player, answer, 3)
     assert undecided_actions(status) == []
 
 
