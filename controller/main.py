@@ -222,7 +222,7 @@ async def _work(process: Process) -> None:
         snapshots=SnapshotStore(process.kube, settings.namespace),
         records=RecordStore(process.kube, settings.namespace),
         recorder=process.recorder,
-        executors=build_registry(),
+        executors=build_registry(process.workers),
         effect_slots=EffectSlots(settings.max_effects),
         status_pace=StatusPace(settings.status_interval),
         validator=Validator(settings.namespace, process.workers),

@@ -28,6 +28,7 @@ from app.kube.kept import (
     owner_of,
     packed,
     part_name,
+    parts_of,
     records_selector,
     unpacked,
 )
@@ -80,7 +81,7 @@ class SnapshotStore:
             index = await self._kube.get(CONFIG_MAPS, name, namespace=self._namespace)
             parts = [
                 await self._kube.get(CONFIG_MAPS, part_name(name, number), namespace=self._namespace)
-                for number in range(1, int((index.get("data") or {}).get("parts", 0)) + 1)
+                for number in range(1, parts_of(index) + 1)
             ]
             return joined(what, index, parts)
         except NotFound as error:

@@ -23,6 +23,8 @@ from controller.sealing import new_seal_key
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
 
+MOST_PARAMETERS = 16 * 1024 * 1024
+"""Characters of parameters that a snapshot may have, each use of a workflow counted: it is made as one text."""
 Read = Mapping[Key, ReadWorkflow]
 
 
@@ -50,7 +52,19 @@ async def _execute_snapshot(services: Services, execution: DRPlanExecution, plan
     if stoppers:
         raise StartRefusedError("; ".join(finding.message for finding in stoppers))
     resolved = await resolve_run(plan, workflows, execution, services.bounded)
-    return _snapshot(execution, plan, workflows, resolved)
+    snapshot = _snapshot(execution, plan, workflows, resolved)
+    if (size := await asyncio.to_thread(_parameter_characters, snapshot)) > MOST_PARAMETERS:
+        raise StartRefusedError(
+            f"the parameters of all uses of workflows have {size // 2**20} MiB together, at most "
+            f"{MOST_PARAMETERS // 2**20} MiB are recorded: make them shorter, or split the plan into several"
+        )
+    return snapshot
+
+
+def _parameter_characters(snapshot: Snapshot) -> int:
+    """Characters of the parameters that are recorded: those of the run once for each use of a workflow."""
+    uses = (used for stage in snapshot.stages for used in stage.workflows)
+    return sum(len(name) + len(value) for used in uses for name, value in used.params.items())
 
 
 async def _revert_snapshot(services: Services, execution: DRPlanExecution, plan: DRPlan) -> Snapshot:

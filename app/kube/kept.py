@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,9 @@ from app.models.record import OutcomeRecord, TakenBack
 
 PART_BYTES = 600 * 1024
 """Compressed bytes in one ConfigMap: base64 makes a third more of it, and an object may have about 1 MiB."""
+MOST_UNPACKED = 64 * 1024 * 1024
+"""Bytes of what is kept, decompressed: a plan with all its workflows, which admission limits to half of that, and room.
+A few kilobytes of gzip can stand for gigabytes."""
 COMPONENT_LABEL = f"{GROUP}/component"
 OWNER_ANNOTATION = f"{GROUP}/execution"
 SNAPSHOT = "snapshot"
@@ -65,8 +69,20 @@ def packed(data: Mapping[str, Any], level: int = 6) -> bytes:
 
 
 def unpacked(content: bytes) -> Any:  # noqa: ANN401  (any JSON value)
-    """Read compressed JSON. Raises OSError, EOFError or ValueError."""
-    return orjson.loads(gzip.decompress(content))
+    """Read compressed JSON. Raises OSError, EOFError or ValueError, the last also for what would be too large."""
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        text = file.read(MOST_UNPACKED + 1)
+    if len(text) > MOST_UNPACKED:
+        raise ValueError(f"it has more than {MOST_UNPACKED // 2**20} MiB when it is decompressed")
+    return orjson.loads(text)
+
+
+def parts_of(index: Mapping[str, Any]) -> int:
+    """Return how many further parts an index tells of. Raises ValueError, also for more than there can be."""
+    number = int((index.get("data") or {}).get("parts", 0))
+    if number > MOST_UNPACKED // PART_BYTES:
+        raise ValueError(f"it tells of {number} parts, more than there can be")
+    return number
 
 
 def digest_of(content: bytes) -> str:
@@ -175,7 +191,7 @@ def read_records(uid: str, items: Iterable[Mapping[str, Any]]) -> Records:
 def _outcome(uid: str, index: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]) -> OutcomeRecord:
     name = outcome_name(uid)
     try:
-        names = [part_name(name, number) for number in range(1, int(index["data"]["parts"]) + 1)]
+        names = [part_name(name, number) for number in range(1, parts_of(index) + 1)]
         parts = [found[part] for part in names]
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"outcome record {name} has lost a part ({error}); {_ADVICE}") from error

@@ -15,8 +15,9 @@ from app.kube.transport import MOST_BYTES
 
 LIST_PAGE = 200
 """Objects a page of a whole collection: a page is decoded in one go, which must not hold up the event loop."""
-PAGE_BYTES = 2 * 1024 * 1024
-"""Bytes of a page of several objects, for the same reason: one object may have more than 1 MiB."""
+PAGE_BYTES = 768 * 1024
+"""Bytes of a page of several objects, for the same reason: decoding takes up to 60 ms for each MiB, and neither a
+thread nor another process can spare the event loop that. A single object may have more."""
 _SHRINK = 4
 
 ReadPage = Callable[[int | None, int], Awaitable[JsonObject]]

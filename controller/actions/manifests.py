@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from app.engine.amounts import too_many
 from app.rules.manifests import ManifestError, load_documents, objects_in
+from app.rules.weight import takes_long
+from app.runtime.worker import Ask
+from app.runtime.workers import Workers
+
+SHORT = 4096
+"""Bytes of a manifest that is read in the event loop: a value takes some 10 µs, and each byte may begin one."""
+SECONDS = 20.0
+"""How long reading one may take."""
+
+Objects = tuple[dict[str, Any], ...]
 
 
-def parse_manifest(text: str) -> tuple[dict[str, Any], ...]:
+async def read_manifest(text: str, workers: Workers | None) -> Objects:
+    """Return what `parse_manifest` does; what may take long is read by a worker.
+
+    Raises ManifestError, and WorkFailedError when no worker could read it.
+    """
+    data = text.encode("utf-8", "replace")
+    if workers is None or (len(data) <= SHORT and not takes_long(data)):
+        return parse_manifest(text)
+    found = await workers.call(f"{__name__}:parse_here", text, seconds=SECONDS)
+    if isinstance(found, str):
+        raise ManifestError(found)
+    return cast(Objects, found)
+
+
+def parse_here(ask: Ask, text: str) -> Objects | str:
+    """Read a manifest, in a worker; a text says why it cannot be read."""
+    del ask
+    try:
+        return parse_manifest(text)
+    except ManifestError as error:
+        return str(error)
+
+
+def parse_manifest(text: str) -> Objects:
     """Return the objects of all documents, Lists opened up, empty documents left out.
 
     Raises ManifestError, also when they are more than can be recorded.

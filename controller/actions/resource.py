@@ -18,10 +18,11 @@ from app.models.actions import ActionBody, ActionType, ResourceOperation, operat
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs
 from app.rules.manifests import ManifestError
+from app.runtime.workers import BusyError, Workers, WorkFailedError
 from controller.actions import objects
 from controller.actions.attempts import Settling, attempt, failed, timed_out
 from controller.actions.base import ActionContext
-from controller.actions.manifests import parse_manifest
+from controller.actions.manifests import read_manifest
 from controller.actions.objects import Made, Target
 from controller.actions.ownership import is_being_deleted, is_own, uid_of
 from controller.actions.ready import is_definition_of, propagation_of, wait_ready
@@ -33,7 +34,13 @@ ESTABLISHED_SECONDS = 0.3
 
 
 class ResourceExecutor:
-    """Creates, applies, patches or deletes the objects of a manifest, in their order."""
+    """Creates, applies, patches or deletes the objects of a manifest, in their order.
+
+    Without workers, manifests of any size are read in the event loop.
+    """
+
+    def __init__(self, workers: Workers | None = None) -> None:
+        self._workers = workers
 
     async def execute(self, body: ActionBody, context: ActionContext) -> Outcome:
         """Work the documents off; the first that fails ends the attempt. Outputs name what was done until then."""
@@ -41,11 +48,13 @@ class ResourceExecutor:
         if block is None:
             return Failed("KubernetesResource configuration is required")
         try:
-            documents = parse_manifest(render(block.manifest, context.scope))
+            documents = await read_manifest(render(block.manifest, context.scope), self._workers)
         except UnresolvedPlaceholders as error:
             return Failed(f"failed to render manifest: {error}")
         except ManifestError as error:
             return Failed(f"failed to parse manifest: {error}")
+        except WorkFailedError as error:
+            return Failed(f"failed to read the manifest: {error}", retryable=isinstance(error, BusyError))
         if problem := too_long(documents, context.execution_namespace):
             return Failed(problem)
         operation = operation_of(body, ActionType.KUBERNETES_RESOURCE) or ResourceOperation.CREATE

@@ -3,7 +3,10 @@
 import pytest
 
 from app.rules.manifests import ManifestError
-from controller.actions.manifests import parse_manifest
+from app.runtime import metrics
+from app.runtime.workers import OverrunError, Workers
+from controller.actions import manifests
+from controller.actions.manifests import parse_manifest, read_manifest
 
 HEAD = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 
@@ -56,3 +59,37 @@ def test_aliases_cannot_blow_up() -> None:
     levels = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 10))
     with pytest.raises(ManifestError, match="values when its aliases are expanded"):
         parse_manifest(f"l0: &l0 x\n{levels}")
+
+
+@pytest.mark.parametrize(
+    ("text", "by_worker"),
+    [
+        (f"{HEAD}data: {{a: b}}\n", False),
+        (f"{HEAD}data:\n" + "".join(f"  k{n}: v\n" for n in range(2_000)), True),
+        (f"{HEAD}data: {{a: &a [x], b: *a}}\n", True),
+        (f"{HEAD}data: [" + "1," * 3_000 + "\n", True),
+    ],
+)
+async def test_what_may_take_long_is_read_by_a_worker_with_the_same_result(text: str, by_worker: bool) -> None:
+    def calls() -> float:
+        return metrics.REGISTRY.get_sample_value("drplan_worker_calls_total", {"result": "success"}) or 0
+
+    before = calls()
+    async with Workers("test", processes=1) as workers:
+        found: list[object] = []
+        for reader in (None, workers):
+            try:
+                found.append(await read_manifest(text, reader))
+            except ManifestError as error:
+                found.append(str(error))
+    assert found[0] == found[1]
+    assert calls() - before == by_worker
+
+
+async def test_an_action_whose_manifest_nobody_can_read_in_time_fails_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(manifests, "SECONDS", 0.01)
+    async with Workers("test", processes=1) as workers:
+        with pytest.raises(OverrunError, match="make it smaller or simpler"):
+            await read_manifest("a: " + "b" * 10_000, workers)
