@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic.alias_generators import to_camel
 
 GROUP = "dr.bkbcs.tencent.com"
@@ -19,7 +19,24 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="always")]
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = datetime(9999, 12, 30, tzinfo=UTC)
+
+
+def _held(value: object, handler: ValidatorFunctionWrapHandler) -> datetime:
+    """Decode a time; the API server takes more than Python can count with, which becomes the nearest that it can.
+
+    Whoever writes a status must not make an object unreadable by it.
+    """
+    if isinstance(value, str) and value.startswith("0000-"):
+        return _FIRST
+    moment: datetime = handler(value)
+    if _FIRST.year < moment.year < _LAST.year:
+        return moment
+    return max(_FIRST, min(moment.replace(tzinfo=UTC), _LAST))
+
+
+Time = Annotated[datetime, WrapValidator(_held), PlainSerializer(rfc3339, return_type=str, when_used="always")]
 """A point in time. RFC 3339 in whole seconds on the wire, finer in memory (contract: api, section 1)."""
 
 Int32 = Annotated[int, Field(json_schema_extra={"format": "int32"})]
