@@ -177,10 +177,21 @@ class _Running:
         while not done():
             late = time.monotonic() - max(sabotage.ended, begun)
             if not sabotage.busy and late > self._bounds.recovery:
-                raise AssertionError(f"{message} within {self._bounds.recovery:g} s of the end of the fault")
+                raise AssertionError(
+                    f"{message} within {self._bounds.recovery:g} s of the end of the fault{self._shown()}"
+                )
             time.sleep(0.05)
         if sabotage.hit:
             self._result.recovery = max(self._result.recovery, time.monotonic() - max(sabotage.ended, begun))
+
+    def _shown(self) -> str:
+        """How the run stands, for the words of a violation."""
+        drplan = self._drplan
+        if not drplan.exists("drpe", self._name):
+            return ""
+        status = drplan.status(self._name)
+        stands = f"{status.get('phase') or 'not begun'} ({status.get('progress', '0/0')}): {status.get('message', '')}"
+        return f"; it is {stands}; namespace {drplan.namespace}"
 
     def _check_record(self, name: str, phase: str) -> None:
         """Assert that the plan is free and has one record of the run."""

@@ -70,6 +70,9 @@ class Stand:
         self._rig.proxy.forget()
         if problem:
             results[0].violation = results[0].violation or problem
+        if any(result.violation for result in results):
+            logs = "\n".join(f"end of the log of {p.name}:\n{p.last_lines(30)}" for p in self._controllers)
+            next(result for result in results if result.violation).violation += f"\n{logs}"
         return results
 
     def _one(self, case: Case) -> Result:
