@@ -171,9 +171,10 @@ def soaked(rig: Rig, site: Site, minutes: float, seed: int) -> Soak:
         if time.monotonic() - struck > soak.rand.uniform(10.0, 30.0):
             soak.strike(rig.controller, kills=passed < minutes * 30)
             struck = time.monotonic()
+        size = soak.weigh(rig.controller)
         if passed - shown >= 30.0:
             shown = passed
-            print(f"{passed / 60:5.1f} min  {soak.weigh(rig.controller):6.1f} MB  ended {dict(soak.ended)}", flush=True)
+            print(f"{passed / 60:5.1f} min  {size:6.1f} MB  ended {dict(soak.ended)}", flush=True)
         rig.proxy.forget()
         time.sleep(ROUND_SECONDS)
     rig.proxy.clear()
