@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+import orjson
 from pydantic import ValidationError
 
 from app.kube.errors import ApiError, IllegalName, is_transient
@@ -13,9 +17,12 @@ from app.models.execution import DRPlanExecution
 from app.models.phases import Operation
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
+from app.rules.findings import Report
 from app.rules.plan import workflow_keys
+from app.rules.weight import takes_long
 from app.rules.workflow import check_workflow
 from app.runtime.groups import both, together
+from app.runtime.workers import BusyError
 from controller.lanes import Key
 from controller.plan_status import PlanUnreadableError, read_plan
 from controller.services import Services
@@ -71,11 +78,23 @@ def _expected(services: Services, execution: DRPlanExecution) -> list[Key]:
 async def _read_workflow(services: Services, key: Key) -> ReadWorkflow:
     namespace, name = key
     try:
-        workflow = DRWorkflow.from_wire(await services.kube.get(WORKFLOWS, name, namespace=namespace))
+        stored = await services.kube.get(WORKFLOWS, name, namespace=namespace)
+        workflow = DRWorkflow.from_wire(stored)
     except (ApiError, IllegalName, ValidationError) as error:
         if is_transient(error):
             raise
         return None, f"failed to get workflow {namespace}/{name}: {error}"
-    stoppers = check_workflow(workflow, own_namespace=services.settings.namespace).stoppers
+    stoppers = (await _report(services, stored, workflow)).stoppers
     listed = "; ".join(finding.message for finding in stoppers)
     return workflow, f"workflow {namespace}/{name} is invalid: {listed}" if stoppers else ""
+
+
+async def _report(services: Services, stored: dict[str, Any], workflow: DRWorkflow) -> Report:
+    """What the rules say about a workflow. A large one was most likely judged by a worker before, and is remembered."""
+    check = partial(check_workflow, workflow, own_namespace=services.settings.namespace)
+    if not takes_long(orjson.dumps(stored)):
+        return check()
+    try:
+        return await services.validator.workflow(stored)
+    except BusyError:
+        return await asyncio.to_thread(check)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from controller.doubt import Inheritance, under_way
 from controller.journal import Entry
 from controller.lanes import Key, Lane
 from controller.lookout import Lookout
+from controller.plan_status import PlanUnreadableError
 from controller.queue import PLAIN, Reconcile, WorkQueue, in_plain_lane
 from controller.reconcilers.closing import BY_TARGET
 from controller.reconcilers.execution import BY_STARTED_PLAN, ExecutionReconciler
@@ -31,7 +32,7 @@ from controller.reconcilers.starting import Starting
 from controller.reconcilers.workflow import WorkflowReconciler
 from controller.runs import Runs
 from controller.services import Services
-from controller.set_aside import set_aside
+from controller.set_aside import set_aside, tell_failing
 
 log = get_logger(__name__)
 
@@ -39,6 +40,10 @@ BY_WORKFLOW = "workflow"
 BY_PLAN = "plan"
 _ENDED = frozenset({"Succeeded", "Failed", "Cancelled", "Canceled"})
 _DETAILS = frozenset({"stageStatuses", "conditions", "summary", "resolvedParams"})
+
+
+GiveUp = Callable[[Key, Exception], Awaitable[bool]]
+"""Ends an object at which reconciling crashes, if that can be done; tells whether it was."""
 
 
 async def lead(services: Services, recovered: dict[str, list[Entry]], stop: asyncio.Event) -> None:
@@ -70,7 +75,7 @@ async def _lead(services: Services, recovered: dict[str, list[Entry]], stop: asy
             return uid in recovered or runs.get(uid) is not None
 
         lane = partial(lane_of, services.executions, is_under_way)
-        executions = _queue(services, services.executions, reconciler.reconcile, LANES, lane)
+        executions = _queue(services, services.executions, reconciler.reconcile, LANES, lane, reconciler.give_up)
         plans = _queue(services, services.plans, PlanReconciler(services, runs).reconcile)
         workflows = _queue(services, services.workflows, WorkflowReconciler(services).reconcile)
         _Feed(services, runs, inheritance, starting, workflows, plans, executions).connect()
@@ -92,13 +97,21 @@ def _queue(
     reconcile: Reconcile,
     lanes: Sequence[Lane] = PLAIN,
     lane: Callable[[Key, bool], str] = in_plain_lane,
+    give_up: GiveUp | None = None,
 ) -> WorkQueue:
-    """The queue of one kind; an object that its reconciler crashes at is set aside."""
+    """The queue of one kind; an object that its reconciler crashes at is set aside, or ended where `give_up` can."""
 
     async def leave_alone(key: Key, error: Exception) -> None:
         stored = cache.get(*key)
         if stored is not None:
-            await set_aside(services, cache.resource, stored, error)
+            tell_failing(services, cache.resource, stored, error)
+            try:
+                is_ended = give_up is not None and await give_up(key, error)
+            except (KubeError, PlanUnreadableError) as failed:
+                log.warning("an execution that is set aside was not ended", object="/".join(key), error=str(failed))
+                is_ended = False
+            if not is_ended:
+                await set_aside(services, cache.resource, stored, error)
 
     return WorkQueue(cache.resource.kind.lower(), reconcile, lanes=lanes, lane_of=lane, set_aside=leave_alone)
 

@@ -27,11 +27,15 @@ def tell_set_aside(services: Services, stored: Mapping[str, Any], report: Report
             services.recorder.emit(stored, "Warning", SET_ASIDE, finding.message, action="Validate")
 
 
-async def set_aside(services: Services, resource: Resource, stored: Mapping[str, Any], error: Exception) -> None:
-    """Tell that looking at an object failed again and again, in a way that nobody foresaw."""
-    message = f"The controller fails at this object and leaves it alone until it changes: {type(error).__name__}"
+def tell_failing(services: Services, resource: Resource, stored: Mapping[str, Any], error: Exception) -> None:
+    """Count, and tell by an Event, that looking at an object failed again and again, in a way that nobody foresaw."""
     metrics.set_aside_total.labels(resource.kind).inc()
-    services.recorder.emit(stored, "Warning", SET_ASIDE, message, action="Reconcile")
+    services.recorder.emit(stored, "Warning", SET_ASIDE, _message(error), action="Reconcile")
+
+
+async def set_aside(services: Services, resource: Resource, stored: Mapping[str, Any], error: Exception) -> None:
+    """Say in the conditions of an object that it is left alone."""
+    message = _message(error)
     metadata = stored["metadata"]
     try:
         known = tuple(map(Condition.from_wire, (stored.get("status") or {}).get("conditions") or ()))
@@ -49,3 +53,7 @@ async def set_aside(services: Services, resource: Resource, stored: Mapping[str,
         )
     except (KubeError, ValueError) as failed:
         log.warning("the condition of an object that is set aside was not written", error=str(failed))
+
+
+def _message(error: Exception) -> str:
+    return f"The controller fails at this object and leaves it alone until it changes: {type(error).__name__}"

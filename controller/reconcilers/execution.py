@@ -131,6 +131,24 @@ class ExecutionReconciler:
             return await self._pending(execution)
         return await self._resuming.resume(execution)
 
+    async def give_up(self, key: Key, error: Exception) -> bool:
+        """End an execution that has not started, because reconciling it crashed again and again; tell whether it was.
+
+        One that has run is not ended: nobody knows what there would be to take back.
+        """
+        stored = self._services.executions.get(*key)
+        if stored is None or self._runs.get(uid := stored["metadata"]["uid"]) or self._services.journal.entries(uid):
+            return False
+        try:
+            execution = DRPlanExecution.from_wire(stored)
+        except ValidationError:
+            return False
+        if execution.phase is not Phase.PENDING or execution.metadata.deletion_timestamp is not None:
+            return False
+        why = f"The controller fails at starting this execution: {type(error).__name__}; its log has the details"
+        await self._closing.unstarted(execution, Phase.FAILED, why)
+        return True
+
     async def _unreadable(self, stored: dict[str, Any], run: Run | None) -> float | None:
         if run is not None:
             if message := cancel_message_of(stored["metadata"]):
