@@ -52,6 +52,12 @@ def test_value_sets_the_flag(flag: str, value: str) -> None:
 
 
 def test_no_other_flag_is_set_by_a_value() -> None:
-    set_by_the_release = {"--namespace", "--service-name", "--mutating-webhook", "--validating-webhook"}
+    set_by_the_release = {
+        "--namespace",
+        "--service-name",
+        "--mutating-webhook",
+        "--validating-webhook",
+        "--cert-ca-secret",
+    }
     flags = {item.partition("=")[0] for _, item in _arguments(render()) if item.startswith("--")}
     assert flags - set(CHART_VALUES) == set_by_the_release

@@ -118,7 +118,7 @@ def test_monitoring() -> None:
 
 def test_proxy_and_trust() -> None:
     documents = render(*PROXY)
-    env = {item["name"]: item["value"] for item in container(documents, "controller")["env"]}
+    env = {item["name"]: item.get("value") for item in container(documents, "controller")["env"]}
     assert env["HTTPS_PROXY"] == "http://proxy:3128"
     assert env["NO_PROXY"].endswith(",.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST),.example.com")
     assert env["SSL_CERT_FILE"] == "/etc/drplan/trust/ca.crt"
