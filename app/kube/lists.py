@@ -25,6 +25,7 @@ class ListVerbs(ABC):
 
     def __init__(self) -> None:
         self._page_sizes = PageSizes()
+        self._table_sizes = PageSizes()
         self._metadata_page_sizes = PageSizes()
 
     @abstractmethod
@@ -103,19 +104,25 @@ class ListVerbs(ABC):
     ) -> JsonObject:
         """Read a collection as the Table that `kubectl get` shows: printed columns and metadata, no specs or statuses.
 
-        For large objects this is a small part of what `list` moves; see `app.kube.tables`.
+        For large objects this is a small part of what `list` moves; see `app.kube.tables`. A page may have fewer rows
+        than `limit`, where metadata are large: annotations alone may have 256 KiB.
         """
-        query = make_query(fieldSelector=field_selector, limit=limit, continue_=continue_token or None)
-        _, content = await self._transport.request(
-            "list",
-            resource.plural,
-            "GET",
-            resource.path(namespace),
-            query=query,
-            headers={"Accept": TABLE},
-            timeout=timeout,
-        )
-        return parse_object(content, self.server)
+        query = make_query(fieldSelector=field_selector, continue_=continue_token or None)
+
+        async def read(size: int | None, max_bytes: int) -> JsonObject:
+            _, content = await self._transport.request(
+                "list",
+                resource.plural,
+                "GET",
+                resource.path(namespace),
+                query={**query, **make_query(limit=size)},
+                headers={"Accept": TABLE},
+                timeout=timeout,
+                max_bytes=max_bytes,
+            )
+            return parse_object(content, self.server)
+
+        return await self._table_sizes.read(resource, limit, read)
 
     async def list_all(
         self,

@@ -58,3 +58,26 @@ async def test_objects_of_any_size_are_listed_and_no_answer_is_read_without_end(
     assert [item["metadata"]["name"] for item in found] == [f"c{n}" for n in range(20)]
     assert sent[:3] == [200, 50, 12]
     assert set(sent[3:]) <= {1, 2, 3}
+
+
+async def test_tables_of_objects_with_large_metadata_are_read_in_smaller_pages() -> None:
+    sent: list[int] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        assert "as=Table" in request.headers["Accept"]
+        first, size = int(request.query.get("continue") or 0), int(request.query["limit"])
+        rows = [{"object": {"metadata": {"name": f"e{n}", "annotations": {"a": LARGE}}}} for n in range(20)]
+        sent.append(size)
+        token = str(first + size) if first + size < 20 else ""
+        return web.json_response({"metadata": {"continue": token}, "rows": rows[first : first + size]})
+
+    names: list[str] = []
+    async with serving(answer) as site, KubeClient(ConnectionConfig(server=site.url, origin="test")) as kube:
+        token: str | None = None
+        while token != "":
+            page = await kube.table(WORKFLOWS, limit=200, continue_token=token)
+            names += [row["object"]["metadata"]["name"] for row in page["rows"]]
+            token = page["metadata"]["continue"]
+    assert names == [f"e{n}" for n in range(20)]
+    assert sent[:3] == [200, 50, 12]
+    assert set(sent[3:]) <= {1, 2, 3}
