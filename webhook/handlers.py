@@ -25,7 +25,7 @@ from app.rules.deletion import (
     referencing_plans,
 )
 from app.rules.execution import IMMUTABLE, Surroundings, check_execution
-from app.rules.findings import Finding, Report, denial, only_new, refusal
+from app.rules.findings import Finding, Findings, Report, denial, only_new, refusal
 from app.rules.known import decode_workflow, places_of
 from app.rules.plan import check_plan, workflow_keys
 from app.rules.reads import Read, new_reads, reads_of_execution, reads_of_plan, reads_of_workflow
@@ -164,7 +164,10 @@ async def review_execution(request: Request, context: Context) -> Verdict:
 def _misunderstood(request: Request) -> tuple[str, ...]:
     """Notice N19: annotations by which somebody asks for something in words that are not understood."""
     new, old = (_annotations(each) for each in (request.new, request.old))
-    return tuple(f"metadata.annotations[{name}] {problem}" for name, problem in misunderstood(new, old))
+    findings = Findings()
+    for name, problem in misunderstood(new, old):
+        findings.at("metadata").warn("N19", f"metadata.annotations[{name}] {problem}", "annotations")
+    return tuple(findings.report().warnings)
 
 
 def _annotations(obj: JsonObject) -> dict[str, str]:

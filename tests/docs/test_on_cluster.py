@@ -44,6 +44,7 @@ NOT_HERE = (
     "kubectl delete pod ",
     "kubectl apply",
     "kubectl edit",
+    "kubectl patch secret -n drplan-system $name",
 )
 """What takes a kubelet, cert-manager, a pod or a file; and what hangs, as the page says."""
 MAY_FIND_NOTHING = ("--field-selector", "get resourcequota")

@@ -256,6 +256,7 @@ def test_what_is_stored_stays_usable_and_what_is_new_is_asked_about(world: World
     chosen = param("chosen", ref("ConfigMap", world.shop, "$(params.region)"))
     foreign = {"workflowRef": {"name": "transfer", "namespace": world.bank}}
     world.drplan.apply(plan("stored", [stage("s", "w", foreign)], globalParams=[secret, region, chosen]))
+    world.drplan.wait(lambda: world.drplan.plan_status("stored").get("observedGeneration"))
     stored = world.drplan.get("drp", "stored")
 
     def changed(**spec: Any) -> Json:
