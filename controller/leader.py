@@ -16,7 +16,7 @@ from app.models.phases import Phase
 from app.models.stored import items, members
 from app.runtime.logging import get_logger
 from app.runtime.tasks import TaskOwner
-from controller.doubt import Inheritance, under_way
+from controller.inheritance import Inheritance, under_way
 from controller.journal import Entry
 from controller.lanes import Key, Lane
 from controller.lookout import Lookout

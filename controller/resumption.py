@@ -77,7 +77,7 @@ def take_up(
 def how_touched(snapshot: Snapshot, stored: Mapping[str, Any]) -> str:
     """Return how somebody else changed a stored status; empty when nobody did, and for runs of earlier releases.
 
-    One of earlier that was put back has its seal; that the journal goes on elsewhere is told by `controller.doubt`.
+    One of earlier that was put back has its seal; `controller.inheritance` tells that the journal goes on elsewhere.
     """
     if not snapshot.seal_key or is_sealed(snapshot.seal_key, snapshot.execution_uid, stored):
         return ""

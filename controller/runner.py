@@ -1,56 +1,38 @@
-"""One run: asks the engine what may start, journals it, runs it, folds the results in, until it is over.
+"""One run: gathers what happens, has the engine decide, journals that, has the effects, until it is over.
 
-The order is the whole point (design: invariants 1 to 3). Nothing has a side effect before its `ActionStarted` is
-committed; the end of one action and the start of the next travel in one write; a status is offered only with what is
-committed. Results that arrive while a write is in flight travel in the next one.
+The order is the whole point (design: invariants 1 to 3); `app.engine.step` decides it. Nothing has a side effect
+before its `ActionStarted` is committed; the end of one action and the start of the next travel in one write; a status
+is offered only with what is committed. Results that arrive while a write is in flight travel in the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from app.engine.conditions import cancel_requested
-from app.engine.decide import Start, conclude, decide
+from app.engine.decide import Start, decide
 from app.engine.definition import Address, RunDefinition
-from app.engine.events import (
-    ActionFinished,
-    ActionStarted,
-    AttemptFailed,
-    CancelRequested,
-    Event,
-    RunResumed,
-    RunSuspended,
-)
+from app.engine.doubt import Suspension, Takeover, can_do_without_journal, long_doubt, refused
+from app.engine.events import ActionFinished, ActionStarted, AttemptFailed, Event
 from app.engine.outcome import Failed, Outcome
-from app.engine.question import answered, question, undecided_actions
+from app.engine.step import Inbox, Inherited, Step, begin, look_only_after, step
 from app.engine.tree import action_at
 from app.models.execution import DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
 from app.models.phases import Phase
 from app.models.snapshot import Snapshot
-from app.models.suspension import Reason
 from app.runtime import metrics
 from app.runtime.groups import TaskGroup
 from app.runtime.logging import get_logger
 from controller import observer
-from controller.doubt import (
-    RunSuspendedBy,
-    can_do_without_journal,
-    long_doubt,
-    refused,
-    seen_only,
-    taken_up,
-    without_outputs,
-)
 from controller.effects import attempt
 from controller.endings import record_end, tell_differs, tell_refused
-from controller.folding import folded
-from controller.journal import Entry, EntryRefused, Takeover
+from controller.folding import computed, folded
+from controller.journal import Entry, EntryRefused
 from controller.services import Services
 from controller.status_writer import StatusWriter
 from controller.telling import Telling
@@ -108,12 +90,12 @@ class Run:
         self._look_only = status.phase is Phase.UNKNOWN
         """Whether a cancel leaves it at looking at what is in doubt: the run stood still, and nobody let it go on."""
         self._looked_at: set[Address] = set()
-        self._concluding: dict[Address, Outcome] = {}
+        self._concluding: Mapping[Address, Outcome] = {}
         """Outcomes whose events are being committed."""
         self._withheld: dict[Address, Outcome] = {}
         """Outcomes that the API server refused to take into the journal."""
         self._doubted_at: float | None = None
-        self._suspension: RunSuspendedBy | None = None
+        self._suspension: Suspension | None = None
         self._draining = False
         self._is_short = False
         """Whether actions wait for a slot."""
@@ -199,13 +181,52 @@ class Run:
         return self._draining and not self._in_flight and not self._results
 
     async def _step(self) -> None:
-        """Fold in what has happened, decide what may start, commit both in one write."""
+        """Take the engine's step with what has happened, and commit what it leads to in one write."""
         metrics.loop_iterations_total.labels(loop="run").inc()
         now = self._services.now()
-        events, status = await self._collect(now)
-        starts = [ActionStarted(now, start.address, start.attempt) for start in self._begin(status, now)]
-        events += starts
-        status = await folded(self.definition, status, *starts)
+        take = partial(
+            step,
+            self.definition,
+            self.status,
+            self._inbox(),
+            now,
+            execution=(self.snapshot.execution_namespace, self.snapshot.execution_name),
+            jitter=random.random,
+            may_start=self._may_begin(),
+        )
+        decided = await computed(self.definition, take)
+        self._concluding, self._withheld = decided.concluded, dict(decided.withheld)
+        if decided.again:
+            self._wake.set()
+        starts = self._with_slots(decided.starts)
+        decided = await computed(self.definition, partial(begin, self.definition, decided, starts, now))
+        await self._commit(decided)
+
+    def _inbox(self) -> Inbox:
+        """Take what has happened since the last step."""
+        results, self._results = self._results, {}
+        answer, self._answer = self._answer, ""
+        suspension, self._suspension = self._suspension, None
+        for address, outcome in results.items():
+            self._in_flight.discard(address)
+            self._note_doubt(outcome)
+        inherited = None
+        if self._takeover is not None:
+            in_doubt = tuple(start.address for start, in_doubt in self._committed if in_doubt)
+            inherited = Inherited(self._takeover, in_doubt)
+        return Inbox(
+            results=results,
+            looked_at=frozenset(self._looked_at),
+            withheld=self._withheld,
+            cancel=self._cancel_message,
+            answer=answer,
+            suspension=suspension,
+            inherited=inherited,
+        )
+
+    async def _commit(self, decided: Step) -> None:
+        """Record what a step has led to, and go on from there."""
+        events = decided.events
         if not events:
             self._forget_takeover()
             return
@@ -217,7 +238,7 @@ class Run:
             await self._take_refusal(events, refusal)
             return
         self._suspend_after_long_doubt()
-        await self._take_commit(events, status)
+        await self._take_commit(events, decided.status)
 
     async def _take_commit(self, events: Sequence[Event], status: DRPlanExecutionStatus) -> None:
         """Go on from `status`, which `events`, now committed, have led to."""
@@ -226,8 +247,7 @@ class Run:
         for event in events:
             if isinstance(event, ActionStarted):
                 self._committed.append((Start(event.address, event.attempt), False))
-            elif isinstance(event, RunSuspended | RunResumed):
-                self._look_only = isinstance(event, RunSuspended)
+        self._look_only = look_only_after(events, self._look_only)
         self._forget_takeover()
 
     def _forget_takeover(self) -> None:
@@ -245,7 +265,7 @@ class Run:
         self._slots.give_back(self.uid, sum(isinstance(event, ActionStarted) for event in rest))
         await self._take_commit(done, await folded(self.definition, self.status, *done))
         if can_do_without_journal(rest):
-            self._look_only = self._look_only or any(isinstance(event, RunSuspended) for event in rest)
+            self._look_only = look_only_after(rest, self._look_only)
             await self._adopt(await folded(self.definition, self.status, *rest))
             return
         for event in rest:
@@ -260,74 +280,13 @@ class Run:
         A process that was stopped while its intent was being committed must look at the clock first: its successor
         may have settled that very action. What is left is settled by whoever leads next.
         """
-        if self._draining or self._services.lease_remaining() < LEASE_MARGIN:
+        if not self._may_begin():
             return
         waits = self._takeover is not None or self.status.phase is Phase.UNKNOWN
         committed, self._committed = self._committed, [item for item in self._committed if waits and item[1]]
         for start, in_doubt in committed:
             if not (waits and in_doubt):
                 self._spawn(group, start, in_doubt=in_doubt)
-
-    async def _collect(self, now: datetime) -> tuple[list[Event], DRPlanExecutionStatus]:
-        """Turn results and a wish to cancel into events; the cancel first: it decides whether failures are repeated."""
-        events: list[Event] = []
-        status = self.status
-        if self._takeover is not None:
-            doubtful = [start.address for start, in_doubt in self._committed if in_doubt]
-            events += taken_up(self.definition, status, doubtful, self._takeover, now)
-            status = await folded(self.definition, status, *events)
-        if self._cancel_message is not None and not cancel_requested(status):
-            events.append(CancelRequested(now, self._cancel_message))
-            status = await folded(self.definition, status, events[-1])
-        if self._answer and status.phase is Phase.UNKNOWN:
-            resumed = answered(status, self._answer, now)
-            self._answer = ""
-            events += resumed
-            status = await folded(self.definition, status, *resumed)
-        self._answer = ""
-        self._let_go_of_withheld(status)
-        self._concluding, self._results = self._results, {}
-        concluded: list[Event] = []
-        for address, outcome in self._concluding.items():
-            self._in_flight.discard(address)
-            self._note_doubt(outcome)
-            concluded.append(self._conclude(status, address, outcome, now))
-        events += concluded
-        status = await folded(self.definition, status, *concluded)
-        if self._asks(status, events):
-            text = question(status, self.snapshot.execution_namespace, self.snapshot.execution_name)
-            self._suspension = text, Reason.OUTCOME_UNKNOWN
-        if self._suspension and status.phase in (Phase.RUNNING, Phase.UNKNOWN) and not cancel_requested(status):
-            events.append(RunSuspended(now, *self._suspension))
-            status = await folded(self.definition, status, events[-1])
-        self._suspension = None
-        return events, status
-
-    def _conclude(
-        self, status: DRPlanExecutionStatus, address: Address, outcome: Outcome, now: datetime
-    ) -> AttemptFailed | ActionFinished:
-        if address in self._looked_at and (seen := seen_only(address, outcome, now)) is not None:
-            return seen
-        return conclude(self.definition, status, address, outcome, now, jitter=random.random())  # noqa: S311
-
-    def _let_go_of_withheld(self, status: DRPlanExecutionStatus) -> None:
-        """Have refused outcomes recorded again when somebody lets the run go on; in a cancel without outputs."""
-        if not self._withheld or status.phase is not Phase.RUNNING:
-            return
-        if self._suspension is not None:
-            self._wake.set()
-            if not cancel_requested(status):
-                return
-        withheld, self._withheld = self._withheld, {}
-        if cancel_requested(status):
-            withheld = {address: without_outputs(outcome) for address, outcome in withheld.items()}
-        self._results = {**withheld, **self._results}
-
-    @staticmethod
-    def _asks(status: DRPlanExecutionStatus, events: Sequence[Event]) -> bool:
-        """Whether an operator is to be asked, or asked anew, about actions that must not be done twice."""
-        new = any(isinstance(event, AttemptFailed) and event.undecided for event in events)
-        return new or (status.phase is Phase.RUNNING and bool(undecided_actions(status)))
 
     def _note_doubt(self, outcome: Outcome) -> None:
         if isinstance(outcome, Failed) and outcome.in_doubt and self._doubted_at is None:
@@ -343,11 +302,11 @@ class Run:
             self._suspension = long_doubt(away)
             self._wake.set()
 
-    def _begin(self, status: DRPlanExecutionStatus, now: datetime) -> list[Start]:
-        """Return what may start and has a slot; repetitions first, because the time of their actions is running."""
-        starts: tuple[Start, ...] = ()
-        if not self._draining and self._services.lease_remaining() >= LEASE_MARGIN:
-            starts = decide(self.definition, status, now).starts
+    def _may_begin(self) -> bool:
+        return not self._draining and self._services.lease_remaining() >= LEASE_MARGIN
+
+    def _with_slots(self, starts: Sequence[Start]) -> list[Start]:
+        """Return those that have a slot; repetitions first, because the time of their actions is running."""
         slots = self._slots.ask(self.uid, len(starts), self._wake.set)
         if slots < len(starts) and not self._is_short:
             self._log.info("actions wait until others have ended", waiting=len(starts) - slots)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
+from app.engine.doubt import Takeover
 from app.engine.durations import format_duration
 from app.models.suspension import Reason
 from controller.journal.format import segment_name
@@ -15,20 +15,6 @@ OUTLIVED = timedelta(minutes=5)
 """A leader that lived longer than this after its take-over was not ended by what it took up then."""
 WITHOUT_HEAD = timedelta(hours=24)
 """Age of the newest entry at which runs do not go on by themselves where no head says when their leader was alive."""
-
-
-@dataclass(frozen=True, slots=True)
-class Takeover:
-    """The verdict on the journal that was found."""
-
-    reason: Reason | None = None
-    """Why runs under way must not go on by themselves; None when they may."""
-    message: str = ""
-    """The same in words."""
-    covered: Mapping[str, int] = field(default_factory=dict)
-    """The last entry of each run, by uid, that its status included at least."""
-    was_cut_off: bool = False
-    """Whether the last leader may have been ended by an attempt that was under way, or had been taken up, then."""
 
 
 def judge(

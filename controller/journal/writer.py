@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from app.engine.doubt import Takeover
 from app.kube.cache import Cache
 from app.kube.client import KubeClient
 from app.kube.errors import KubeError
@@ -25,7 +26,7 @@ from controller.journal.format import SELECTOR, Entry, Header, Line, Segment, en
 from controller.journal.head import Head, HeadStore
 from controller.journal.housekeeping import LAST_WORD, PAUSE, Housekeeping
 from controller.journal.store import Deposed, SegmentRefused, SegmentStore, WoundBack
-from controller.journal.takeover import Takeover, judge
+from controller.journal.takeover import judge
 
 log = get_logger(__name__)
 

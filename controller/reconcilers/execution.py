@@ -30,8 +30,8 @@ from app.runtime.groups import both
 from app.runtime.logging import get_logger
 from controller.completion import complete, revert_snapshot
 from controller.definitions import Definitions, read_definitions
-from controller.doubt import Inheritance
 from controller.endings import record_end, records_of, tell_differs, true_end
+from controller.inheritance import Inheritance
 from controller.lanes import Key
 from controller.metadata import without_resume
 from controller.plan_status import PlanUnreadableError, change_plan_status, problems_of

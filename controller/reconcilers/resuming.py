@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from app.engine.definition import RunDefinition
+from app.engine.doubt import doubtful
 from app.engine.history import Run as PlanRun
 from app.engine.history import holds_lock, with_lock
 from app.engine.wishes import resume_answer
@@ -20,8 +21,8 @@ from app.models.stored import members
 from app.runtime.logging import get_logger
 from app.runtime.tracing import trace_id_of
 from controller.completion import announce_end
-from controller.doubt import Inheritance, doubtful
 from controller.endings import records_of, tell_differs
+from controller.inheritance import Inheritance
 from controller.journal import Takeover
 from controller.metadata import without_resume
 from controller.plan_status import PlanUnreadableError, change_plan_status

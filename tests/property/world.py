@@ -1,7 +1,7 @@
 """A controller, its journal and the stored status, all in memory, that can be killed at any point.
 
-It does what the runner, the journal and the status writer do, in the same order: results are folded in, what may start
-is journalled with them in one write, and only then it starts. Killing it drops everything but journal and status.
+It drives the engine's step as the runner does, with a journal and a status writer: what a step leads to is journalled
+in one write, and only then what may start starts. Killing it drops everything but journal and status.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial, reduce
 
 from app.engine.conditions import cancel_requested
-from app.engine.decide import conclude, decide
+from app.engine.decide import decide
 from app.engine.definition import Address, RunDefinition
-from app.engine.events import ActionFinished, ActionStarted, CancelRequested, Event, RunResumed, RunSuspended
+from app.engine.events import ActionFinished, ActionStarted, Event, RunResumed, RunSuspended
 from app.engine.events import decode as decode_event
 from app.engine.events import encode as encode_event
-from app.engine.fold import fold, fold_all, initial_status
+from app.engine.fold import fold, initial_status
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
 from app.engine.shrink import shrink
+from app.engine.step import Inbox, Step, begin, step
 from app.engine.summary import summarize
 from app.engine.tree import action_at, running_actions
 from app.models.execution import DRPlanExecutionStatus
@@ -60,25 +62,29 @@ class World:
 
     def step(self, results: dict[Address, Outcome], *, killed: str = "") -> None:
         """One round of the runner. `killed` is where the process dies: before or after the write."""
-        events, status = self._collect(results)
-        starts = decide(self.definition, status, self.now).starts
-        for start in starts:
+        decided = self.decided(results)
+        for start in decided.starts:
             if start.attempt == 1:
-                assert not may_start(self.definition, status, start.address)
-            events.append(ActionStarted(self.now, start.address, start.attempt))
-            status = fold(self.definition, status, events[-1])
-        assert not events or fold_all(self.definition, self.status, events) == status
+                assert not may_start(self.definition, decided.status, start.address)
+        told = begin(self.definition, decided, decided.starts, self.now)
+        assert reduce(partial(fold, self.definition), told.events, self.status) == told.status
         if killed == "before":
             self.restart()
             return
-        for event in events:
+        for event in told.events:
             self._commit(event)
-        self.status = status.model_copy(update={"journal_sequence": len(self.journal)})
+        self.status = told.status.model_copy(update={"journal_sequence": len(self.journal)})
         if killed == "after":
             self.restart()
             return
-        for start in starts:
+        for start in told.starts:
             self._begin(start.address)
+
+    def decided(self, results: dict[Address, Outcome]) -> Step:
+        """The step of the engine that the product takes."""
+        cancel = "Execution canceled by user" if self.cancel_wish and not self.over else None
+        inbox = Inbox(results, cancel=cancel)
+        return step(self.definition, self.status, inbox, self.now, execution=("default", "e"), jitter=lambda: 0.5)
 
     def restart(self) -> None:
         """Another process takes over: the stored status, the journal's later events, and what is in doubt."""
@@ -140,17 +146,6 @@ class World:
                 self.now = decision.wake_at
             self.step({})
         raise AssertionError("the run does not end")
-
-    def _collect(self, results: dict[Address, Outcome]) -> tuple[list[Event], DRPlanExecutionStatus]:
-        events: list[Event] = []
-        status = self.status
-        if self.cancel_wish and not cancel_requested(status) and not self.over:
-            events.append(CancelRequested(self.now, "Execution canceled by user"))
-            status = fold(self.definition, status, events[-1])
-        for address, outcome in results.items():
-            events.append(conclude(self.definition, status, address, outcome, self.now, jitter=0.5))
-            status = fold(self.definition, status, events[-1])
-        return events, status
 
     def _append(self, event: Event) -> None:
         status = fold(self.definition, self.status, event)

@@ -13,7 +13,7 @@ from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution
 from app.models.phases import Phase
 from controller import leader
-from controller.doubt import Inheritance
+from controller.inheritance import Inheritance
 from controller.lanes import Key
 from controller.queue import MOST_CRASHES
 from controller.reconcilers.execution import ExecutionReconciler

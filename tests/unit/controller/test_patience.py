@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from app.models.execution import DRPlanExecution
-from controller.doubt import Inheritance
+from controller.inheritance import Inheritance
 from controller.reconcilers.execution import ExecutionReconciler
 from controller.reconcilers.patience import VALIDATION_PATIENCE
 from controller.reconcilers.starting import Starting

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from app.engine.doubt import GIVE_UP_AFTER, doubtful, taken_up
 from app.engine.events import ActionFinished, ActionStarted, AttemptFailed, AttemptInterrupted, RunSuspended
 from app.engine.tree import action_at
 from app.models.phases import Phase
 from app.models.suspension import Reason
-from controller.doubt import GIVE_UP_AFTER, Inheritance, doubtful, taken_up, under_way, with_gap
+from controller.inheritance import Inheritance, under_way, with_gap
 from controller.journal import Header, Takeover
 from controller.journal.head import Head, decode, encode
 from controller.journal.takeover import OUTLIVED, judge
