@@ -13,19 +13,18 @@ from app.engine.conditions import with_suspension
 from app.engine.definition import RunDefinition
 from app.engine.fold import initial_status
 from app.engine.history import Run as PlanRun
-from app.engine.history import ended_record, holds_lock, with_lock
+from app.engine.history import holds_lock, with_lock
 from app.engine.notes import started
-from app.engine.texts import EXECUTION_CANCELED
 from app.engine.wishes import resume_answer
 from app.kube.errors import Conflict
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
+from app.models.meta import ObjectMeta
 from app.models.names import FINALIZER
-from app.models.phases import Phase, PlanPhase
+from app.models.phases import Phase
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
 from app.models.stored import members
 from app.models.suspension import Reason
-from app.rules.execution import known_invalid
 from app.runtime.groups import both
 from app.runtime.logging import get_logger
 from controller.completion import complete, revert_snapshot
@@ -37,19 +36,15 @@ from controller.metadata import without_resume
 from controller.plan_status import PlanUnreadableError, change_plan_status, problems_of
 from controller.reconcilers.closing import Closing
 from controller.reconcilers.execution_state import (
-    DELETED,
-    LockHeldError,
     cancel_message,
     cancel_message_of,
-    demand_lock,
     is_unsettled,
-    parking,
     prepared,
     refused_as,
     without_unreadable_status,
 )
 from controller.reconcilers.execution_writes import ExecutionWrites
-from controller.reconcilers.patience import VALIDATION_PATIENCE, Patience
+from controller.reconcilers.patience import Patience
 from controller.reconcilers.plan import settled_lock
 from controller.reconcilers.resuming import Resuming, read_fresh
 from controller.reconcilers.rivals import Rivals
@@ -60,6 +55,19 @@ from controller.runs import Runs
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
 from controller.start import StartRefusedError, build_snapshot
+from controller.verdict import (
+    Again,
+    End,
+    Go,
+    Verdict,
+    Wait,
+    by_history,
+    by_itself,
+    by_lock,
+    by_plan,
+    by_rival,
+    called_off,
+)
 
 log = get_logger(__name__)
 
@@ -200,12 +208,11 @@ class ExecutionReconciler:
             return await self._resuming.resume(execution)  # it has run: somebody emptied its status
         if execution.metadata.deletion_timestamp is not None:
             self._rivals.forget(execution)
-            if FINALIZER in execution.metadata.finalizers:
-                await self._closing.unstarted(execution, Phase.CANCELLED, DELETED)
-            return None
-        if (why := parking(execution, self._synced_at, self._services.settings.resume_within)) is not None:
-            await self._wait(execution, *why)
-            return None
+            if FINALIZER not in execution.metadata.finalizers:
+                return None
+        alone = by_itself(execution, self._synced_at, self._services.settings.resume_within)
+        if not isinstance(alone, Go):
+            return await self._kept_back(execution, alone)
         self._rivals.note(execution)
         with self._starting.noted(execution.metadata.uid):
             try:
@@ -218,43 +225,54 @@ class ExecutionReconciler:
         adopted, definitions = await self._starting.unless_interrupted(execution.metadata.uid, reading)
         if adopted is None:
             return None
-        if cancel_message(adopted):
-            await self._closing.unstarted(adopted, Phase.CANCELLED, EXECUTION_CANCELED)
-            return None
+        if (end := called_off(adopted)) is not None:
+            return await self._kept_back(adopted, end)
         try:
             return await self._start(adopted, definitions, is_new=FINALIZER not in execution.metadata.finalizers)
-        except (StartRefusedError, PlanUnreadableError, LockHeldError) as refusal:
-            await self._closing.unstarted(adopted, Phase.FAILED, str(refusal))
-            return None
+        except (StartRefusedError, PlanUnreadableError) as refusal:
+            return await self._kept_back(adopted, End(Phase.FAILED, str(refusal)))
+
+    async def _kept_back(self, execution: DRPlanExecution, verdict: Verdict) -> float | None:
+        """Do what follows for an execution that may not begin; return after how many seconds to look again."""
+        match verdict:
+            case Go():
+                return 0.0
+            case Again(why):
+                raise Conflict(409, "Conflict", why)
+            case Wait(message, seconds, reason):
+                await self._wait(execution, message, reason)
+                return seconds
+            case End(phase, message):
+                await self._closing.unstarted(execution, phase, message)
+                return None
 
     async def _start(self, execution: DRPlanExecution, definitions: Definitions, *, is_new: bool) -> float | None:
         """Start an execution; one that `is_new` had no finalizer before, so that nobody can have stored a snapshot."""
-        plan, plan_name = definitions.plan, execution.spec.plan_ref
-        if definitions.unreadable:
-            raise StartRefusedError(definitions.unreadable)
-        if plan is None:
-            raise StartRefusedError(f'plan not found: drplans.dr.bkbcs.tencent.com "{plan_name}" not found')
-        if not is_new and (records := await records_of(self._services, execution.metadata)).outcome is not None:
-            return await self._closing.as_recorded(execution, {}, records)
-        if not is_new and (record := ended_record(plan.status, execution.metadata.uid)) is not None:
-            raise StartRefusedError(
-                f"the history of plan {plan_name} says that this execution ended {record.phase}, and nothing else "
-                "does; nothing was run. Create a new execution"
-            )
-        if known_invalid(plan):
-            raise StartRefusedError(f"plan {plan_name} is not ready (phase={PlanPhase.INVALID})")
-        if plan.status.observed_generation != plan.metadata.generation:
-            return await self._wait_for_validation(execution)
-        await self._demand_free(plan, execution)
+        plan = definitions.plan
+        if plan is not None and not is_new:
+            records = await records_of(self._services, execution.metadata)
+            if records.outcome is not None:
+                return await self._closing.as_recorded(execution, {}, records)
+        verdict = await self._verdict(execution, definitions, is_new=is_new)
+        if plan is not None and isinstance(verdict, Go):
+            return await self._launch(execution, plan, definitions, is_new=is_new)
+        return await self._kept_back(execution, verdict)
+
+    async def _launch(
+        self, execution: DRPlanExecution, plan: DRPlan, definitions: Definitions, *, is_new: bool
+    ) -> float | None:
+        """Record what is run, take the plan, and have the run driven (invariants 1 and 4)."""
         kept = None if is_new else await self._kept_snapshot(execution, plan)
         snapshot = kept or await self._built_snapshot(execution, plan, definitions)
         now = self._services.now()
         begun = execution.model_copy(update={"status": DRPlanExecutionStatus(start_time=now)})
         lock = self._lock(begun, plan, snapshot.plan_generation)
         if kept is None:
-            snapshot, _ = await both(self._saved(snapshot), lock)
+            snapshot, verdict = await both(self._saved(snapshot), lock)
         else:
-            await lock
+            verdict = await lock
+        if not isinstance(verdict, Go):
+            return await self._kept_back(execution, verdict)
         with _unfit_as_refusal(snapshot):
             definition = await prepared(snapshot)
         status = await asyncio.to_thread(
@@ -297,16 +315,17 @@ class ExecutionReconciler:
         is_older = kept is not None and kept.plan_generation not in (0, plan.metadata.generation)
         return None if is_older and not holds_lock(plan.status, execution.metadata.uid) else kept
 
-    async def _wait_for_validation(self, execution: DRPlanExecution) -> float | None:
-        left = self._patience.left(execution)
-        name = execution.spec.plan_ref
-        if left <= 0:
-            raise StartRefusedError(
-                f"plan {name} was not validated within {VALIDATION_PATIENCE:.0f} s; see the "
-                "controller's log for why, then create a new execution"
-            )
-        await self._wait(execution, f"Waiting until plan {name} has been validated")
-        return min(left, 2.0)
+    async def _verdict(self, execution: DRPlanExecution, definitions: Definitions, *, is_new: bool) -> Verdict:
+        """Return whether an execution may begin, by its plan as read and by who else runs that."""
+        plan = definitions.plan
+        if plan is not None and not is_new and not isinstance(past := by_history(execution, plan), Go):
+            return past
+        is_validated = plan is not None and plan.status.observed_generation == plan.metadata.generation
+        patience = 0.0 if is_validated else self._patience.left(execution)
+        verdict = by_plan(execution, plan, definitions.unreadable, patience)
+        if plan is not None and isinstance(verdict, Go):
+            verdict, _ = await self._owner(plan, execution)
+        return verdict
 
     async def _wait(self, execution: DRPlanExecution, message: str, reason: Reason | None = None) -> None:
         """Say in the status of an execution that has not started what it waits for; with `reason` it is parked."""
@@ -318,37 +337,38 @@ class ExecutionReconciler:
             waiting = with_suspension(waiting, message, self._services.now(), reason=reason)
         await self._writes.status(execution, waiting)
 
-    async def _demand_free(self, plan: DRPlan, execution: DRPlanExecution) -> DRPlanStatus:
-        """Return the status of a plan that the execution may have, with a stale lock let go of.
-
-        Raises `LockHeldError` when the plan belongs to another run, or did when the execution was created, and
-        `Conflict` while such a run is being completed.
-        """
-        self._rivals.demand_first(plan, execution)
+    async def _owner(self, plan: DRPlan, execution: DRPlanExecution) -> tuple[Verdict, DRPlanStatus]:
+        """Return whether an execution may have the plan, and the plan's status with a stale lock let go of."""
+        rival = by_rival(execution, self._rivals.of(plan, execution))
+        if not isinstance(rival, Go):
+            return rival, plan.status
         status = await settled_lock(self._services, plan.status, plan.metadata)
-        demand_lock(status, execution)
-        for other in self._services.executions.by_index(BY_STARTED_PLAN, plan.metadata.key):
-            uid = other["metadata"]["uid"]
-            if uid != execution.metadata.uid and uid not in self._resuming.over:
-                raise Conflict(409, "Conflict", f"execution {other['metadata']['name']} is not taken up yet")
-        return status
+        stored = self._services.executions.by_index(BY_STARTED_PLAN, plan.metadata.key)
+        started = (ObjectMeta.from_wire(other["metadata"]) for other in stored)
+        return by_lock(status, execution, (other for other in started if other.uid not in self._resuming.over)), status
 
-    async def _lock(self, execution: DRPlanExecution, plan: DRPlan, generation: int) -> None:
-        """Take the lock of the plan and write the history record, by compare-and-swap.
+    async def _lock(self, execution: DRPlanExecution, plan: DRPlan, generation: int) -> Verdict:
+        """Take the plan and write the history record, by compare-and-swap; return whether that was done.
 
-        Raises `LockHeldError`, and `Conflict` when the plan is no longer of the `generation` that the snapshot has.
+        The plan must still be of the `generation` that the snapshot has.
         """
+        verdict: Verdict = Go()
 
         async def change(plan: DRPlan) -> DRPlanStatus | None:
+            nonlocal verdict
+            verdict = Go()
             if holds_lock(plan.status, execution.metadata.uid):
                 return None
             if plan.metadata.generation != generation != 0:
-                raise Conflict(409, "Conflict", f"plan {plan.metadata.name} was changed while this run was starting")
-            return with_lock(await self._demand_free(plan, execution), PlanRun.of(execution))
+                verdict = Again(f"plan {plan.metadata.name} was changed while this run was starting")
+                return None
+            verdict, status = await self._owner(plan, execution)
+            return with_lock(status, PlanRun.of(execution)) if isinstance(verdict, Go) else None
 
         namespace, name = plan.metadata.namespace, plan.metadata.name
         if await change_plan_status(self._services, namespace, name, change, plan) is None:
-            raise StartRefusedError(f"plan not found: DRPlan {name} was deleted")
+            return End(Phase.FAILED, f"plan not found: DRPlan {name} was deleted")
+        return verdict
 
 
 def _note_arguments(definition: RunDefinition) -> tuple[Any, str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,21 +18,12 @@ from app.engine.when import WhenError, names_modes_only, parse_when
 from app.engine.wishes import asks
 from app.kube.errors import ApiError, Conflict, is_transient
 from app.models.execution import DRPlanExecution
-from app.models.names import CANCEL_ANNOTATION, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
+from app.models.names import CANCEL_ANNOTATION
 from app.models.phases import Operation, Phase
-from app.models.plan import DRPlanStatus
 from app.models.snapshot import Snapshot
 from app.models.stored import items, members
-from app.models.suspension import Reason
-from app.rules.execution import already_running
-from controller.metadata import restored_from_backup
 from controller.start import StartRefusedError
-
-DELETED = "Execution deleted while running"
-
-
-class LockHeldError(Exception):
-    """The plan belongs to another execution."""
+from controller.verdict import DELETED
 
 
 @contextmanager
@@ -64,32 +54,6 @@ def _cancel_message(annotations: Mapping[str, str], *, deleted: bool) -> str:
     return EXECUTION_CANCELED if asks(annotations, CANCEL_ANNOTATION) else ""
 
 
-def parking(execution: DRPlanExecution, led_since: datetime, resume_within: float) -> tuple[str, Reason] | None:
-    """Return message and reason of an execution that does not start by itself; None when it may start.
-
-    `led_since` is when this process took over. What was created `resume_within` seconds before that, or longer ago, was
-    meant for then; it may also come with an old snapshot of etcd.
-    """
-    metadata = execution.metadata
-    if cancel_message(execution):
-        return None
-    if restored_from_backup(execution):
-        message = (
-            "This execution was restored from a backup and does not start by itself; annotate it with "
-            f'{START_RESTORED_ANNOTATION}: "true" to start it, or delete it'
-        )
-        return message, Reason.RESTORED_FROM_BACKUP
-    wanted = any(asks(metadata.annotations, name) for name in (RESUME_ANNOTATION, START_RESTORED_ANNOTATION))
-    created = metadata.creation_timestamp or led_since
-    if (led_since - created).total_seconds() <= resume_within or wanted:
-        return None
-    message = (
-        f"This execution was created at {created:%Y-%m-%dT%H:%M:%SZ}, long before a controller could start it, and "
-        f'does not start by itself; annotate it with {RESUME_ANNOTATION}: "true" to start it, or delete it'
-    )
-    return message, Reason.CREATED_LONG_AGO
-
-
 def definition_of(snapshot: Snapshot) -> RunDefinition:
     """Return what the run of a snapshot does."""
     if snapshot.operation is Operation.REVERT:
@@ -110,14 +74,6 @@ def prepare(snapshot: Snapshot) -> RunDefinition:
         with suppress(WhenError):
             parse_when(text, definition.language)
     return definition
-
-
-def demand_lock(status: DRPlanStatus, execution: DRPlanExecution) -> None:
-    """Raise `LockHeldError` when the plan belongs to another execution."""
-    held = status.current_execution
-    if held is not None and held.uid != execution.metadata.uid:
-        namespace = held.namespace or execution.metadata.namespace
-        raise LockHeldError(already_running(execution.spec.plan_ref, namespace, held.name))
 
 
 def without_unreadable_status(stored: Mapping[str, Any]) -> DRPlanExecution | None:

@@ -6,9 +6,7 @@ import asyncio
 
 from app.models.execution import DRPlanExecution
 from controller.lanes import Key
-
-VALIDATION_PATIENCE = 60.0
-"""Seconds that an execution waits, from when the controller first sees it wait."""
+from controller.verdict import VALIDATION_PATIENCE
 
 
 class Patience:

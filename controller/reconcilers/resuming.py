@@ -27,12 +27,7 @@ from controller.journal import Takeover
 from controller.metadata import without_resume
 from controller.plan_status import PlanUnreadableError, change_plan_status
 from controller.reconcilers.closing import Closing
-from controller.reconcilers.execution_state import (
-    LockHeldError,
-    cancel_message,
-    demand_lock,
-    without_unreadable_status,
-)
+from controller.reconcilers.execution_state import cancel_message, without_unreadable_status
 from controller.reconcilers.execution_writes import ExecutionWrites
 from controller.reconcilers.plan import settled_lock
 from controller.resumption import CannotResumeError, Resumption, take_up
@@ -40,6 +35,7 @@ from controller.runner import Run
 from controller.runs import BREAK_OFFS, Runs
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
+from controller.verdict import End, by_lock
 
 log = get_logger(__name__)
 
@@ -101,7 +97,7 @@ class Resuming:
             entries = self._services.journal.entries(uid)
             resumed = await asyncio.to_thread(take_up, snapshot, execution, stored, entries)
             await self._retake_lock(execution)
-        except (SnapshotDamagedError, CannotResumeError, LockHeldError) as error:
+        except (SnapshotDamagedError, CannotResumeError) as error:
             self._inheritance.told(uid)
             await self._closing.abandon(execution, str(error))
             return None
@@ -144,7 +140,7 @@ class Resuming:
         return f"{ended} broke off {times} ({broken.problem}), see the controller's log; what had been done is below"
 
     async def _retake_lock(self, execution: DRPlanExecution) -> None:
-        """Take the plan again if somebody removed the lock of a run that goes on. Raises `LockHeldError`."""
+        """Take the plan again if somebody removed the lock of a run that goes on. Raises `CannotResumeError`."""
         metadata = execution.metadata
         plan = self._services.plans.get(metadata.namespace, execution.spec.plan_ref)
         held = members(members(plan.get("status")).get("currentExecution")) if plan is not None else {}
@@ -155,7 +151,8 @@ class Resuming:
             if holds_lock(plan.status, metadata.uid):
                 return None
             status = await settled_lock(self._services, plan.status, plan.metadata)
-            demand_lock(status, execution)
+            if isinstance(held := by_lock(status, execution), End):
+                raise CannotResumeError(held.message)
             return with_lock(status, PlanRun.of(execution))
 
         with suppress(PlanUnreadableError):

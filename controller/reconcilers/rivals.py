@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from app.kube.errors import Conflict
 from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
-from app.rules.execution import already_running
-from controller.reconcilers.execution_state import LockHeldError, without_unreadable_status
+from controller.reconcilers.execution_state import without_unreadable_status
 from controller.runs import Runs
 from controller.services import Services
+from controller.verdict import Rival
 
 BY_ENDED_PLAN = "ended-plan"
 """Index of executions that ran and have ended by `namespace/name` of their plan."""
@@ -23,7 +22,7 @@ CLOCK_SLACK = timedelta(seconds=5)
 
 
 class Rivals:
-    """Remembers when executions were created that have not started, and refuses those that came second."""
+    """Remembers when executions were created that have not started, and tells those that came second."""
 
     def __init__(self, services: Services, runs: Runs) -> None:
         self._services = services
@@ -38,17 +37,12 @@ class Rivals:
         """Let go of an execution that has started or ended."""
         self._born.pop(execution.metadata.uid, None)
 
-    def demand_first(self, plan: DRPlan, execution: DRPlanExecution) -> None:
-        """Refuse an execution that was created while another one of its plan ran, though that one may be gone by now.
-
-        Raises `LockHeldError`, and `Conflict` while such a run is being completed here.
-        """
+    def of(self, plan: DRPlan, execution: DRPlanExecution) -> Rival | None:
+        """Return who ran the plan when an execution was created, though it may be gone by now; None when nobody did."""
         metadata = execution.metadata
         run = self._runs.of_plan(metadata.namespace, plan.metadata.name)
         if run is not None and run.uid != metadata.uid:
-            if run.status.phase is not None and run.status.phase.is_final:
-                raise Conflict(409, "Conflict", f"the run of plan {plan.metadata.name} is being completed")
-            raise LockHeldError(already_running(plan.metadata.name, metadata.namespace, run.snapshot.execution_name))
+            return Rival(run.snapshot.execution_name, run.has_ended)
         born = self._born.get(metadata.uid, int(metadata.resource_version))
         for stored in self._services.executions.by_index(BY_ENDED_PLAN, f"{metadata.namespace}/{plan.metadata.name}"):
             if int(stored["metadata"]["resourceVersion"]) <= born:
@@ -59,7 +53,8 @@ class Rivals:
             if ended is None:
                 continue  # what cannot be read has no say in the starts of others
             if outlived(ended, born, metadata.creation_timestamp):
-                raise LockHeldError(already_running(plan.metadata.name, metadata.namespace, ended.metadata.name))
+                return Rival(ended.metadata.name)
+        return None
 
 
 def outlived(ended: DRPlanExecution, born: int, created: datetime | None) -> bool:

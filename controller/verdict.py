@@ -1,0 +1,165 @@
+"""May an execution that has not run begin? Decided from what has been read; nothing here reads or writes.
+
+Asked in the order in which the answers cost reads: by the execution alone, by its plan, and by who else runs that plan.
+The last is asked again inside the write that locks the plan (invariant 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.engine.history import ended_record
+from app.engine.texts import EXECUTION_CANCELED
+from app.engine.wishes import asks
+from app.models.execution import DRPlanExecution
+from app.models.meta import ObjectMeta
+from app.models.names import CANCEL_ANNOTATION, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
+from app.models.phases import Phase, PlanPhase
+from app.models.plan import DRPlan, DRPlanStatus
+from app.models.suspension import Reason
+from app.rules.execution import already_running, known_invalid
+from controller.metadata import restored_from_backup
+
+DELETED = "Execution deleted while running"
+VALIDATION_PATIENCE = 60.0
+"""Seconds that an execution waits for its plan to be validated, from when the controller first sees it wait."""
+VALIDATION_POLL = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """It may begin, as far as was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """It stays Pending and says `message`; looked at again after `seconds`, or when something changes."""
+
+    message: str
+    seconds: float | None = None
+    reason: Reason | None = None
+    """Why it is parked: it holds nothing, and only a human lets it begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Not yet, for a reason that passes by itself within moments: `why` goes to the log, not into the status."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """It ends without having run anything."""
+
+    phase: Phase
+    message: str
+
+
+Verdict = Go | Wait | Again | End
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another execution of the plan that ran when this one was created; `is_completing`: its end is being recorded."""
+
+    name: str
+    is_completing: bool = False
+
+
+def by_itself(execution: DRPlanExecution, led_since: datetime, resume_within: float) -> Verdict:
+    """Return what the execution alone says.
+
+    `led_since` is when this process took over. What was created `resume_within` seconds before that, or longer ago, was
+    meant for then; it may also come with an old snapshot of etcd, or with a backup (decision D9).
+    """
+    metadata = execution.metadata
+    if metadata.deletion_timestamp is not None:
+        return End(Phase.CANCELLED, DELETED)
+    if asks(metadata.annotations, CANCEL_ANNOTATION):
+        return Go()  # it is let in, so that its cancel is recorded
+    if restored_from_backup(execution):
+        return Wait(
+            "This execution was restored from a backup and does not start by itself; annotate it with "
+            f'{START_RESTORED_ANNOTATION}: "true" to start it, or delete it',
+            reason=Reason.RESTORED_FROM_BACKUP,
+        )
+    wanted = any(asks(metadata.annotations, name) for name in (RESUME_ANNOTATION, START_RESTORED_ANNOTATION))
+    created = metadata.creation_timestamp or led_since
+    if (led_since - created).total_seconds() <= resume_within or wanted:
+        return Go()
+    return Wait(
+        f"This execution was created at {created:%Y-%m-%dT%H:%M:%SZ}, long before a controller could start it, and "
+        f'does not start by itself; annotate it with {RESUME_ANNOTATION}: "true" to start it, or delete it',
+        reason=Reason.CREATED_LONG_AGO,
+    )
+
+
+def called_off(execution: DRPlanExecution) -> End | None:
+    """Return the end of an execution that was cancelled or deleted; None when nobody did."""
+    if execution.metadata.deletion_timestamp is not None:
+        return End(Phase.CANCELLED, DELETED)
+    if asks(execution.metadata.annotations, CANCEL_ANNOTATION):
+        return End(Phase.CANCELLED, EXECUTION_CANCELED)
+    return None
+
+
+def by_plan(execution: DRPlanExecution, plan: DRPlan | None, unreadable: str, patience: float) -> Verdict:
+    """Return what the plan says, as read; `unreadable` is why it could not be.
+
+    `patience` are the seconds that the execution may still wait for the plan to be validated (decision P2).
+    """
+    name = execution.spec.plan_ref
+    if unreadable:
+        return End(Phase.FAILED, unreadable)
+    if plan is None:
+        return End(Phase.FAILED, f'plan not found: drplans.dr.bkbcs.tencent.com "{name}" not found')
+    if known_invalid(plan):
+        return End(Phase.FAILED, f"plan {name} is not ready (phase={PlanPhase.INVALID})")
+    if plan.status.observed_generation == plan.metadata.generation:
+        return Go()
+    if patience > 0:
+        return Wait(f"Waiting until plan {name} has been validated", min(patience, VALIDATION_POLL))
+    return End(
+        Phase.FAILED,
+        f"plan {name} was not validated within {VALIDATION_PATIENCE:.0f} s; see the controller's log for why, then "
+        "create a new execution",
+    )
+
+
+def by_history(execution: DRPlanExecution, plan: DRPlan) -> Verdict:
+    """Return what the plan's history says of an execution that may have run before, without a record of that."""
+    record = ended_record(plan.status, execution.metadata.uid)
+    if record is None:
+        return Go()
+    return End(
+        Phase.FAILED,
+        f"the history of plan {execution.spec.plan_ref} says that this execution ended {record.phase}, and nothing "
+        "else does; nothing was run. Create a new execution",
+    )
+
+
+def by_rival(execution: DRPlanExecution, rival: Rival | None) -> Verdict:
+    """Return what another execution of the plan says that ran when this one was created, though it may have ended."""
+    if rival is None:
+        return Go()
+    if rival.is_completing:
+        return Again(f"the run of plan {execution.spec.plan_ref} is being completed")
+    return End(Phase.FAILED, already_running(execution.spec.plan_ref, execution.metadata.namespace, rival.name))
+
+
+def by_lock(status: DRPlanStatus, execution: DRPlanExecution, started: Iterable[ObjectMeta] = ()) -> Verdict:
+    """Return what the lock of the plan says, a stale one let go of.
+
+    `started` are executions of the plan that have begun, have not ended, and are not over.
+    """
+    held, uid = status.current_execution, execution.metadata.uid
+    if held is not None and held.uid != uid:
+        namespace = held.namespace or execution.metadata.namespace
+        return End(Phase.FAILED, already_running(execution.spec.plan_ref, namespace, held.name))
+    for other in started:
+        if other.uid != uid:
+            return Again(f"execution {other.name} is not taken up yet")
+    return Go()
