@@ -139,6 +139,8 @@ class _Run:
         self._target = target
         self._spec = spec
         self._made = Made()
+        self._remains = ""
+        """What holds the object that was deleted."""
 
     async def work(self) -> Outcome:
         """Send the request of the operation."""
@@ -179,7 +181,9 @@ class _Run:
         }
         match self._operation:
             case ResourceOperation.DELETE:
-                return target.reference(await objects.remove(context, target))
+                removal = await objects.remove(context, target)
+                self._remains = removal.remains
+                return target.reference(removal.uid)
             case ResourceOperation.PATCH:
                 made = await objects.patch(context, target, {"spec": self._spec})
             case ResourceOperation.APPLY:
@@ -191,7 +195,8 @@ class _Run:
         return target.reference(uid_of(made))
 
     def _succeeded(self) -> Outcome:
-        return Succeeded(f"{self._target.label} {_VERBS[self._operation]} successfully", self.outputs())
+        told = f"{self._target.label} {_VERBS[self._operation]} successfully"
+        return Succeeded(f"{told}; {self._remains}" if self._remains else told, self.outputs())
 
     def outputs(self) -> ActionOutputs | None:
         """Return the reference to what was made so far."""

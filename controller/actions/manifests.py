@@ -16,6 +16,7 @@ SECONDS = 20.0
 """How long reading one may take."""
 
 Objects = tuple[dict[str, Any], ...]
+_NEEDED_FIRST = ("CustomResourceDefinition", "Namespace")
 
 
 async def read_manifest(text: str, workers: Workers | None) -> Objects:
@@ -54,6 +55,15 @@ def parse_manifest(text: str) -> Objects:
     if not objects:
         raise ManifestError("the manifest contains no object")
     return tuple(objects)
+
+
+def needed_first(documents: Objects) -> Objects:
+    """Return the documents in an order in which they can be made.
+
+    A CustomResourceDefinition or Namespace that stands behind what needs it comes first; kubectl takes such manifests
+    at the second try. All others keep their order.
+    """
+    return tuple(sorted(documents, key=lambda document: document["kind"] not in _NEEDED_FIRST))
 
 
 def _checked(obj: object, where: str) -> dict[str, Any]:

@@ -185,23 +185,31 @@ async def patch(context: ActionContext, target: Target, change: Mapping[str, Any
     return await _unless_changed(once)
 
 
-async def remove(context: ActionContext, target: Target, *, propagation: str = "Background") -> str:
-    """Delete the object that has that name, and return its UID; empty when there was none, which is as good.
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What a deletion came to. `uid` is empty when there was nothing; `remains` says what holds the object."""
+
+    uid: str
+    remains: str = ""
+
+
+async def remove(context: ActionContext, target: Target, *, propagation: str = "Background") -> Removal:
+    """Delete the object that has that name; that there is none is as good.
 
     Which object is meant is recorded before the first try. Another one of that name, in a later try, was made anew
     since and stays: the one that was to go is gone.
     """
     meant = await meant_to_go(context, target) if context.in_doubt or context.attempt > 1 else ""
 
-    async def once() -> str:
+    async def once() -> Removal:
         nonlocal meant
         existing = await find(context, target)
         if existing is None or (meant and uid_of(existing) != meant):
-            return meant
+            return Removal(meant)
         meant = uid_of(existing)
         await _remember_what_goes(context, target, existing)
-        await delete_uid(context, target, meant, version_of(existing), propagation=propagation)
-        return meant
+        answer = await delete_uid(context, target, meant, version_of(existing), propagation=propagation)
+        return Removal(meant, what_remains(target, answer))
 
     return await _unless_changed(once)
 
@@ -274,6 +282,14 @@ def still_there(target: Target, obj: Mapping[str, Any]) -> str:
     """Say that an object is being deleted, and what holds it."""
     held = (obj.get("metadata") or {}).get("finalizers") or ()
     return f"{target.label} is still being deleted" + (f", held by finalizers [{', '.join(held)}]" if held else "")
+
+
+def what_remains(target: Target, answer: Mapping[str, Any] | None) -> str:
+    """Return what still holds an object whose deletion was answered so; empty when it is gone.
+
+    The API server answers with the object as long as something holds it.
+    """
+    return still_there(target, answer) if answer is not None and is_being_deleted(answer) else ""
 
 
 async def gone(context: ActionContext, target: Target, uid: str) -> None:

@@ -22,7 +22,7 @@ from app.runtime.workers import BusyError, Workers, WorkFailedError
 from controller.actions import objects
 from controller.actions.attempts import Settling, attempt, failed, timed_out
 from controller.actions.base import ActionContext
-from controller.actions.manifests import read_manifest
+from controller.actions.manifests import needed_first, read_manifest
 from controller.actions.objects import Made, Target
 from controller.actions.ownership import is_being_deleted, is_own, uid_of
 from controller.actions.ready import is_definition_of, propagation_of, wait_ready
@@ -100,12 +100,14 @@ class _Run:
     ) -> None:
         self._context = context
         self._operation = operation
-        self._documents = documents
+        self._documents = documents if operation is ResourceOperation.DELETE else needed_first(tuple(documents))
         self._wait = wait
         self._ready_when = ready_when
         self._targets: list[Target] = []
         """Of the documents that were worked off, in their order."""
         self._made = Made()
+        self._remains: list[str] = []
+        """What was deleted and is not gone, where that is not waited for."""
 
     async def work(self) -> Outcome | Settling:
         """Work off all documents."""
@@ -190,7 +192,10 @@ class _Run:
                 made = await objects.patch(self._context, target, body)
             case ResourceOperation.DELETE:
                 propagation = propagation_of(target, waits=self._wait)
-                return target.reference(await objects.remove(self._context, target, propagation=propagation))
+                removal = await objects.remove(self._context, target, propagation=propagation)
+                if removal.remains and not self._wait:
+                    self._remains.append(removal.remains)
+                return target.reference(removal.uid)
             case _:
                 made = await objects.create(self._context, target, body)
         return target.reference(uid_of(made))
@@ -223,7 +228,8 @@ class _Run:
 
     def _succeeded(self) -> Outcome:
         texts = (f"{_label(target)} {self._operation}" for target in self._targets)
-        return Succeeded(f"Resource {'; '.join(texts)} successfully", self.outputs())
+        told = "; ".join([f"Resource {'; '.join(texts)} successfully", *self._remains])
+        return Succeeded(told, self.outputs())
 
     def outputs(self) -> ActionOutputs | None:
         """Return references to what was made so far."""

@@ -14,8 +14,8 @@ from app.models.actions import ResourceOperation
 from app.models.common import CoreReference
 from app.models.execution import MissingResources
 from controller.actions.base import ActionContext
-from controller.actions.objects import Target, delete_uid, find, prior_key, still_there
-from controller.actions.ownership import JsonObject, created_by_target, is_being_deleted, uid_of
+from controller.actions.objects import Target, delete_uid, find, prior_key, what_remains
+from controller.actions.ownership import JsonObject, created_by_target, uid_of
 
 
 class Effect(StrEnum):
@@ -116,10 +116,9 @@ async def _deleted_unseen(context: ActionContext, target: Target, uid: str) -> U
 
 
 def _deletion(target: Target, answer: Mapping[str, Any] | None) -> Undone:
-    """Return what a deletion came to: the API server answers with the object as long as something holds it."""
-    if answer is not None and is_being_deleted(answer):
-        return Undone(Effect.DELETING, still_there(target, answer))
-    return Undone(Effect.DELETED)
+    """Return what a deletion came to, by the API server's answer."""
+    remains = what_remains(target, answer)
+    return Undone(Effect.DELETING, remains) if remains else Undone(Effect.DELETED)
 
 
 async def _delete(context: ActionContext, target: Target, uid: str) -> Undone:

@@ -108,6 +108,22 @@ async def test_delete_that_waits_goes_by_the_uid(kube: KubeClient, namespace: st
     assert isinstance(await task, Succeeded)
 
 
+async def test_delete_that_does_not_wait_says_what_is_still_there(kube: KubeClient, namespace: str) -> None:
+    await put(kube, namespace, **HELD)
+    where = context(kube, namespace=namespace)
+    said = f"Resource ConfigMap {namespace}/a Delete successfully"
+    held = f"ConfigMap {namespace}/a is still being deleted, held by finalizers [example.com/hold]"
+    for _ in range(2):
+        outcome = await EXECUTOR.execute(resource("Delete"), where)
+        assert isinstance(outcome, Succeeded)
+        assert outcome.message == f"{said}; {held}"
+    await release(kube, namespace)
+    await put(kube, namespace)
+    outcome = await EXECUTOR.execute(resource("Delete"), context(kube, namespace=namespace, run="another"))
+    assert isinstance(outcome, Succeeded)
+    assert outcome.message == said
+
+
 async def test_apply_of_what_is_deleted_and_made_anew_is_not_ready(kube: KubeClient, namespace: str) -> None:
     """Readiness is awaited of the object that this run applied, not of another of its name."""
     where = context(kube, namespace=namespace, seconds=10)

@@ -94,10 +94,14 @@ async def pods_of(kube: KubeClient, namespace: str) -> list[dict[str, Any]]:
     return await kube.list_all(PODS, namespace=namespace)
 
 
-async def test_a_definition_and_its_first_object_in_one_manifest(kube: KubeClient, full_namespace: str) -> None:
-    group = "first.example.com"
+@pytest.mark.parametrize("operation", ["Create", "Apply"])
+async def test_a_definition_and_its_first_object_in_one_manifest_whichever_comes_first(
+    kube: KubeClient, full_namespace: str, operation: str
+) -> None:
+    group = f"first-{operation.lower()}.example.com"
     async with defined(kube, group):
-        body = resource("Create", definition(group), database(group))
+        documents = definition(group), database(group)
+        body = resource(operation, *(documents if operation == "Create" else reversed(documents)))
         forward = context(kube, namespace=full_namespace)
         outcome = await EXECUTOR.execute(body, forward)
         assert isinstance(outcome, Succeeded), outcome

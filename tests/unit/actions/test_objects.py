@@ -126,7 +126,7 @@ async def test_apply_marks_what_it_had_to_create_after_all() -> None:
 async def test_remove_leaves_what_took_the_objects_place() -> None:
     server = OneObject(foreign("one"))
     server.before = [lambda: server.__setattr__("obj", foreign("two"))]
-    assert await objects.remove(at(server), A) == "one"
+    assert await objects.remove(at(server), A) == objects.Removal("one")
     assert server.obj == foreign("two")
 
 
@@ -138,22 +138,22 @@ async def test_remove_in_doubt_deletes_no_second_object() -> None:
         await objects.remove(at(server, priors=priors), A)
     server.obj = foreign("two")
     for doubt in ({"in_doubt": True}, {"attempt": 2}):
-        assert await objects.remove(at(server, priors=priors, **doubt), A) == "one"
+        assert await objects.remove(at(server, priors=priors, **doubt), A) == objects.Removal("one")
         assert server.obj == foreign("two")
     server.obj = foreign("one")
-    assert await objects.remove(at(server, priors=priors, in_doubt=True), A) == "one"
+    assert await objects.remove(at(server, priors=priors, in_doubt=True), A) == objects.Removal("one")
     assert server.obj is None
 
 
 async def test_remove_is_done_when_somebody_else_deletes_first() -> None:
     server = OneObject(foreign())
     server.before = [lambda: server.__setattr__("obj", None)]
-    assert await objects.remove(at(server), A) == "foreign"
+    assert await objects.remove(at(server), A) == objects.Removal("foreign")
 
 
 async def test_removing_what_never_was_takes_one_look() -> None:
     server = OneObject()
-    assert await objects.remove(at(server), A) == ""
+    assert await objects.remove(at(server), A) == objects.Removal("")
     assert server.asked == ["get"]
 
 
