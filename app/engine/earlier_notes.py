@@ -17,7 +17,9 @@ _HTTP: Final = {
     "requestTimeout": "ignored; the time-out of the Go operator's client counts",
     "delivery": "ignored; the request may be sent again",
 }
-_PLACEHOLDER: Final = re.compile(r"(?<!\$)\$\((planName|executionName|mode|outputs\.[^)\s]+)\)|(\$\$\([^)]*\))")
+_PLACEHOLDER: Final = re.compile(
+    r"(?<!\$)(?:\$\((?:planName|executionName|mode|outputs\.[^)\s]+)\)|\$\$++\([^)]*\))",
+)
 _DOCUMENTS: Final = re.compile(r"(?m)^---\s*$")
 
 

@@ -14,6 +14,8 @@ from app.models import actions
 DEFAULT_LIMIT = 3
 DEFAULT_INTERVAL = "5s"
 DEFAULT_MULTIPLIER = "2.0"
+MIN_DELAY = timedelta(milliseconds=100)
+"""No delay is shorter, whatever the interval: an action without one must not hammer its target or the journal."""
 MAX_DELAY = timedelta(minutes=5)
 """No back-off is longer than this; only a server's own Retry-After may ask for more."""
 JITTER = 0.2
@@ -56,13 +58,13 @@ class RetryPolicy:
     def delay(self, retry: int, jitter: float, retry_after: float | None = None) -> timedelta:
         """How long to wait before retry number `retry`, counted from 0.
 
-        `jitter` is a random number in [0, 1) from the caller; 0.5 leaves the delay as it is. `retry_after` is
-        what the server asked for, in seconds: the delay is never shorter.
+        It is never less than MIN_DELAY. `jitter` is a random number in [0, 1) from the caller; 0.5 leaves the delay as
+        it is. `retry_after` is what the server asked for, in seconds: the delay is never shorter.
         """
         nominal = min(self._nominal_seconds(retry), MAX_DELAY.total_seconds())
         spread = min(nominal * (1 - JITTER + 2 * JITTER * jitter), MAX_DELAY.total_seconds())
         asked = min(retry_after or 0.0, _MAX_RETRY_AFTER_SECONDS)
-        return timedelta(microseconds=math.ceil(max(spread, asked) * 1e6))
+        return timedelta(microseconds=math.ceil(max(spread, asked, MIN_DELAY.total_seconds()) * 1e6))
 
     def _nominal_seconds(self, retry: int) -> float:
         try:

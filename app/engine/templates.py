@@ -6,8 +6,9 @@ Known placeholders are
 - `$(outputs.ACTION.FIELD)`, where FIELD may have dots,
 - `{{ .params.NAME }}`, `{{ .planName }}`, `{{ .outputs.ACTION.FIELD }}`.
 
-Both notations are replaced in one pass, so a value is never expanded again. `$$(params.x)` stands for the text
-`$(params.x)`. Whatever else looks similar (`$(HOSTNAME)`, `$(date +%s)`, `$$(HOSTNAME)`,
+Both notations are replaced in one pass, so a value is never expanded again. As in Kubernetes, two dollars before a
+placeholder of the first notation stand for one: `$$(params.x)` is the text `$(params.x)`, and `$$$(params.x)` a dollar
+and the value. Whatever else looks similar (`$(HOSTNAME)`, `$(date +%s)`, `$$(HOSTNAME)`,
 `{{ .Values.x }}`) belongs to somebody else and is left alone.
 """
 
@@ -31,7 +32,7 @@ _Json = TypeVar("_Json")
 _PARAMS = r"params(?:\.[a-zA-Z][a-zA-Z0-9_-]*)+"
 _OUTPUTS = r"outputs(?:\.[a-zA-Z0-9_-]+)+"
 _PLACEHOLDER = re.compile(
-    rf"\$(?P<escape>\$?)\((?P<path>planName|executionName|mode|{_PARAMS}|{_OUTPUTS})\)"
+    rf"(?<!\$)(?P<dollars>\$++)\((?P<path>planName|executionName|mode|{_PARAMS}|{_OUTPUTS})\)"
     rf"|\{{\{{\s*\.(?P<legacy>planName|{_PARAMS}|{_OUTPUTS})\s*\}}\}}"
 )
 
@@ -105,12 +106,13 @@ class _Unresolved(Exception):  # noqa: N818 - not an error of its own, a step of
 
 def placeholders(text: str) -> tuple[Placeholder, ...]:
     """Every placeholder of ours in `text`, in order, escaped ones left out."""
-    return tuple(_placeholder(match) for match in _PLACEHOLDER.finditer(text) if not match["escape"])
+    return tuple(_placeholder(match) for match in _PLACEHOLDER.finditer(text) if not _is_escaped(match["dollars"]))
 
 
 def paths_in(text: str) -> list[str]:
     """What the placeholders of ours in `text` stand for, as `params.x`: each once, in order; escaped ones left out."""
-    return list(dict.fromkeys(path or legacy for escape, path, legacy in _PLACEHOLDER.findall(text) if not escape))
+    found = _PLACEHOLDER.findall(text)
+    return list(dict.fromkeys(path or legacy for dollars, path, legacy in found if not _is_escaped(dollars)))
 
 
 def render(text: str, scope: Scope, budget: RenderBudget | None = None) -> str:
@@ -144,17 +146,24 @@ def secret_values(scope: Scope) -> frozenset[str]:
     return frozenset(value for name in scope.secrets if (value := scope.params.get(name)))
 
 
+def _is_escaped(dollars: str | None) -> bool:
+    """Tell whether the dollars before a placeholder keep it from being one: an even number of them does."""
+    return bool(dollars) and len(dollars or "") % 2 == 0
+
+
 def _placeholder(match: re.Match[str]) -> Placeholder:
     root, *path = (match["path"] or match["legacy"]).split(".")
-    return Placeholder(match[0], root, tuple(path))
+    text = f"$({match['path']})" if match["path"] else match[0]
+    return Placeholder(text, root, tuple(path))
 
 
 def _render(text: str, scope: Scope, problems: dict[str, str], budget: RenderBudget) -> str:
     budget.take(len(text))
 
     def replacement(match: re.Match[str]) -> str:
-        if match["escape"]:
-            return match[0][1:]
+        dollars = "$" * (len(match["dollars"] or "") // 2)
+        if _is_escaped(match["dollars"]):
+            return f"{dollars}({match['path']})"
         found = _placeholder(match)
         try:
             value = _resolve(found, scope)
@@ -162,7 +171,7 @@ def _render(text: str, scope: Scope, problems: dict[str, str], budget: RenderBud
             problems.setdefault(found.text, str(why))
             return ""
         budget.take(len(value))
-        return value
+        return dollars + value
 
     return _PLACEHOLDER.sub(replacement, text)
 

@@ -125,7 +125,7 @@ class Subscriber(ApiModel):
     """A set of clusters."""
 
     cluster_affinity: LabelSelector
-    """Clusters, by label. Not templated."""
+    """Clusters, by label; values are templated."""
     weight: Count | None = None
     """Weight for static dividing."""
     sub_group_strategy: SubGroupStrategy | None = None

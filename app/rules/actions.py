@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from app.cel.ready import ReadyWhenError, compile_ready_when
-from app.engine.retry import RetryPolicy
+from app.engine.durations import parse_duration
+from app.engine.retry import DEFAULT_INTERVAL, MIN_DELAY, RetryPolicy
 from app.engine.text import short
 from app.models.actions import (
     Action,
@@ -95,6 +96,10 @@ def _check_retry(spot: Spot, body: ActionBody) -> None:
         return
     if problem := _interval_problem(policy.interval or ""):
         spot.error("W26", f"invalid retry policy: {problem} ({DURATIONS})", "retryPolicy.interval")
+    elif parse_duration(policy.interval or DEFAULT_INTERVAL) < MIN_DELAY and policy.limit != 0:
+        told = short(policy.interval or "")
+        text = f"retryPolicy.interval {told} is shorter than the shortest delay, 100ms, which counts"
+        spot.warn("N21", text, "retryPolicy.interval")
     if problem := _multiplier_problem(policy.backoff_multiplier or ""):
         spot.error("W26", f"invalid retry policy: {problem}", "retryPolicy.backoffMultiplier")
 

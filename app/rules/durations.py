@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from app.engine.durations import parse_duration
+from app.engine.durations import parse_nanoseconds
 from app.rules.remember import remembered
 
 DURATIONS = "write a duration such as 90s, 5m or 1h30m"
+SHORTEST = timedelta(milliseconds=1)
+"""No time-out is shorter: nothing can be done in less, and messages tell times in milliseconds."""
 _SHORT = 256
 
 
@@ -15,6 +17,11 @@ _SHORT = 256
 def timeout_problem(timeout: str) -> str:
     """Say what keeps a text from being a time-out; empty when nothing does."""
     try:
-        return "" if parse_duration(timeout) > timedelta(0) else "timeout must be positive"
+        nanoseconds = parse_nanoseconds(timeout)
     except ValueError as error:
         return f"{error} ({DURATIONS})"
+    if nanoseconds <= 0:
+        return "timeout must be positive"
+    if timedelta(microseconds=nanoseconds / 1000) < SHORTEST:
+        return f"timeout must be at least 1ms ({DURATIONS})"
+    return ""

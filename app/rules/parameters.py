@@ -121,7 +121,7 @@ def _check_source(item: Spot, parameter: Parameter, rules: ParameterRules) -> No
     source = parameter.value_from
     if source is None:
         return
-    if parameter.value and source.manifest_ref is not None and rules.exclusive:
+    if _text(parameter, parameter.value) and source.manifest_ref is not None and rules.exclusive:
         item.error(rules.exclusive, ": value and valueFrom are mutually exclusive")
     if source.manifest_ref is not None:
         spot = item.below("valueFrom.manifestRef", ".valueFrom.manifestRef: ")
@@ -133,14 +133,17 @@ def _check_source(item: Spot, parameter: Parameter, rules: ParameterRules) -> No
 
 def _check_literals(item: Spot, parameter: Parameter, rules: ParameterRules) -> None:
     for member, value in (("value", parameter.value), ("default", parameter.default)):
-        problem = type_problem(parameter.type, value)
+        problem = type_problem(parameter.type, _text(parameter, value))
         if problem:
             item.error(rules.type, f".{member}: {problem}", member)
+        if value is not None and _text(parameter, value) is None:
+            why = "its value is read from the cluster" if _reads_cluster(parameter) else f"its type is {parameter.type}"
+            item.warn("N20", f".{member}: an empty text counts as none, because {why}; leave it out", member)
 
 
 def type_problem(type_: ParameterType, value: str | None) -> str:
-    """What keeps `value` from being of `type_`; empty when nothing does. Empty and absent values pass."""
-    if not value:
+    """What keeps `value` from being of `type_`; empty when nothing does, or there is none."""
+    if value is None:
         return ""
     if type_ is ParameterType.NUMBER and not _NUMBER.fullmatch(value):
         return f"must be a decimal number, because the type is number; found {_shown(value)}"
@@ -155,9 +158,20 @@ def _shown(value: str) -> str:
 
 def gives_value(parameter: Parameter) -> bool:
     """True when the parameter gives a value at its level: by `value`, `valueFrom` or `default` (decision P8)."""
-    source = parameter.value_from
-    from_cluster = source is not None and source.manifest_ref is not None
-    return parameter.value is not None or from_cluster or parameter.default is not None
+    texts = (_text(parameter, parameter.value), _text(parameter, parameter.default))
+    return _reads_cluster(parameter) or any(text is not None for text in texts)
+
+
+def _reads_cluster(parameter: Parameter) -> bool:
+    return parameter.value_from is not None and parameter.value_from.manifest_ref is not None
+
+
+def _text(parameter: Parameter, text: str | None) -> str | None:
+    """A value or default as it counts. An empty one is no number and no boolean, and stands for nothing beside a
+    reference: there it counts as absent, as all empty ones did for the Go operator.
+    """
+    is_none = text == "" and (parameter.type is not ParameterType.STRING or _reads_cluster(parameter))
+    return None if is_none else text
 
 
 def reads_secret(parameter: Parameter) -> bool:
@@ -168,11 +182,9 @@ def reads_secret(parameter: Parameter) -> bool:
 
 def literal(parameter: Parameter) -> str | None:
     """The value as far as it is known without reading the cluster; None when it is not."""
-    if parameter.value is not None:
-        return parameter.value
-    if parameter.value_from is not None and parameter.value_from.manifest_ref is not None:
-        return None
-    return parameter.default
+    if (value := _text(parameter, parameter.value)) is not None:
+        return value
+    return None if _reads_cluster(parameter) else _text(parameter, parameter.default)
 
 
 def values_given(*levels: Sequence[Parameter]) -> dict[str, Parameter]:

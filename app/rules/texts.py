@@ -22,7 +22,6 @@ from app.models.actions import (
     block_of,
 )
 from app.models.base import ApiModel
-from app.models.clusternet import Feed
 from app.rules.findings import join
 from app.rules.remember import remembered
 
@@ -91,22 +90,13 @@ def _texts(block: ApiModel, member: str) -> Iterator[tuple[_Trail, str]]:
             yield (None, "subscription.name"), block.name
             yield (None, "subscription.namespace"), block.namespace
             if block.spec is not None:
-                yield (None, "subscription.spec.schedulerName"), block.spec.scheduler_name or ""
-                for index, feed in enumerate(block.spec.feeds):
-                    yield from _feed_texts(((None, "subscription.spec.feeds"), index), feed)
+                yield from _leaves("subscription.spec", block.spec.written())
         case LocalizationAction() | GlobalizationAction() | HelmChartAction():
             yield (None, f"{member}.name"), block.name
             yield (None, f"{member}.namespace"), getattr(block, "namespace", "")
             spec: ApiModel | None = block.spec
             if spec is not None:
                 yield from _leaves(f"{member}.spec", spec.written())
-
-
-def _feed_texts(trail: _Trail, feed: Feed) -> Iterator[tuple[_Trail, str]]:
-    yield (trail, "apiVersion"), feed.api_version
-    yield (trail, "kind"), feed.kind
-    yield (trail, "namespace"), feed.namespace or ""
-    yield (trail, "name"), feed.name
 
 
 def _leaves(path: str, value: object) -> Iterator[tuple[_Trail, str]]:

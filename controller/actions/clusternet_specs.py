@@ -70,12 +70,10 @@ def helm_chart_spec(block: HelmChartAction, operation: ResourceOperation, scope:
 
 
 def subscription_spec(block: SubscriptionAction, operation: ResourceOperation, scope: Scope) -> JsonObject:
-    """Return the Subscription spec to send; rendered are schedulerName and the feeds alone. Raises SpecError."""
+    """Return the Subscription spec to send. Raises SpecError."""
     if block.spec is None:
         raise SpecError("Subscription.Spec is required")
-    written = block.spec.written()
-    templated = {key: value for key, value in written.items() if key in ("schedulerName", "feeds")}
-    spec = {**written, **_rendered(templated, scope, _subscription_label)}
+    spec = _rendered(block.spec.written(), scope, _subscription_label)
     return _with_defaults(spec, _SUBSCRIPTION_DEFAULTS, operation)
 
 
@@ -104,7 +102,11 @@ def _subscription_label(path: _Path) -> str:
     match path:
         case ("feeds", int(index), member):
             return f"feed[{index}] {member}"
-    return "SchedulerName"
+        case ("subscribers", int(index), *rest):
+            return f"subscriber[{index}] {'.'.join(map(str, rest))}"
+        case ("schedulerName",):
+            return "SchedulerName"
+    return f"Subscription {'.'.join(map(str, path))}"
 
 
 def _text(text: str, scope: Scope, what: str, budget: RenderBudget | None = None) -> str:

@@ -192,13 +192,17 @@ async def test_apply_over_an_existing_object_is_restored(kube: KubeClient, names
     first = {"feeds": [FEED], "subscribers": SUBSCRIBERS, "priority": 3}
     await execute(one("Subscription", name="s", namespace=namespace, spec=first), context(kube, run="run-0"))
     before = await kube.get(SUBSCRIPTIONS, "s", namespace=namespace)
-    second = {"feeds": [{**FEED, "name": "other"}], "subscribers": [], "schedulerName": "$(params.s)"}
+    chosen = {"clusterAffinity": {"matchLabels": {"site": "$(params.s)", "price": "$$(params.s)"}}}
+    second = {"feeds": [{**FEED, "name": "other"}], "subscribers": [chosen], "schedulerName": "$(params.s)"}
     body = one("Subscription", operation="Apply", name="s", namespace=namespace, spec=second)
     forward = context(kube, params={"s": "mine"})
     outcome = await execute(body, forward)
     assert isinstance(outcome, Succeeded)
     assert outcome.message == f"Subscription {namespace}/s applied successfully"
-    assert (await spec_of(kube, SUBSCRIPTIONS, "s", namespace))["schedulerName"] == "mine"
+    applied = await spec_of(kube, SUBSCRIPTIONS, "s", namespace)
+    assert applied["schedulerName"] == "mine"
+    [subscriber] = applied["subscribers"]
+    assert subscriber["clusterAffinity"]["matchLabels"] == {"site": "mine", "price": "$(params.s)"}
     undone = await rollback(body, outputs_of(outcome), reverting(forward))
     assert undone == Succeeded(f"Rolled back: restored Subscription {namespace}/s")
     after = await kube.get(SUBSCRIPTIONS, "s", namespace=namespace)

@@ -131,4 +131,16 @@ NOTICES: Final[tuple[Rule, ...]] = (
         'metadata.annotations[dr.bkbcs.tencent.com/cancel] has the value "ture", which has no effect: write "true"',
         _CLUSTER,
     ),
+    _notice(
+        "N20",
+        ANY,
+        "No parameter is given an empty text where that counts as none: as a number, a boolean, or beside a reference.",
+        "parameter[0](replicas).value: an empty text counts as none, because its type is number; leave it out",
+    ),
+    _notice(
+        "N21",
+        WORKFLOW,
+        "A retry interval is not shorter than the shortest delay between two attempts.",
+        "action[0] 'a': retryPolicy.interval 0s is shorter than the shortest delay, 100ms, which counts",
+    ),
 )

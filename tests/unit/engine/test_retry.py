@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.engine.retry import MAX_DELAY, RetryPolicy
+from app.engine.retry import MAX_DELAY, MIN_DELAY, RetryPolicy
 from app.models import actions
 
 
@@ -69,8 +69,8 @@ JITTER = st.floats(0, 1, exclude_max=True)
 def test_jitter_changes_a_delay_by_a_fifth_at_most(policy: RetryPolicy, retry: int, jitter: float) -> None:
     nominal, delay = policy.delay(retry, 0.5), policy.delay(retry, jitter)
     slack = timedelta(microseconds=2)
-    assert timedelta(0) <= delay <= MAX_DELAY
-    assert nominal * 0.8 - slack <= delay <= nominal * 1.2 + slack
+    assert MIN_DELAY <= delay <= MAX_DELAY
+    assert nominal * 0.8 - slack <= delay <= max(nominal * 1.2 + slack, MIN_DELAY)
 
 
 @given(POLICIES, st.integers(0, 100), JITTER, st.floats(0, 1e6))
@@ -80,6 +80,12 @@ def test_the_server_may_ask_for_more_patience(
     delay = policy.delay(retry, jitter, retry_after)
     assert delay >= policy.delay(retry, jitter)
     assert delay.total_seconds() >= retry_after - 1e-6
+
+
+@pytest.mark.parametrize("interval", ["0s", "1ns", "99ms"])
+def test_no_delay_is_shorter_than_a_tenth_of_a_second(interval: str) -> None:
+    policy = parse(interval=interval, multiplier="1")
+    assert {policy.delay(retry, 0.0) for retry in range(2000)} == {MIN_DELAY}
 
 
 def test_an_absurd_retry_after_does_not_overflow() -> None:

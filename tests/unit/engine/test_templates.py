@@ -47,7 +47,10 @@ SCOPE = Scope(
         ("$(outputs.make_job.jobRef.name) $(outputs.2nd.uid) $(outputs.a.b.c)", "job-1 u dotted"),
         ("$(params.loop)", "$(params.region){{ .planName }}"),
         ("$$(params.region) $$(planName) $$(params.nowhere)", "$(params.region) $(planName) $(params.nowhere)"),
-        ("$$$(params.region)", "$$(params.region)"),
+        ("$$$(params.region)", "$eu"),
+        ("$$$$(params.region)", "$$(params.region)"),
+        ("$$$$$(params.region)", "$$eu"),
+        ("US$$$(params.region) $$$(HOSTNAME) $$$", "US$eu $$$(HOSTNAME) $$$"),
     ],
 )
 def test_renders(text: str, result: str) -> None:
