@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from app.engine import texts
 from app.engine.definition import RunDefinition, StageDefinition, WorkflowDefinition
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
-from app.models.phases import Operation, Phase, PlanPolicy, StagePolicy, WorkflowPolicy
+from app.models.phases import Mode, Operation, Phase, PlanPolicy, StagePolicy, WorkflowPolicy
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -85,7 +85,19 @@ def _run_ending(definition: RunDefinition, status: DRPlanExecutionStatus, *, can
         return Ending(Phase.FAILED, _run_failure(definition, failed))
     if definition.operation is Operation.REVERT:
         return Ending(Phase.SUCCEEDED, _plan_reverted(status))
+    if _did_nothing(status):
+        deletes = definition.mode == Mode.DELETE.lower()
+        return Ending(Phase.FAILED, texts.NOTHING_DELETED) if deletes else Ending(Phase.SUCCEEDED, texts.NOTHING_DONE)
     return Ending(Phase.SUCCEEDED, texts.ALL_STAGES_COMPLETED)
+
+
+def _did_nothing(status: DRPlanExecutionStatus) -> bool:
+    return not any(
+        action.phase is Phase.SUCCEEDED
+        for stage in status.stage_statuses
+        for workflow in stage.workflow_executions
+        for action in workflow.action_statuses
+    )
 
 
 def first_failure(actions: Iterable[ActionStatus]) -> ActionStatus | None:

@@ -18,6 +18,8 @@ ALL_WORKFLOWS_SKIPPED: Final = "All workflows skipped"
 ONE_OR_MORE_WORKFLOWS_FAILED: Final = "One or more workflows failed"
 ALL_STAGES_COMPLETED: Final = "All stages completed successfully"
 ONE_OR_MORE_STAGES_FAILED: Final = "One or more stages failed"
+NOTHING_DONE: Final = f"{ALL_STAGES_COMPLETED}; every action was skipped"
+NOTHING_DELETED: Final = "Nothing was deleted: every action was skipped in mode delete"
 WORKFLOW_REVERTED: Final = "Workflow reverted successfully"
 WORKFLOW_NOTHING_REVERTED: Final = "No action had anything to roll back"
 

@@ -192,10 +192,7 @@ def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: 
     keys = dict.fromkeys(use.key for use in uses(plan))
     if len(needs) == len(keys):
         check_strays(spec.below("params"), "params", own, needs.values(), [level, *stages.values()])
-    for key in keys:
-        workflow = workflows.get(key)
-        if workflow is not None:
-            check_delete_mode(spec, execution, workflow)
+    check_delete_mode(spec, execution, [workflow for key in keys if (workflow := workflows.get(key)) is not None])
     check_size(spec.below("planRef"), "E25", plan, workflows)
 
 

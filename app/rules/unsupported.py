@@ -5,10 +5,14 @@ Where such a member has no effect (the Go operator ignored it on that type, too)
 
 from __future__ import annotations
 
-from app.models.actions import Action, ActionBody, ActionType, ResourceOperation, operation_of
+from collections.abc import Sequence
+
+from app.engine.text import short
+from app.models.actions import Action, ActionBody, ActionType, ResourceOperation, block_of, operation_of
 from app.models.execution import DRPlanExecution
 from app.models.phases import Mode, Operation
 from app.models.workflow import DRWorkflow
+from app.rules.conditions import modes_of, takes_part
 from app.rules.findings import Spot
 
 ROLLBACK_HOOKS = ("pre-rollback", "post-rollback")
@@ -73,25 +77,71 @@ def check_engine(spot: Spot, workflow: DRWorkflow) -> None:
         spot.error("U5", text, "executor.type", found="Argo", runnable=True)
 
 
-def check_delete_mode(spot: Spot, execution: DRPlanExecution, workflow: DRWorkflow) -> None:
-    """Rule U6: deletes that would have to be derived from a workflow's other actions. `spot` is the execution's spec.
+def check_delete_mode(spot: Spot, execution: DRPlanExecution, workflows: Sequence[DRWorkflow]) -> None:
+    """Rule U6: deletes that would have to be derived from other actions. `spot` is the execution's spec.
 
     With `mode: Delete` the Go operator derived deletes for workflows that have Clusternet actions but no explicit
-    delete among them. A workflow without Clusternet actions runs as written; it must be written for that, by an action
-    that deletes or by a `when` that names the mode.
+    delete among them. Until that is done here, such a run must not look as if it had deleted what stays: each object of
+    a Clusternet kind that the plan makes in another mode has an explicit Delete that takes part, and a workflow without
+    Clusternet actions runs as written, so it must be written for that: by an action that deletes, or by a `when` that
+    chooses this mode.
     """
     spec = execution.spec
     if spec.operation_type is not Operation.EXECUTE or spec.mode is not Mode.DELETE:
         return
-    actions = workflow.spec.actions
-    clusternet = [action for action in actions if action.type in _CLUSTERNET]
-    candidates = clusternet or actions
-    if any(operation_of(action, action.type) is ResourceOperation.DELETE for action in candidates):
-        return
-    if not clusternet and any("delete" in action.when.lower() for action in actions):
-        return
-    text = (
+    deleted = {_named(action) for workflow in workflows for action in _deletes(workflow) if action.type in _CLUSTERNET}
+    for workflow in workflows:
+        if _is_made_for_delete(workflow):
+            for action in workflow.spec.actions:
+                if _makes(action) and _named(action) not in deleted:
+                    spot.error("U6", _stays(workflow, action), "mode", found="Delete")
+        else:
+            spot.error("U6", _not_made_for_delete(workflow), "mode", found="Delete")
+
+
+def _not_made_for_delete(workflow: DRWorkflow) -> str:
+    return (
         f"mode Delete is not supported yet for workflow {workflow.metadata.key}, because it has no explicit Delete "
         'action: add actions with operation Delete (and when: mode == "delete"), or run it without mode Delete'
     )
-    spot.error("U6", text, "mode", found="Delete")
+
+
+def _stays(workflow: DRWorkflow, action: Action) -> str:
+    return (
+        f"mode Delete would leave the {action.type} of action '{short(action.name)}' of workflow "
+        f"{workflow.metadata.key}, because no explicit Delete of it takes part: add an action of this type, name and "
+        'namespace with operation Delete (and when: mode == "delete")'
+    )
+
+
+def _is_made_for_delete(workflow: DRWorkflow) -> bool:
+    deletes = _deletes(workflow)
+    if any(action.type in _CLUSTERNET for action in workflow.spec.actions):
+        return any(action.type in _CLUSTERNET for action in deletes)
+    return bool(deletes) or any(_chooses_delete(action) for action in workflow.spec.actions)
+
+
+def _deletes(workflow: DRWorkflow) -> list[Action]:
+    """The explicit deletes that may take part in mode Delete."""
+    return [
+        action
+        for action in workflow.spec.actions
+        if operation_of(action, action.type) is ResourceOperation.DELETE and takes_part(action, Mode.DELETE)
+    ]
+
+
+def _chooses_delete(action: Action) -> bool:
+    """Tell whether the condition of an action lets it take part in mode Delete because of the mode."""
+    return "delete" in action.when.lower() and takes_part(action, Mode.DELETE)
+
+
+def _makes(action: Action) -> bool:
+    """Tell whether an action may make an object of a Clusternet kind in a mode that brings things about."""
+    makes = operation_of(action, action.type) not in (ResourceOperation.DELETE, ResourceOperation.PATCH)
+    return action.type in _CLUSTERNET and makes and bool(modes_of(action.when) - {Mode.DELETE, Mode.ROLLBACK})
+
+
+def _named(action: Action) -> tuple[str, str, str]:
+    """The object of a Clusternet action, as it is written."""
+    block = block_of(action, action.type)
+    return str(action.type), getattr(block, "namespace", ""), getattr(block, "name", "")

@@ -37,7 +37,19 @@ def test_skipped_actions_and_workflows_do_not_make_a_failure() -> None:
 def test_a_stage_of_skipped_workflows_succeeds() -> None:
     player = Player(definition_of(stage("one", flow(http("a", when=NEVER)), flow(http("b", when=NEVER)))))
     assert (player.stage("one").phase, player.stage("one").message) == (Phase.SUCCEEDED, "All workflows skipped")
-    assert (player.phase(), player.status.message) == (Phase.SUCCEEDED, "All stages completed successfully")
+    told = "All stages completed successfully; every action was skipped"
+    assert (player.phase(), player.status.message) == (Phase.SUCCEEDED, told)
+
+
+def test_a_run_that_is_to_delete_and_did_nothing_has_failed() -> None:
+    stages = (
+        stage("one", flow(http("a", when="mode == upgrade"))),
+        stage("two", flow(http("b", when="mode == install"))),
+    )
+    player = Player(definition_of(*stages, mode="delete"))
+    told = "Nothing was deleted: every action was skipped in mode delete"
+    assert (player.phase(), player.status.message) == (Phase.FAILED, told)
+    assert Player(definition_of(stage("one", flow("a")), mode="delete")).play().phase is Phase.SUCCEEDED
 
 
 def messages(player: Player) -> tuple[str, str, str]:

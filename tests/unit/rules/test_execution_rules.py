@@ -11,7 +11,7 @@ from app.models.workflow import DRWorkflow
 from app.rules.execution import Surroundings, check_execution
 from app.rules.findings import denial
 from app.rules.unfinished import Run
-from tests.unit.rules.builders import CONFIG_MAP, execution, http, plan, plan_json, resource, stage, workflow
+from tests.unit.rules.builders import CONFIG_MAP, execution, http, plan, plan_json, resource, stage, typed, workflow
 from tests.unit.rules.test_workflow_rules import loc, no_spec
 
 Json = dict[str, Any]
@@ -256,6 +256,12 @@ DELETE_LOCALIZATION = no_spec(loc(operation="Delete"))
         ([loc(), {**DELETE_LOCALIZATION, "name": "d"}], False),
         ([resource(CONFIG_MAP, "Delete")], False),
         ([http(when='mode == "delete"')], False),
+        ([http(when='mode != "delete"')], True),
+        ([http(when="mode == install")], True),
+        ([http(when="!(mode == 'delete')")], True),
+        ([http(when="mode in ['delete', 'upgrade']")], False),
+        ([{**resource(CONFIG_MAP, "Delete"), "when": "mode == upgrade"}], True),
+        ([loc(), {**DELETE_LOCALIZATION, "name": "d", "when": "mode == install"}], True),
     ],
 )
 def test_delete_mode_needs_explicit_deletes(actions: list[Json], refused: bool) -> None:
@@ -267,6 +273,26 @@ def test_delete_mode_needs_explicit_deletes(actions: list[Json], refused: bool) 
     )
     assert messages(report) == ([("U6", text)] if refused else [])
     assert check_execution(execution(mode="Install"), around(workflows=known)).ok
+
+
+def test_delete_mode_leaves_nothing_of_clusternet_behind() -> None:
+    other = typed("Localization", "localization", {**loc()["localization"], "name": "other"}, "b")
+    gone = {**DELETE_LOCALIZATION, "name": "d", "when": "mode == delete"}
+    report = check_execution(
+        execution(mode="Delete"), around(workflows={("default", "w"): workflow(loc(), other, gone)})
+    )
+    assert messages(report) == [
+        (
+            "U6",
+            "mode Delete would leave the Localization of action 'b' of workflow default/w, because no explicit Delete "
+            "of it takes part: add an action of this type, name and namespace with operation Delete (and when: "
+            'mode == "delete")',
+        )
+    ]
+    only_then = {**other, "when": "mode == delete"}
+    assert check_execution(
+        execution(mode="Delete"), around(workflows={("default", "w"): workflow(loc(), only_then, gone)})
+    ).ok
 
 
 def test_a_run_whose_status_cannot_fit_is_refused() -> None:
