@@ -98,13 +98,14 @@ class HeadStore:
 
     async def read(self) -> Head | None:
         """Return the head as it is stored; None when there is none. Raises `WoundBack` and `KubeError`."""
+        known = self._version
         try:
             stored = await self._kube.get(CONFIG_MAPS, NAME, namespace=self._namespace)
         except NotFound:
             self._version = ""
             return None
         version = stored["metadata"]["resourceVersion"]
-        known, self._version = self._version, version
+        self._version = version
         demand_not_wound_back(NAME, known, version)
         return decode((stored.get("data") or {}).get(DATA_KEY, ""))
 

@@ -127,12 +127,16 @@ class SegmentStore:
             raise
 
     async def demand_current(self, segment: Segment) -> None:
-        """Raise `WoundBack` when a segment is older than what was written of it, or not there yet; else `KubeError`."""
+        """Raise `WoundBack` when a segment is older than what was written of it, or not there yet; else `KubeError`.
+
+        It is compared with what was written before it was asked for: it may be written again meanwhile.
+        """
+        known = segment.resource_version
         try:
             live = await self._kube.get(CONFIG_MAPS, segment.name, namespace=self._namespace)
         except NotFound:
             raise WoundBack(f"ConfigMap {segment.name} is gone, or was not there yet in the backup of etcd") from None
-        demand_not_wound_back(segment.name, segment.resource_version, live["metadata"]["resourceVersion"])
+        demand_not_wound_back(segment.name, known, live["metadata"]["resourceVersion"])
 
     async def restore(self, segment: Segment) -> None:
         """Store a segment again that somebody deleted; raises `Deposed`, also when that was a later leader."""

@@ -237,12 +237,17 @@ class Journal:
 
     async def demand_current(self) -> None:
         """See whether etcd is that of the last write. Raises `WoundBack`, which ends the process, `KubeError`."""
-        try:
-            await self._store.demand_current(self._segments[-1])
-        except WoundBack as error:
-            self._deposed = True
-            await self._tell_why(error)
-            raise
+        while True:
+            newest = self._segments[-1]
+            try:
+                await self._store.demand_current(newest)
+            except WoundBack as error:
+                if newest is not self._segments[-1]:
+                    continue  # it was superseded meanwhile, and may be deleted by now
+                self._deposed = True
+                await self._tell_why(error)
+                raise
+            return
 
     async def _tell_why(self, deposed: Deposed) -> None:
         """Leave word for the next leader when etcd was restored under this one."""

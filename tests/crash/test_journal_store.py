@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from app.engine.definition import Address
 from app.engine.events import ActionFinished, ActionStarted
 from app.kube.client import KubeClient
 from app.kube.config import load_connection
-from app.kube.errors import ApiError, is_transient
+from app.kube.errors import ApiError, NotFound, is_transient
 from app.kube.resources import CONFIG_MAPS, Resource
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs
@@ -379,3 +380,29 @@ async def test_entry_of_an_unknown_event_is_named(rig: Rig) -> None:
         await store.kube.patch(CONFIG_MAPS, name, {"data": {"journal": text}}, namespace=store.namespace)
         with pytest.raises(DamagedSegmentError, match=f"{name} cannot be read, event 1 of execution r"):
             await Journal(store.kube, store.namespace, "two").claim()
+
+
+async def test_what_is_written_while_the_journal_is_looked_at_is_no_restored_etcd(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look answered before a write that ended sooner made the leader end, and the runs under way ask."""
+    async with opened(rig) as store:
+        journal, _ = await store.journal("a")
+        await journal.append(entries("u", 1, 1))
+        look = store.kube.get
+
+        async def overtaken(*args: Any, **kwargs: Any) -> Any:
+            answer = await look(*args, **kwargs)
+            await journal.append(entries("u", 2, 2))
+            return answer
+
+        async def superseded(*args: Any, **kwargs: Any) -> Any:
+            monkeypatch.setattr(store.kube, "get", look)
+            await filled(journal, "u", 2, first=3)
+            raise NotFound(404, "NotFound", "covered and deleted meanwhile")
+
+        for answering in (overtaken, superseded):
+            monkeypatch.setattr(store.kube, "get", answering)
+            await journal.demand_current()
+        await journal.append(entries("v", 1, 1))
+        assert "run-v" in "".join((await store.segments()).values())
