@@ -13,7 +13,7 @@ IMAGE ?= drplan
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 COMMIT = $(shell git describe --always --dirty --abbrev=40 --match=- 2>/dev/null || echo unknown)
 
-.PHONY: help setup lint test demo crds docs bench plot profile fuzz chaos soak clean lock audit sbom base-image image
+.PHONY: help setup lint format test demo crds docs bench plot profile fuzz chaos soak clean lock audit sbom base-image image
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ lint: $(STAMP) ## ruff, mypy --strict, import layers, bandit, known vulnerabilit
 	$(BIN)/python -m app.cli.settings_page --check docs/configuration.md
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml app controller webhook
 	$(BIN)/python -m supply.audit requirements-runtime.lock
+
+format: $(STAMP) ## put imports and layout in order
+	$(BIN)/ruff check --quiet --fix-only --select I .
+	$(BIN)/ruff format .
 
 test: $(STAMP) ## all tests, the real control plane included (built on first use)
 	$(BIN)/python -m devcluster build --profile full helm promtool

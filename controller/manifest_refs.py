@@ -1,4 +1,4 @@
-"""Reading a value that a `manifestRef` points at (contract: actions, section 8; decision P9)."""
+"""Reading a value that a `manifestRef` points at (contract: actions 8; decision P9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parameters of a run, resolved at its start (contract: actions, section 8; decisions P7, P8, P9).
+"""The parameters of a run, resolved at its start (contract: actions 8; decisions P7, P8, P9).
 
 Levels, from the lowest: the workflow's parameters, the plan's globalParams, the params of the workflow's use in a
 stage, the execution's. At each level `value` wins over `valueFrom` over `default`; none of them leaves it to the level
@@ -36,7 +36,7 @@ Values = Mapping[str, str | SecretParam]
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRun:
-    """All parameters of a run. `mode` is in none of the mappings: it cannot be overridden (actions D11)."""
+    """All parameters of a run. `mode` is in none of the mappings: it cannot be overridden (decision P8)."""
 
     mode: str
     """Lower-case mode of the run."""

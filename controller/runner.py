@@ -1,6 +1,6 @@
 """One run: gathers what happens, has the engine decide, journals that, has the effects, until it is over.
 
-The order is the whole point (design: invariants 1 to 3); `app.engine.step` decides it. Nothing has a side effect
+The order is the whole point (invariants 1 to 3); `app.engine.step` decides it. Nothing has a side effect
 before its `ActionStarted` is committed; the end of one action and the start of the next travel in one write; a status
 is offered only with what is committed. Results that arrive while a write is in flight travel in the next one.
 """

@@ -1,4 +1,4 @@
-"""The runs of this process: one task each, from the first action to the plan's completion (design: invariant 7)."""
+"""The runs of this process: one task each, from the first action to the plan's completion (invariant 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an attempt writes objects: field manager, strictness, and what becomes of the API server's warnings (A9)."""
+"""How an attempt writes objects: field manager, strictness, what becomes of the API server's warnings (decision A9)."""
 
 from __future__ import annotations
 

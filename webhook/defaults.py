@@ -1,8 +1,8 @@
-"""Defaulting (contract: admission, section 3), as JSON patches that add just what is missing.
+"""Defaulting (contract: admission 3), as JSON patches that add just what is missing.
 
 Not defaulted: the failure policy of stages, because the plan's policy of the moment counts (decision P4), and members
 of payloads such as `localization.spec.priority`, which are filled in when the action runs (decision W8). What cannot be
-understood is left to the schema validation that follows (contract: admission, 10.16). An update that leaves the spec
+understood is left to the schema validation that follows (contract: admission 10.16). An update that leaves the spec
 alone gets no patch (decision W7).
 """
 

@@ -1,4 +1,4 @@
-"""The envelope: AdmissionReview v1 in, AdmissionReview v1 out (contract: admission, section 2; decision W6)."""
+"""The envelope: AdmissionReview v1 in, AdmissionReview v1 out (contract: admission 2; decision W6)."""
 
 from __future__ import annotations
 

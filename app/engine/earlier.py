@@ -1,4 +1,6 @@
-"""Statuses as the Go operator stores them: only members and phases that its API has (contract: api, 3.6 and 4; D1, D2).
+"""Statuses as the Go operator stores them: only members and phases that its API has.
+
+See contract: api 3.6 and 4, and decisions D1 and D2.
 
 The way back needs it. The Go operator takes a phase that it does not know for one that has not ended, and runs the
 plan again; what else it does not know it drops at its next write.

@@ -1,4 +1,4 @@
-"""What a definition asks for that the Go operator does not do, or does otherwise (contract: lifecycle and actions)."""
+"""What a definition asks for that the Go operator does not do, or does otherwise (docs/upgrade.md)."""
 
 from __future__ import annotations
 

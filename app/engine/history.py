@@ -1,4 +1,4 @@
-"""The plan's lock and its history (decisions D7 and D8; contract: lifecycle, section 7). All comparisons are by uid."""
+"""The plan's lock and its history (decisions D7 and D8; contract: lifecycle 7). All comparisons are by uid."""
 
 from __future__ import annotations
 

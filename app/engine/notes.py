@@ -1,4 +1,4 @@
-"""Kubernetes Events of a run, from the difference of two statuses (contract: lifecycle, section 11; decision O1)."""
+"""Kubernetes Events of a run, from the difference of two statuses (contract: lifecycle 11; decision O1)."""
 
 from __future__ import annotations
 

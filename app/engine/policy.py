@@ -68,7 +68,7 @@ def blocking_stage(definition: RunDefinition, stages: Sequence[StageStatus], ind
 def blocking_action(definition: WorkflowDefinition, actions: Sequence[ActionStatus], index: int) -> str:
     """Return the name of an action that this one depends on and that failed or never ran because of a failure.
 
-    An action that was skipped for its own `when` does not block (contract: actions, section 11).
+    An action that was skipped for its own `when` does not block (contract: actions 11).
     """
     for need in definition.actions[index].needs:
         action = actions[need]

@@ -1,4 +1,4 @@
-"""From the snapshot of a Revert to its definition: the target's work in reverse (contract: lifecycle, section 12).
+"""From the snapshot of a Revert to its definition: the target's work in reverse (contract: lifecycle 12).
 
 Stages, workflows and actions are listed in the order of the work, every one of the target (decision R2). What there
 is to do follows from the target's record and the definitions in the snapshot (decisions R4 to R7).

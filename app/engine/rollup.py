@@ -1,4 +1,4 @@
-"""How a workflow, a stage and a run end, from how their parts ended (contract: lifecycle, sections 6.2, 6.3, 12.2)."""
+"""How a workflow, a stage and a run end, from how their parts ended (contract: lifecycle 6.2, 6.3, 12.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages of runs (contract: lifecycle, sections 6 and 12.2; decisions P4, R1 to R7)."""
+"""Messages of runs (contract: lifecycle 6 and 12.2; decisions P4, R1 to R7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Actions of a workflow: one model a type (contract: api, section 3; actions)."""
+"""Actions of a workflow: one model a type (contract: api 3)."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ class Rollback(ActionBody):
     @field_validator("type", mode="before")
     @classmethod
     def _empty_is_absent(cls, value: object) -> object:
-        """The Go operator's webhook adds `type: ""` to a stored rollback that names none (contract: api, section 7)."""
+        """The Go operator's webhook adds `type: ""` to a stored rollback that names none (contract: api 7)."""
         return None if value == "" else value
 
 

@@ -37,7 +37,7 @@ def _held(value: object, handler: ValidatorFunctionWrapHandler) -> datetime:
 
 
 Time = Annotated[datetime, WrapValidator(_held), PlainSerializer(rfc3339, return_type=str, when_used="always")]
-"""A point in time. RFC 3339 in whole seconds on the wire, finer in memory (contract: api, section 1)."""
+"""A point in time. RFC 3339 in whole seconds on the wire, finer in memory (contract: api 1)."""
 
 Int32 = Annotated[int, Field(json_schema_extra={"format": "int32"})]
 """An integer whose schema has the format int32."""

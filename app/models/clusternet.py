@@ -1,4 +1,4 @@
-"""Clusternet's own spec types as far as actions carry them (contract: api, section 3.5; `apps.clusternet.io/v1alpha1`).
+"""Clusternet's own spec types as far as actions carry them (contract: api 3.5; `apps.clusternet.io/v1alpha1`).
 
 No member has a default here: what a user wrote is what is sent (decision W8).
 """

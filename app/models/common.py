@@ -1,4 +1,4 @@
-"""Parameters and references, shared by the three kinds (contract: api, section 2)."""
+"""Parameters and references, shared by the three kinds (contract: api 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DRPlanExecution: one run of a plan, and its record (contract: api, sections 4.3 to 4.6)."""
+"""DRPlanExecution: one run of a plan, and its record (contract: api 4.3 to 4.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys in the metadata of objects, and other constant strings that users see (contract: api, section 5)."""
+"""Keys in the metadata of objects, and other constant strings that users see (contract: api 5)."""
 
 from __future__ import annotations
 

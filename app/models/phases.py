@@ -1,4 +1,4 @@
-"""Phases of every level, and the one table of their legal transitions (design: invariant 9)."""
+"""Phases of every level, and the one table of their legal transitions (invariant 9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DRPlan: stages of workflows (contract: api, sections 4.1 and 4.2)."""
+"""DRPlan: stages of workflows (contract: api 4.1 and 4.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is made of, as stored with it: definitions and resolved parameters as of its start (design: invariant 6).
+"""What a run is made of, as stored with it: definitions and resolved parameters as of its start (invariant 6).
 
 This is a format of our own, not of the API: it lives in the controller's namespace only. A value that came from a
 Secret is never in it; where it is read from is (invariant 11).

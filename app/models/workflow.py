@@ -1,4 +1,4 @@
-"""DRWorkflow: a reusable list of actions (contract: api, section 3)."""
+"""DRWorkflow: a reusable list of actions (contract: api 3)."""
 
 from __future__ import annotations
 

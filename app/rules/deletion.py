@@ -1,4 +1,4 @@
-"""Deletion protection (contract: admission, sections 5 and 7; decision W3)."""
+"""Deletion protection (contract: admission 5 and 7; decision W3)."""
 
 from __future__ import annotations
 

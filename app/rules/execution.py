@@ -1,4 +1,4 @@
-"""Rules of DRPlanExecutions at their creation (contract: admission, section 8; decisions P2, P8, D6, R1).
+"""Rules of DRPlanExecutions at their creation (contract: admission 8; decisions P2, P8, D6, R1).
 
 Beyond the contract's E1-E21: E22 and E23 values against types, E24 required parameters and placeholders without a
 value, E25 size of the status, E26 and E27 manifestRefs that can never be read, E45 names that objects can have, E46

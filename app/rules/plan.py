@@ -1,4 +1,4 @@
-"""Rules of DRPlans (contract: admission, section 6; decisions P2, P3, P6).
+"""Rules of DRPlans (contract: admission 6; decisions P2, P3, P6).
 
 Beyond the contract's P1-P11: P12 and P13 names of stage parameters, P14 name pattern, P15 the reserved name, P16
 values against types, P17 manifestRef, P18 references that the user may not read (found by the webhook service), P19

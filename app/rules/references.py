@@ -1,7 +1,7 @@
 """References of parameters to objects of the cluster (`valueFrom.manifestRef`), as they are written.
 
-`namespace`, `name` and `labelSelector` are templated when a run starts, before its first action (contract: actions,
-section 8). What can never be read, whatever the cluster holds, is found here. Which parameters have a value by then is
+`namespace`, `name` and `labelSelector` are templated when a run starts, before its first action (contract: actions 8).
+What can never be read, whatever the cluster holds, is found here. Which parameters have a value by then is
 `app.rules.sources`' business.
 """
 

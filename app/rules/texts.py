@@ -50,7 +50,7 @@ SHORT = 512
 def templated_texts(body: ActionBody, type_: ActionType) -> list[Text]:
     """The texts of the block of `type_` that are templated and may hold a placeholder.
 
-    Which are templated: contract: actions, section 8; clusternet, 2 and 3.
+    Which are templated: contract: actions 8; contract: clusternet 2 and 3.
     """
     block = block_of(body, type_)
     if block is None:

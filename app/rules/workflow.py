@@ -1,4 +1,4 @@
-"""Rules of DRWorkflows (contract: admission, section 4; decision P6).
+"""Rules of DRWorkflows (contract: admission 4; decision P6).
 
 Beyond the contract's W1-W22: W23 dependsOn of actions, W24 when, W25 timeout, W26 retryPolicy, W27 manifest, W28
 rollback block, W29 placeholders, W30 parameter names, W31 the reserved name, W32 values against types, W33 manifestRef,
@@ -21,7 +21,7 @@ from app.rules.unsupported import check_engine
 
 
 def check_workflow(workflow: DRWorkflow, places: Places = (), *, own_namespace: str = "") -> Report:
-    """Everything wrong with a workflow, in the order of the contract: actions, their graph, parameters.
+    """Everything wrong with a workflow, in this order: actions, their graph, parameters.
 
     `places` are those of its actions (`places_of`): remembered actions are not looked at again. `own_namespace` is the
     controller's, which no action may touch.

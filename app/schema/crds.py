@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions: names, columns and selectable fields (contract: api, section 1; decision D5)."""
+"""The CustomResourceDefinitions: names, columns and selectable fields (contract: api 1; decision D5)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the models cannot say about the schema, by kind and path.
 
-Defaults here are those the API server fills in (contract: api, sections 3, 4 and 7). There is none inside a
+Defaults here are those the API server fills in (contract: api 3, 4 and 7). There is none inside a
 Clusternet spec (decision W8), and none of a stage's `failurePolicy`, since the plan's policy of the moment counts
 (decision P4).
 """

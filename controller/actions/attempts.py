@@ -21,7 +21,7 @@ Settling = Callable[[], Awaitable[Outcome]]
 
 
 def failed(error: KubeError, outputs: ActionOutputs | None = None, *, prefix: str = "") -> Failed:
-    """Return the outcome of an action that met `error`: the server's own text is the message (contract: actions, 1).
+    """Return the outcome of an action that met `error`: the server's own text is the message (contract: actions 1).
 
     Worth repeating are an API server that is away or overloaded, conflicts (decision A1), and a kind that is not served
     yet, or not as it was known to be, when a CustomResourceDefinition may bring it.

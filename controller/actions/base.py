@@ -46,7 +46,7 @@ class ActionContext:
     """Everything one attempt of one action may use.
 
     `identity` is `<execution-uid>/<stage>/<workflow-index>/<action>`, segments percent-encoded: the idempotency key of
-    HTTP requests and the ownership mark of created objects (design: invariant 3). `deadline` is on the event loop's
+    HTTP requests and the ownership mark of created objects (invariant 3). `deadline` is on the event loop's
     clock. `in_doubt` says that an earlier attempt may have had its effect although nobody saw it end: observe first.
     `target_identity` is set in rollbacks only: the identity that the action had in the run that is taken back.
     `unrecorded` says that nothing but the status of the target names what is taken back, within the rights of the

@@ -1,4 +1,4 @@
-"""Localization, Globalization, HelmChart and Subscription actions: one object each (contract: clusternet, 2 and 3)."""
+"""Localization, Globalization, HelmChart and Subscription actions: one object each (contract: clusternet 2 and 3)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ClusternetKind:
     default_namespace: str = ""
     """Taken when the action names none; without one the namespace is required."""
     labelled: bool = False
-    """Whether a name that cannot be rendered is said to be one (contract: clusternet, section 3)."""
+    """Whether a name that cannot be rendered is said to be one (contract: clusternet 3)."""
 
 
 LOCALIZATION = ClusternetKind(

@@ -1,4 +1,4 @@
-"""Taking back the objects of Clusternet actions (contract: actions, section 7; decisions R4, R5, R8)."""
+"""Taking back the objects of Clusternet actions (contract: actions 7; decisions R4, R5, R8)."""
 
 from __future__ import annotations
 

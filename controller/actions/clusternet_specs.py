@@ -1,7 +1,7 @@
-"""Specs of Clusternet objects: what must be given, what is rendered, what is defaulted (contract: clusternet, 2 and 3).
+"""Specs of Clusternet objects: what must be given, what is rendered, what is defaulted (contract: clusternet 2 and 3).
 
 What is sent is what the user wrote; defaults are added for objects that may come into being, never to a Patch
-(decision W8). Placeholders are replaced in single texts, so that a value keeps its type (C13).
+(decision W8). Placeholders are replaced in single texts, so that a value keeps its type.
 """
 
 from __future__ import annotations

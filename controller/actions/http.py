@@ -1,4 +1,4 @@
-"""HTTP actions: one request an attempt (contract: actions, section 3; decisions A1 and A6)."""
+"""HTTP actions: one request an attempt (contract: actions 3; decisions A1 and A6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Job actions: create a Job and wait until it has ended (contract: actions, section 4; decision A2)."""
+"""Job actions: create a Job and wait until it has ended (contract: actions 4; decision A2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manifests of KubernetesResource actions as JSON objects (contract: actions, section 5; decision A3)."""
+"""Manifests of KubernetesResource actions as JSON objects (contract: actions 5; decision A3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""KubernetesResource actions: any objects, by manifest (contract: actions, section 5; decisions A3, A5, R8)."""
+"""KubernetesResource actions: any objects, by manifest (contract: actions 5; decisions A3, A5, R8)."""
 
 from __future__ import annotations
 
@@ -240,5 +240,5 @@ class _Run:
 
 
 def _label(target: Target) -> str:
-    """`Kind namespace/name`; the namespace of a cluster-scoped kind is empty (contract: actions, section 5)."""
+    """`Kind namespace/name`; the namespace of a cluster-scoped kind is empty (contract: actions 5)."""
     return f"{target.resource.kind} {target.namespace}/{target.name}"

@@ -57,7 +57,7 @@ class JournalClosed(Exception):  # noqa: N818 - a fact about this process, not a
 
 
 class Journal:
-    """The one writer of the journal (design: invariants 1, 2 and 4).
+    """The one writer of the journal (invariants 1, 2 and 4).
 
     `claim` fences off an earlier leader and returns what its runs left; `run` writes until it is cancelled. An entry
     is kept until a status write covers it (`release`) or its run is over (`forget`). `unleased` writes without lease

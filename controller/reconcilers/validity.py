@@ -1,4 +1,4 @@
-"""The condition `Ready`, which says whether a workflow or plan is valid (contract: lifecycle, section 4)."""
+"""The condition `Ready`, which says whether a workflow or plan is valid (contract: lifecycle 4)."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def wait_valid(drplan: Installation, name: str) -> None:
 
 
 def check_times(node: Mapping[str, Any], where: str) -> None:
-    """Assert startTime, completionTime and duration of one node of a status, and that they agree (AC2, D4)."""
+    """Assert startTime, completionTime and duration of one node of a status, and that they agree (AC2, decision D4)."""
     for member in ("startTime", "completionTime", "duration"):
         assert node.get(member), f"{where} has no {member}: {node}"
     start, end = (datetime.fromisoformat(node[member]) for member in ("startTime", "completionTime"))

@@ -62,7 +62,7 @@ VALUES: dict[str, Any] = {
     "initContainers": [{"name": "first", "image": "busybox"}],
     "sidecars": [{"name": "beside", "image": "busybox"}],
 }
-"""Every value of that chart (contract: lifecycle, 3), those left out that are refused."""
+"""Every value of that chart (contract: lifecycle 3), those left out that are refused."""
 
 REFUSED: tuple[tuple[tuple[str, str], Any, str], ...] = (
     (("controller", "reconcileFrequency"), "30s", "had no effect in the Go operator"),

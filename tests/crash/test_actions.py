@@ -1,4 +1,4 @@
-"""Crashes around one action: intent, effect, result, status, retry, cancel (design: invariants 1 to 3 and 8)."""
+"""Crashes around one action: intent, effect, result, status, retry, cancel (invariants 1 to 3 and 8)."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from tests.support.cluster import REPOSITORY
 PAGES = [
     REPOSITORY / "README.md",
     REPOSITORY / "CHANGELOG.md",
-    *sorted((REPOSITORY / "docs").glob("*.md")),
+    REPOSITORY / "CONTRIBUTING.md",
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
     REPOSITORY / "charts" / "drplan" / "README.md",
 ]
 _FENCE = re.compile(r"^([ \t]*)```([a-z]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)

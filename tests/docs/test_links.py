@@ -30,10 +30,21 @@ def test_links_and_anchors_resolve(page: Path) -> None:
     assert [problem for target in links(page) if (problem := _problem(page, target))] == []
 
 
-def test_the_readme_links_every_page() -> None:
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    """Users' pages by one link, those for maintainers by way of CONTRIBUTING and the architecture."""
     readme = REPOSITORY / "README.md"
-    linked = {(REPOSITORY / target.partition("#")[0]).resolve() for target in links(readme)}
-    assert [name_of(page) for page in PAGES if page != readme and page not in linked] == []
+    assert [name_of(page) for page in PAGES if page.parent.name == "docs" and page not in _linked(readme)] == []
+    reached: set[Path] = set()
+    left = {readme}
+    while left:
+        page = left.pop()
+        reached.add(page)
+        left |= {other for other in _linked(page) if other in PAGES} - reached
+    assert [name_of(page) for page in PAGES if page not in reached] == []
+
+
+def _linked(page: Path) -> set[Path]:
+    return {(page.parent / target.partition("#")[0]).resolve() for target in links(page) if "://" not in target}
 
 
 def test_runbook_of_every_alert_is_a_heading() -> None:

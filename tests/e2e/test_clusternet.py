@@ -1,4 +1,4 @@
-"""Clusternet actions in a run and in its Revert: every kind, every operation (contract: clusternet, 2 and 3; R8)."""
+"""Clusternet actions in runs and Reverts: every kind and operation (contract: clusternet 2 and 3; decision R8)."""
 
 from __future__ import annotations
 

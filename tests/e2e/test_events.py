@@ -1,4 +1,4 @@
-"""Kubernetes Events of runs (contract: lifecycle, section 11; decision O1)."""
+"""Kubernetes Events of runs (contract: lifecycle 11; decision O1)."""
 
 from __future__ import annotations
 

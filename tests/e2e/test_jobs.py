@@ -1,4 +1,4 @@
-"""Job actions where Jobs really run: success, failure with the last words of the pod, time-out, rollback (A2)."""
+"""Job actions where Jobs really run: success, failure with the pod's last words, time-out, rollback (decision A2)."""
 
 from __future__ import annotations
 

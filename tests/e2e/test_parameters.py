@@ -1,4 +1,4 @@
-"""Parameters: four levels, values from objects, and everything that is wrong told before the first action (P8, P9)."""
+"""Parameters: four levels, values from objects, all problems told before the first action (decisions P8 and P9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs whose statuses grow, and statuses that others fill: nothing is lost, nothing exceeds its bounds (D6)."""
+"""Runs whose statuses grow, and statuses that others fill: nothing is lost or exceeds its bounds (decision D6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users see of a run by kubectl alone: conditions to wait for, columns, labels, selectors (D3, D4, D5)."""
+"""What users see of a run by kubectl alone: conditions to wait for, columns, labels, selectors (decisions D3 to D5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`when` as a CEL expression over parameters and outputs: runs, skips, and fails rather than skip in silence (P7)."""
+"""`when` as a CEL expression over parameters and outputs: runs, skips, and failures that are no skips (decision P7)."""
 
 from __future__ import annotations
 

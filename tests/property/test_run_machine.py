@@ -1,6 +1,6 @@
 """A run against a world that ends attempts in any order, kills the controller anywhere, cancels and suspends at will.
 
-What must hold is asserted by `World` at every event and by `legal` for every status (design: invariants 1, 2, 3, 8, 9).
+What must hold is asserted by `World` at every event and by `legal` for every status (invariants 1, 2, 3, 8, 9).
 """
 
 from __future__ import annotations

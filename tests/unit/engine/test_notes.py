@@ -1,4 +1,4 @@
-"""Events of a run (contract: lifecycle, section 11)."""
+"""Events of a run (contract: lifecycle 11)."""
 
 from __future__ import annotations
 

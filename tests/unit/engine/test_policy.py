@@ -1,4 +1,4 @@
-"""What a failure keeps from starting: every combination of policies (decision P4), and order (P3, P5)."""
+"""What a failure keeps from starting: every combination of policies (decision P4), and order (decisions P3 and P5)."""
 
 from __future__ import annotations
 

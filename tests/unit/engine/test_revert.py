@@ -1,4 +1,4 @@
-"""What a Revert does, from the record of its target (contract: lifecycle, section 12; decisions R1 to R7)."""
+"""What a Revert does, from the record of its target (contract: lifecycle 12; decisions R1 to R7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How workflows, stages and runs end, and in which words (contract: lifecycle, sections 6.2 to 6.4)."""
+"""How workflows, stages and runs end, and in which words (contract: lifecycle 6.2 to 6.4)."""
 
 from __future__ import annotations
 

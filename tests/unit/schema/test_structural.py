@@ -161,7 +161,7 @@ class Outer(ApiModel):
     """An outer thing."""
 
     one: Inner | None = None
-    """The one (contract: api, section 2)."""
+    """The one (contract: api 2)."""
     many: tuple[Inner, ...] = ()
     """All of
     them."""
