@@ -13,7 +13,7 @@ IMAGE ?= drplan
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 COMMIT = $(shell git describe --always --dirty --abbrev=40 --match=- 2>/dev/null || echo unknown)
 
-.PHONY: help setup lint format test demo crds docs bench plot profile fuzz chaos soak clean lock audit sbom base-image image
+.PHONY: help setup lint format test unit check demo crds docs bench plot profile fuzz chaos soak clean lock audit sbom base-image image
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,9 +47,22 @@ format: $(STAMP) ## put imports and layout in order
 	$(BIN)/ruff check --quiet --fix-only --select I .
 	$(BIN)/ruff format .
 
-test: $(STAMP) ## all tests, the real control plane included (built on first use)
+# Tests start hundreds of processes of this checkout: each is faster with the bytecode that the first one has left.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+FAST := tests/unit tests/property -m 'not cluster and not slow'
+
+test: $(STAMP) ## all tests, the real control plane included (built on first use); T='tests/e2e/test_cancel.py -k deletion': just these
+ifdef T
+	$(PYTEST) $(T)
+else
 	$(BIN)/python -m devcluster build --profile full helm promtool
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(PYTEST) -n 2 --dist loadgroup
+endif
+
+unit: $(STAMP) ## the fast tests: single modules and decisions, without a control plane
+	$(PYTEST) -n 2 --quiet $(FAST)
+
+check: lint unit ## what to run before each commit: lint and the fast tests
 
 demo: $(STAMP) ## a failover and its way back, on a real local control plane
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
@@ -102,7 +115,7 @@ image: ## build the image $(IMAGE):VERSION with ENGINE=docker, podman or buildah
 FUZZ_SECONDS ?= 600
 fuzz: $(STAMP) ## spoiled and hostile reviews, new ones in every run, for FUZZ_SECONDS; half by atheris if that is installed
 	HYPOTHESIS_PROFILE=long FUZZ_SECONDS=$$(( $(FUZZ_SECONDS) / 8 )) $(BIN)/python -m pytest --timeout=0 -rP \
-		tests/unit/webhook/test_malformed.py tests/unit/webhook/test_hostile_sizes.py tests/unit/webhook/test_amplification.py tests/security/test_author_loops.py -m 'not apiserver'
+		tests/unit/webhook/test_malformed.py tests/unit/webhook/test_hostile_sizes.py tests/unit/webhook/test_amplification.py tests/security/test_author_loops.py -m 'not cluster'
 	@if $(BIN)/python -c 'import atheris' 2>/dev/null; \
 	then $(BIN)/python -m tests.fuzz.reviews -max_total_time=$$(( $(FUZZ_SECONDS) / 2 )) -print_final_stats=1; \
 	else echo "no coverage guidance: $(BIN)/python -m pip install 'atheris>=3' (Linux) adds it"; fi

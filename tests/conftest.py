@@ -12,7 +12,9 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.register_profile("long", deadline=None, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-pytest_plugins = [f"tests.support.{module}" for module in ("cluster", "installation", "oracle", "rights_used")]
+pytest_plugins = [
+    f"tests.support.{module}" for module in ("planes", "cluster", "installation", "oracle", "rights_used")
+]
 
 
 def pytest_configure() -> None:

@@ -29,7 +29,7 @@ from tests.support.installation import (
 )
 from tests.support.site import Site
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("big-plan")]
+pytestmark = pytest.mark.xdist_group("big-plan")
 
 STAGES = 50
 ACTIONS = 4 * STAGES

@@ -39,7 +39,7 @@ from tests.support.installation import (
 )
 from tests.support.site import Site
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("earlier-version")]
+pytestmark = pytest.mark.xdist_group("earlier-version")
 
 START, END = "2025-03-01T10:00:00Z", "2025-03-01T10:00:09Z"
 POD = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "registry.invalid/c"}]}

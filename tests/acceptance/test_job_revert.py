@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.stories import check_tracked, messages_of
 from tests.support.installation import Installation, actions_of, check_summary, plan, stage, workflow
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.full, pytest.mark.xdist_group("full")]
+pytestmark = pytest.mark.full
 
 
 def _job_action(name: str, namespace: str, **labels: str) -> dict[str, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from app.models.names import CANCEL_ANNOTATION, FINALIZER
 from tests.acceptance.stories import small_plan, undone_by_http, wait_valid
 from tests.support.installation import (
@@ -17,8 +15,6 @@ from tests.support.installation import (
     stage,
     workflow,
 )
-
-pytestmark = pytest.mark.apiserver
 
 
 def records_of(drplan: Installation, name: str = "p") -> list[dict[str, Any]]:

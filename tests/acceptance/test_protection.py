@@ -12,8 +12,6 @@ from app.models.names import FINALIZER
 from tests.acceptance.stories import small_plan, undone_by_http, wait_valid, without_controller
 from tests.support.installation import Installation, execution, http_action, plan, revert, stage, workflow
 
-pytestmark = pytest.mark.apiserver
-
 WORKFLOW_HOOK = 'admission webhook "vdrworkflow.kb.io" denied the request: '
 PLAN_HOOK = 'admission webhook "vdrplan.kb.io" denied the request: '
 EXECUTION_HOOK = 'admission webhook "vdrplanexecution.kb.io" denied the request: '

@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 from urllib.parse import unquote
 
-import pytest
-
 from app.engine.durations import parse_duration
 from devcluster.audit import AuditedRequest
 from tests.acceptance.stories import undone_by_http, wait_valid
 from tests.support.installation import Installation, plan, stage, workflow
 from tests.support.site import Answer
-
-pytestmark = pytest.mark.apiserver
 
 ACTIONS = 40
 WRITE_EVERY = 0.5

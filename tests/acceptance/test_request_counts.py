@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import pytest
-
 from devcluster.audit import AuditedRequest
 from tests.acceptance.stories import controller_of, wait_valid
 from tests.support.installation import Installation, execution, http_action, plan, stage, workflow
-
-pytestmark = pytest.mark.apiserver
 
 OURS = ("drworkflows", "drplans", "drplanexecutions")
 WRITES = ("create", "update", "patch", "delete")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.acceptance.stories import check_tracked, conditions_of, messages_of, outline, stage_of, undone_by_http
 from tests.support.installation import (
     Installation,
@@ -16,8 +14,6 @@ from tests.support.installation import (
     workflow,
 )
 from tests.support.site import Answer
-
-pytestmark = pytest.mark.apiserver
 
 
 def _plan(drplan: Installation) -> None:

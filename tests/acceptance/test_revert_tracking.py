@@ -42,7 +42,7 @@ from tests.support.installation import (
 )
 from tests.support.site import Site
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("revert-story")]
+pytestmark = pytest.mark.xdist_group("revert-story")
 
 
 @dataclass(frozen=True)

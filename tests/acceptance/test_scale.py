@@ -20,7 +20,7 @@ from tests.support.cluster import Cluster
 from tests.support.installation import API, Installation, execution, http_action, plan, stage, workflow
 from tests.support.site import Site
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("scale")]
+pytestmark = pytest.mark.xdist_group("scale")
 
 PLANS, RUNS_EACH, ACTIONS, WORKFLOWS = 100, 3, 20, 5
 

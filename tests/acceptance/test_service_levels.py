@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.acceptance.stories import controller_of, small_plan, undone_by_http, wait_valid
 from tests.support.installation import (
     Installation,
@@ -16,8 +14,6 @@ from tests.support.installation import (
     stage,
     workflow,
 )
-
-pytestmark = pytest.mark.apiserver
 
 START_SECONDS = 10.0
 SHOW_SECONDS = 5.0

@@ -20,8 +20,6 @@ from controller.actions.registry import build_registry
 from tests.support.cluster import Cluster
 from tests.unit.actions.support import action, context, reverting
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
-
 REGISTRY = build_registry()
 FEED = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "web", "name": "nginx"}
 CHART = {"repo": "https://charts.example.invalid", "chart": "nginx", "targetNamespace": "web"}

@@ -21,7 +21,7 @@ from controller.actions.job import JobExecutor
 from tests.support.cluster import Cluster
 from tests.unit.actions.support import action, context, reverting
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.full, pytest.mark.xdist_group("full")]
+pytestmark = pytest.mark.full
 
 EXECUTOR = JobExecutor()
 

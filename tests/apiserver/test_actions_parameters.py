@@ -17,8 +17,6 @@ from app.rules.label_selector import selector_problem
 from controller.parameters import ParameterError, ResolvedRun, read_secrets, resolve_run, secret_refs
 from tests.support.cluster import Cluster
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
-
 
 @pytest_asyncio.fixture
 async def kube(cluster: Cluster) -> AsyncIterator[KubeClient]:

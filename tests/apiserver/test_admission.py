@@ -16,8 +16,6 @@ from devcluster import WebhookProcess, register_webhooks, start_webhook, unregis
 from tests.support.cluster import Cluster, Kubectl
 from tests.unit.rules.builders import execution_json, http, plan_json, resource, stage, workflow_json
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
-
 Json = dict[str, Any]
 
 

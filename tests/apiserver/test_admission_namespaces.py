@@ -10,7 +10,7 @@ from devcluster import register_webhooks, start_webhook, unregister_webhooks
 from tests.support.cluster import Cluster
 from tests.unit.rules.builders import execution_json, plan_json, workflow_json
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.full, pytest.mark.xdist_group("full")]
+pytestmark = pytest.mark.full
 
 
 def test_a_namespace_with_protected_objects_can_be_deleted(full_cluster: Cluster) -> None:

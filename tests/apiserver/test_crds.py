@@ -14,7 +14,7 @@ from app.schema import KINDS, custom_resource_definition
 from tests.support.cluster import CRDS, Cluster
 from tests.support.schemas import broken, sample, with_unknown_members
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("crds")]
+pytestmark = pytest.mark.xdist_group("crds")
 
 Object = dict[str, Any]
 SCHEMAS: dict[str, Object] = {

@@ -5,12 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import pytest
-
 from tests.e2e.support import create
 from tests.support.installation import API, Installation, execution, http_action, plan, stage, workflow
-
-pytestmark = pytest.mark.apiserver
 
 DRY = "--dry-run=server"
 KINDS = ("drworkflows", "drplans", "drplanexecutions")

@@ -15,8 +15,6 @@ from devcluster import register_webhooks, start_webhook, unregister_webhooks
 from tests.support.cluster import Cluster, Kubectl
 from tests.support.installation import execution, http_action, plan, stage, workflow
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
-
 Json = dict[str, Any]
 HOOKS = {"drw": "vdrworkflow.kb.io", "drp": "vdrplan.kb.io", "drpe": "vdrplanexecution.kb.io"}
 URL = "http://127.0.0.1:9/"

@@ -14,8 +14,6 @@ from tests.support.cluster import Cluster
 from tests.support.installation import API, execution, http_action, plan, stage, workflow
 from tests.support.proxy import Act, Match, Proxy, Request, hold, lose_request, refuse
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
-
 CLIENT = "webhook"
 REFUSED = "refused by the test"
 FOUR = ("w", "x", "y", "z")

@@ -8,7 +8,7 @@ from app.models.names import FINALIZER
 from tests.e2e.support import create, snapshots_of
 from tests.support.installation import Installation, execution, http_action, plan, stage, workflow
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.full, pytest.mark.xdist_group("full")]
+pytestmark = pytest.mark.full
 
 
 def test_namespace_with_a_run_waiting_ones_and_references_from_elsewhere_ends(full_drplan: Installation) -> None:

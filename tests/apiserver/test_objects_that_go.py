@@ -16,8 +16,6 @@ from controller.actions.resource import ResourceExecutor
 from tests.support.cluster import Cluster
 from tests.unit.actions.support import MemoryPriors, action, context, reverting
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
-
 EXECUTOR = ResourceExecutor()
 HELD = {"finalizers": ["example.com/hold"]}
 

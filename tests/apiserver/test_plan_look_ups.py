@@ -17,8 +17,6 @@ from webhook import stored_workflows
 from webhook.lookups import KubeLookups
 from webhook.review import UserInfo
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
-
 Json = dict[str, Any]
 NAMES = [f"w{number}" for number in range(6)]
 SECONDS = 60.0

@@ -16,7 +16,7 @@ from tests.support.installation import API, Installation, execution, http_action
 from tests.support.racing import Answer, Send, Track, run_all, spread, tracks
 from tests.support.watching import Object, Watch, watching
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 ROUNDS = 200
 AT_ONCE = 4

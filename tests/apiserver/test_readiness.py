@@ -18,7 +18,7 @@ from controller.actions.resource import ResourceExecutor
 from tests.support.cluster import Cluster
 from tests.unit.actions.support import action, context, reverting
 
-pytestmark = [pytest.mark.full, pytest.mark.xdist_group("full")]
+pytestmark = pytest.mark.full
 
 EXECUTOR = ResourceExecutor()
 

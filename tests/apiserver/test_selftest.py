@@ -12,7 +12,7 @@ from devcluster import ControlPlane, register_webhooks, start_webhook, unregiste
 from tests.chart.support import NAMESPACE, render_hooks
 from tests.support.cluster import CRDS, Cluster
 
-pytestmark = pytest.mark.apiserver
+pytestmark = pytest.mark.cluster
 
 
 def selftest(kubeconfig: Path, *flags: str) -> subprocess.CompletedProcess[str]:

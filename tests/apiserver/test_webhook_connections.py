@@ -28,8 +28,6 @@ from tests.unit.rules.builders import execution_json, workflow_json
 from tests.unit.rules.builders import http as http_action
 from tests.unit.webhook.client import review
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
-
 Json = dict[str, Any]
 API_SERVER_IDLE_SECONDS = 90.0
 """How long the API server keeps an idle connection to a webhook."""

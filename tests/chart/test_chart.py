@@ -53,7 +53,6 @@ def test_values_that_cannot_be_used(value: str, hint: str) -> None:
     assert hint in answer.stderr
 
 
-@pytest.mark.apiserver
 def test_api_server_takes_every_object(cluster: Cluster, tmp_path: Path) -> None:
     documents = render("networkPolicy.enabled=true", "webhook.autoscaling.enabled=true", "trust.caBundle=x")
     file = tmp_path / "rendered.yaml"

@@ -22,6 +22,7 @@ from tests.support.installation import (
     stage,
     workflow,
 )
+from tests.support.planes import plane_fixture
 from tests.support.site import Site
 from tests.upgrade import go_operator
 
@@ -39,7 +40,7 @@ TARGETS = (
 CRDS = ["drplanexecutions", "drplans", "drworkflows"]
 
 
-@pytest.fixture(scope="module")
+@plane_fixture(scope="module")
 def bare() -> Iterator[Cluster]:
     """A control plane on which nothing of drplan is."""
     with ControlPlane("full") as plane:

@@ -152,7 +152,6 @@ def knowing(cluster: Cluster) -> Cluster:
     return cluster
 
 
-@pytest.mark.apiserver
 @pytest.mark.parametrize("choice", CHOICES)
 def test_api_server_takes_every_object(knowing: Cluster, tmp_path: Path, choice: str) -> None:
     objects = [item for item in render(*CHOICES[choice]) if item["kind"] != "CustomResourceDefinition"]
@@ -165,7 +164,6 @@ def test_api_server_takes_every_object(knowing: Cluster, tmp_path: Path, choice:
     assert answer.stdout.count("(server dry run)") == len(documents)
 
 
-@pytest.mark.apiserver
 @pytest.mark.parametrize(
     ("kind", "path", "value", "complaint"),
     [

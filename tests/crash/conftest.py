@@ -12,6 +12,7 @@ from devcluster import ControlPlane, Profile, register_webhooks, start_controlle
 from devcluster.services import ServiceProcess
 from tests.crash.harness import Crashing
 from tests.support.cluster import CRDS, Cluster
+from tests.support.planes import plane_fixture
 from tests.support.proxy import Proxy
 from tests.support.site import Site
 
@@ -50,7 +51,7 @@ def running_rig(folder: Path, profile: Profile = "minimal") -> Iterator[Rig]:
             rig.controller.kill9()
 
 
-@pytest.fixture(scope="session")
+@plane_fixture(scope="session", split=True)
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """The processes on a minimal control plane."""
     with running_rig(tmp_path_factory.mktemp("proxy")) as rig:

@@ -12,12 +12,13 @@ from devcluster import ControlPlane, start_controller
 from devcluster.services import ServiceProcess
 from tests.support.cluster import CRDS, Cluster
 from tests.support.installation import FAST_LEASE, Installation, execution, http_action, plan, stage, workflow
+from tests.support.planes import plane_fixture
 from tests.support.site import Site
 
 pytestmark = pytest.mark.xdist_group("restored-etcd")
 
 
-@pytest.fixture
+@plane_fixture(scope="function")
 def plane() -> Iterator[ControlPlane]:
     """A control plane of its own, because its past is going to be changed."""
     with ControlPlane("minimal") as plane:

@@ -13,7 +13,7 @@ from devcluster.api import Api
 from tests.devcluster.support import state, until
 from tests.support.cluster import Cluster
 
-pytestmark = pytest.mark.apiserver
+pytestmark = pytest.mark.cluster
 
 PARENT = """
 import sys, time

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.cluster import Cluster
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.full]
+pytestmark = pytest.mark.full
 
 
 def job(name: str, namespace: str, **marks: str) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 import base64
 from typing import Any
 
-import pytest
-
 from app.kube.registrations import (
     mutate_path,
     mutating_configuration,
@@ -50,7 +48,6 @@ def test_a_service_in_the_cluster_can_serve_them() -> None:
     assert hook["clientConfig"]["service"] == service
 
 
-@pytest.mark.apiserver
 def test_the_api_server_takes_them(cluster: Cluster) -> None:
     pem = cluster.plane.authority.pem
     client = url_client("https://127.0.0.1:1", pem)

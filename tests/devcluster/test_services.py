@@ -20,7 +20,7 @@ from devcluster import (
 from tests.devcluster.support import state, until
 from tests.support.cluster import CRDS, Cluster
 
-pytestmark = pytest.mark.apiserver
+pytestmark = pytest.mark.cluster
 
 EXECUTION = """
 apiVersion: dr.bkbcs.tencent.com/v1alpha1

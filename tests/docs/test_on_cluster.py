@@ -30,7 +30,7 @@ from tests.support.installation import (
 )
 from tests.support.site import Site
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("docs")]
+pytestmark = pytest.mark.xdist_group("docs")
 
 PAGE = REPOSITORY / "docs" / "operating.md"
 README = REPOSITORY / "README.md"

@@ -9,10 +9,11 @@ import pytest
 from devcluster import ControlPlane, start_controller
 from tests.support.cluster import CRDS, Cluster
 from tests.support.installation import Installation
+from tests.support.planes import plane_fixture
 from tests.support.site import Site
 
 
-@pytest.fixture(scope="session")
+@plane_fixture(scope="session")
 def unguarded_cluster() -> Iterator[Cluster]:
     """The controller alone: it has to hold its own against whatever is stored."""
     with ControlPlane("minimal") as plane:

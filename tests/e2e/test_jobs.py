@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.support import action_of, create
 from tests.support.installation import Installation, execution, phases_of, plan, stage, workflow
 
-pytestmark = [pytest.mark.full, pytest.mark.xdist_group("full")]
+pytestmark = pytest.mark.full
 
 
 def _job(name: str, namespace: str, *, marks: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:

@@ -45,7 +45,6 @@ def test_execution_removed_by_force(drplan: Installation) -> None:
     assert len(drplan.site.calls(f"{root}/next")) == 1
 
 
-@pytest.mark.xdist_group("unguarded")
 def test_plan_deleted_past_admission(unguarded: Installation) -> None:
     """The run has its snapshot: it ends as it would have, and others are not troubled."""
     _begin(unguarded)
@@ -59,7 +58,6 @@ def test_plan_deleted_past_admission(unguarded: Installation) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.xdist_group("full")
 def test_namespace_deleted_in_mid_run(full_drplan: Installation) -> None:
     """The running action ends, nothing else begins, and the namespace goes."""
     ns = full_drplan.namespace

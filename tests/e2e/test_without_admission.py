@@ -10,8 +10,6 @@ from tests.e2e.rivals import RIVALS, check_only_one_ran, held_plan
 from tests.e2e.support import attempt_together, cancel, create, merge
 from tests.support.installation import Installation, execution, http_action, plan, revert, stage, workflow
 
-pytestmark = pytest.mark.xdist_group("unguarded")
-
 
 def _workflow(drplan: Installation, name: str = "w") -> dict[str, Any]:
     return workflow(name, [http_action("x", f"{drplan.site.url}/{drplan.namespace}/x")])

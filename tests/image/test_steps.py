@@ -24,6 +24,7 @@ from tests.image.dockerfile import context, stages
 from tests.image.steps import SYSTEM_PATH, Builder, StepError, base_python, listing, seal
 from tests.support.cluster import CRDS, REPOSITORY, Cluster
 from tests.support.installation import Installation, http_action, phases_of, plan, stage, workflow
+from tests.support.planes import plane_fixture
 from tests.support.site import Site
 
 pytestmark = [
@@ -101,7 +102,7 @@ def image(built: Builder) -> Iterator[Image]:
     assert listing(built.root) == before
 
 
-@pytest.fixture(scope="module")
+@plane_fixture(scope="module")
 def running(image: Image) -> Iterator[Cluster]:
     """A control plane whose webhook service and controller run from the image's files."""
     with tempfile.TemporaryDirectory(prefix="drplan-image-") as name, ControlPlane("minimal") as plane:

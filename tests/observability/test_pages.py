@@ -31,7 +31,7 @@ from tests.support.installation import (
 )
 from tests.support.site import Site
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("observability")]
+pytestmark = pytest.mark.xdist_group("observability")
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 CONTROLLER = (

@@ -13,6 +13,7 @@ from devcluster.services import WebhookProcess
 from tests.devcluster.support import until
 from tests.rotation import support
 from tests.support.cluster import CRDS
+from tests.support.planes import plane_fixture
 from webhook.certificates.making import (
     certificate_pem,
     cluster_names,
@@ -23,12 +24,10 @@ from webhook.certificates.making import (
     make_certificate,
 )
 
-pytestmark = [pytest.mark.apiserver]
-
 SECONDS = 40.0
 
 
-@pytest.fixture(scope="module")
+@plane_fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
     with ControlPlane("minimal") as running:
         running.api.install_crds(CRDS)

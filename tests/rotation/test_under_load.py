@@ -20,7 +20,7 @@ from tests.rotation import support
 from tests.rotation.balancer import Balancer
 from tests.support.cluster import CRDS
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
 LOAD_SECONDS = float(os.environ.get("DRPLAN_ROTATION_SECONDS", "60"))
 """How long reviews are sent, at least; they go on until both rotations and the restart are over."""

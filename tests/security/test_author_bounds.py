@@ -33,7 +33,6 @@ from tests.support.installation import API, Installation, actions_of, plan, stag
 from tests.unit.actions.support import action, context, reverting
 
 __all__ = ["world"]
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
 
 Json = dict[str, Any]
 JOB: Json = {"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "i"}], "restartPolicy": "Never"}}}}

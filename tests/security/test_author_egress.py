@@ -22,9 +22,10 @@ from tests.support.installation import (
     stage,
     workflow,
 )
+from tests.support.planes import plane_fixture
 from tests.support.site import Answer, Site
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("egress")]
+pytestmark = pytest.mark.xdist_group("egress")
 
 
 DEAD_NAMES = """
@@ -41,7 +42,7 @@ socket.getaddrinfo = hang
 """Makes name servers of a domain as dead as those of a failed site."""
 
 
-@pytest.fixture(scope="module")
+@plane_fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Site, Site]]:
     """An installation that may call one port of this host; that site, and one that it may not call."""
     folder = tmp_path_factory.mktemp("names")

@@ -22,8 +22,6 @@ from tests.chart.support import render
 from tests.devcluster.support import until
 from tests.support.cluster import Cluster
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
-
 Json = dict[str, Any]
 ROOT = "/apis/admissionregistration.k8s.io/v1"
 MUTATING = f"{ROOT}/mutatingwebhookconfigurations"

@@ -30,10 +30,11 @@ from tests.security.callers import NAME, Callers
 from tests.security.holding import HELD, hold, post
 from tests.support.cluster import CRDS, REPOSITORY, Cluster
 from tests.support.installation import API
+from tests.support.planes import plane_fixture
 from tests.unit.rules.builders import http, plan_json, workflow_json
 from tests.unit.webhook.client import review
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("network-only")]
+pytestmark = pytest.mark.xdist_group("network-only")
 
 Json = dict[str, Any]
 LIMIT, PER_PEER = 300, 200
@@ -54,7 +55,7 @@ def demanding_port() -> Iterator[int]:
     release(port)
 
 
-@pytest.fixture(scope="module")
+@plane_fixture(scope="module")
 def cluster(callers: Callers, demanding_port: int) -> Iterator[Cluster]:
     """A control plane whose API server has a client certificate for one webhook service."""
     flag = callers.flag(f"127.0.0.1:{demanding_port}")

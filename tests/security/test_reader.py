@@ -19,8 +19,6 @@ from tests.support.cluster import Cluster
 from tests.support.installation import API, Installation, execution, http_action, plan, revert, stage, workflow
 from tests.support.site import Site
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
-
 Json = dict[str, Any]
 GROUP = "dr.bkbcs.tencent.com"
 _NUMBERS = itertools.count(1)

@@ -32,8 +32,6 @@ from tests.support.installation import (
     workflow,
 )
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
-
 Json = dict[str, Any]
 Edit = Callable[[Json], object]
 OWN = "drplan-system"

@@ -10,14 +10,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from devcluster.api import wait_for
 from devcluster.identities import Identity
 from tests.support.cluster import Cluster
 from tests.support.installation import Installation, execution, http_action, plan, revert, stage, workflow
-
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("minimal")]
 
 Json = dict[str, Any]
 GROUP = "dr.bkbcs.tencent.com"

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from devcluster import ControlPlane, Profile
+from tests.support.planes import plane_fixture
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CRDS = REPOSITORY / "crds"
@@ -131,13 +132,13 @@ def _running(profile: Profile) -> Iterator[Cluster]:
         yield Cluster(plane)
 
 
-@pytest.fixture(scope="session")
+@plane_fixture(scope="session", split=True)
 def cluster() -> Iterator[Cluster]:
     """One control plane of the minimal profile for this test process."""
     yield from _running("minimal")
 
 
-@pytest.fixture(scope="session")
+@plane_fixture(scope="session")
 def full_cluster() -> Iterator[Cluster]:
     """One control plane of the full profile for this test process: Jobs run, owners collect, namespaces go."""
     yield from _running("full")

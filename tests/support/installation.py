@@ -10,6 +10,7 @@ import pytest
 
 from devcluster import ControlPlane, Profile, register_webhooks, start_controller, start_webhook
 from tests.support.cluster import CRDS, Cluster
+from tests.support.planes import plane_fixture
 from tests.support.site import Site
 
 STEADY_LEASE = ("--lease-duration=12", "--renew-deadline=8", "--retry-period=1")
@@ -224,13 +225,13 @@ def _installed(profile: Profile) -> Iterator[Cluster]:
         yield Cluster(plane)
 
 
-@pytest.fixture(scope="session")
+@plane_fixture(scope="session", split=True)
 def installed() -> Iterator[Cluster]:
     """A minimal control plane of its own, with webhook service and controller running."""
     yield from _installed("minimal")
 
 
-@pytest.fixture(scope="session")
+@plane_fixture(scope="session")
 def full_installed() -> Iterator[Cluster]:
     """A full control plane of its own, with webhook service and controller running."""
     yield from _installed("full")

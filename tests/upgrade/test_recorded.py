@@ -11,6 +11,7 @@ import pytest
 from devcluster import ControlPlane, register_webhooks, start_controller, start_webhook
 from tests.support.cluster import CRDS, Cluster
 from tests.support.installation import FAST_LEASE, Installation, actions_of, check_summary, phases_of
+from tests.support.planes import plane_fixture
 from tests.support.site import Site
 from tests.upgrade.record import annotate, make_ready
 from tests.upgrade.stored import FIXTURES, NAMESPACE, load, put
@@ -28,7 +29,7 @@ def release(request: pytest.FixtureRequest) -> Path:
     return folder
 
 
-@pytest.fixture
+@plane_fixture(scope="function")
 def drplan(release: Path, site: Site) -> Iterator[Installation]:
     """This release on a control plane that an earlier one has left."""
     with ControlPlane("minimal") as plane:

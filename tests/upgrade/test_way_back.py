@@ -33,10 +33,11 @@ from tests.support.installation import (
     stage,
     workflow,
 )
+from tests.support.planes import plane_fixture
 from tests.support.site import Site
 from tests.upgrade import go_operator
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.xdist_group("way-back"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("way-back"), pytest.mark.timeout(600)]
 
 START, END = "2025-03-01T10:00:00Z", "2025-03-01T10:00:09Z"
 CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -90,7 +91,7 @@ class Story:
         self.answers[key] = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
 
 
-@pytest.fixture(scope="module")
+@plane_fixture(scope="module")
 def story(site: Site) -> Iterator[Story]:
     with ControlPlane("minimal", users=[("operator", "operator", [])]) as plane:
         for crd in go_operator.crds():

@@ -15,7 +15,7 @@ from devcluster import ControlPlane
 from tests.integration.kube.support import caching, config_map, connected, until
 from tests.support.cluster import Cluster
 
-pytestmark = pytest.mark.apiserver
+pytestmark = pytest.mark.cluster
 
 
 async def test_changes_arrive_and_own_writes_are_seen_at_once(cluster: Cluster, namespace: str) -> None:

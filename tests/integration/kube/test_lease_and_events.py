@@ -13,8 +13,6 @@ from app.runtime import metrics
 from tests.integration.kube.support import config_map, connected, until
 from tests.support.cluster import Cluster
 
-pytestmark = pytest.mark.apiserver
-
 FAST = {"duration": 3.0, "renew_deadline": 2.0, "retry": 0.3}
 
 

@@ -28,8 +28,6 @@ from app.kube.resources import CONFIG_MAPS, LEASES, NAMESPACES, PLANS, SUBJECT_A
 from tests.integration.kube.support import config_map, connected
 from tests.support.cluster import Cluster
 
-pytestmark = pytest.mark.apiserver
-
 
 async def test_metadata_is_read_without_the_rest(cluster: Cluster, namespace: str) -> None:
     """However large the objects are, pages of their metadata are full and small; also of kinds from CRDs."""

@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.unit.rules.builders import CONFIG_MAP, http, plan_json, resource, stage, workflow_json
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 GOOD = yaml.safe_dump_all([workflow_json(), plan_json()])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft7Validator
 
 from app.lint.output import as_json, as_text
 from app.lint.result import Issue, Note, Position, Result, Unchecked
@@ -17,7 +17,6 @@ from tests.unit.lint.support import lint_text
 from tests.unit.rules import cases_files
 
 SCHEMA = Path(__file__).parent / "data" / "sarif-schema-2.1.0.json"
-SARIF = Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
 RESULT = Result(
     issues=(
         Issue(
@@ -31,6 +30,14 @@ RESULT = Result(
     files=2,
     objects=1,
 )
+
+
+@cache
+def sarif() -> Any:
+    """The validator of the standard."""
+    from jsonschema import Draft7Validator  # builds grammars for two seconds when it is imported
+
+    return Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
 def test_text_is_one_line_a_finding() -> None:
@@ -108,20 +115,20 @@ def test_sarif_of_a_clean_run_is_a_success_without_results() -> None:
 
 @pytest.mark.parametrize("result", [Result(), Result(files=1), RESULT], ids=["nothing", "clean", "findings"])
 def test_sarif_obeys_the_schema_of_the_standard(result: Result) -> None:
-    SARIF.validate(json.loads(as_sarif(result)))
+    sarif().validate(json.loads(as_sarif(result)))
 
 
 def test_sarif_of_real_files_obeys_the_schema_of_the_standard() -> None:
     text = "---\n".join(case.bad for case in cases_files.CASES if isinstance(case.bad, str))
     result = lint_text(text)
     assert len(result.issues) > 5
-    SARIF.validate(json.loads(as_sarif(result)))
+    sarif().validate(json.loads(as_sarif(result)))
 
 
 def test_the_schema_is_strict() -> None:
     document = json.loads(as_sarif(RESULT))
     document["runs"][0]["results"][0]["levle"] = "error"
-    assert not SARIF.is_valid(document)
+    assert not sarif().is_valid(document)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from tests.support.schemas import broken, sample, with_unknown_members
 from tests.unit.lint.support import HEAD, found, lint_objects, lint_text, places, rules
 from tests.unit.rules.builders import execution_json, http, job, plan_json, stage, workflow_json
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("DRWorkflow", "DRPlan", "DRPlanExecution")
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from app.runtime.watchdog import EXIT_OVERDUE, TICK_SECONDS, Watchdog
 
+pytestmark = pytest.mark.slow
+
 
 class Watched:
     """A watchdog on a clock of its own."""

@@ -12,6 +12,8 @@ import pytest
 
 from app.runtime.workers import BusyError, OverrunError, Workers, WorkFailedError
 
+pytestmark = pytest.mark.slow
+
 HERE = "tests.unit.runtime.test_workers"
 
 

@@ -13,6 +13,8 @@ from app.schema.reference import SHARED
 
 from .test_structural import nodes
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[3]
 DOCS = REPOSITORY / "docs" / "api.md"
 

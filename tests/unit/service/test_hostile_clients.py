@@ -14,6 +14,8 @@ from app.runtime import metrics
 from app.service.limits import peer_of
 from tests.unit.service.hostile import OK, PATIENCE, SHORT, Echo, chunks, drip, serving
 
+pytestmark = pytest.mark.slow
+
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
 CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
 

@@ -11,6 +11,8 @@ import pytest
 from tests.image.test_locks import pins
 from tests.support.cluster import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 DIGEST = f"sha256:{'c3' * 32}"
 
 

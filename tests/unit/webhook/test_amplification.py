@@ -19,6 +19,8 @@ from tests.unit.webhook.client import Admission, review
 from tests.unit.webhook.fakes import FakeLookups
 from webhook.review import MOST_CAUSES, MOST_WARNINGS
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 LONG = "n" * 400_000
 MANY = 20_000

@@ -19,6 +19,8 @@ from tests.unit.webhook.client import RESOURCES, Admission, review
 from tests.unit.webhook.fakes import FakeLookups
 from tests.unit.webhook.fuzzing import fuzz
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 PATHS = [*map(validate_path, (WORKFLOWS, PLANS, EXECUTIONS)), *map(mutate_path, (WORKFLOWS, PLANS))]
 HANG_SECONDS = 20.0

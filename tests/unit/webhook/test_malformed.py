@@ -31,6 +31,8 @@ from tests.unit.webhook.client import Admission
 from tests.unit.webhook.fakes import FakeLookups
 from tests.unit.webhook.fuzzing import fuzz
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 
 REFERENCE = {"apiVersion": "v1", "kind": "A", "jsonPath": "{.a}", "name": "$(params.x)"}

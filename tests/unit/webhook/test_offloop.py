@@ -23,6 +23,8 @@ from webhook.failures import LookupFailedError
 from webhook.handlers import Context
 from webhook.service import FastLane, Limits, admission_app
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 LONG = "x" * SMALL
 LARGE = [http(f"a{n}", http={"url": "http://x/$(params.x)"}) for n in range(600)]
