@@ -28,7 +28,8 @@ SECOND = timedelta(seconds=1)
 
 def controller_of(drplan: Installation) -> ServiceProcess:
     """The controller's process."""
-    return next(process for process in drplan.cluster.plane.services if process.name == "controller")
+    services = drplan.cluster.plane.services
+    return next(each for each in services if isinstance(each, ServiceProcess) and each.name == "controller")
 
 
 @contextmanager

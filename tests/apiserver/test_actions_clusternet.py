@@ -169,9 +169,8 @@ async def test_subscription_patch_is_a_merge(kube: KubeClient, namespace: str) -
 
 @pytest.mark.parametrize("type_", ["Localization", "HelmChart", "Subscription"])
 async def test_patch_of_nothing(kube: KubeClient, namespace: str, type_: str) -> None:
-    spec: dict[str, Any] = {"Localization": {"priority": 3}, "HelmChart": CHART}.get(
-        type_, {"feeds": [FEED], "subscribers": SUBSCRIBERS}
-    )
+    specs: dict[str, dict[str, Any]] = {"Localization": {"priority": 3}, "HelmChart": CHART}
+    spec = specs.get(type_, {"feeds": [FEED], "subscribers": SUBSCRIBERS})
     body = one(type_, operation="Patch", name="none", namespace=namespace, spec=spec)
     outcome = await execute(body, context(kube))
     assert isinstance(outcome, Failed)

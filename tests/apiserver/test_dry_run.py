@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from devcluster import ServiceProcess
 from tests.e2e.support import create
 from tests.support.installation import API, Installation, execution, http_action, plan, stage, workflow
 
@@ -24,7 +25,8 @@ def _everything(drplan: Installation) -> dict[str, Any]:
 def _runs_counted(drplan: Installation) -> list[str]:
     """The counters of runs and actions of the controller, which must stand still."""
     services = drplan.cluster.plane.services
-    text = "\n".join(service.metrics() for service in services if service.name == "controller")
+    controllers = [each for each in services if isinstance(each, ServiceProcess) and each.name == "controller"]
+    text = "\n".join(each.metrics() for each in controllers)
     return sorted(re.findall(r"^drplan_(?:executions|action_failures|status_writes)_total\{.*$", text, re.MULTILINE))
 
 

@@ -13,8 +13,9 @@ import pytest_asyncio
 from app.kube.client import KubeClient
 from app.kube.config import load_connection
 from app.kube.errors import NotFound
+from app.kube.kept import Owner
 from app.kube.resources import CONFIG_MAPS
-from controller.snapshots import Owner, PriorDamagedError, SnapshotStore
+from controller.snapshots import PriorDamagedError, SnapshotStore
 from tests.support.cluster import Cluster
 
 

@@ -49,7 +49,7 @@ def test_two_executions_of_one_plan_created_at_once(drplan: Installation) -> Non
     executions = _path(drplan, "drplanexecutions")
     with watching(drplan.cluster, executions) as watch, tracks(drplan.cluster, AT_ONCE) as lanes:
         for number in range(ROUNDS):
-            drplan.wait(lambda name=f"p{number}": drplan.plan_status(name).get("phase") == "Ready")
+            drplan.wait(lambda name=f"p{number}": drplan.plan_status(name).get("phase") == "Ready")  # type: ignore[misc]
 
         def race(track: Track, number: int) -> tuple[str, float]:
             names = [f"e{number}-{side}" for side in "ab"]

@@ -40,10 +40,10 @@ def annotate(drplan: Crashing, name: str, key: str) -> None:
 
 def test_runs_whose_entries_are_refused_hold_up_nobody_else(drplan: Crashing) -> None:
     """One refusal each at the same time, beside a run that nobody refuses; after a restart as well."""
-    for name, (status, reason, message) in REFUSALS.items():
+    for name, (code, reason, message) in REFUSALS.items():
         actions = [drplan.http(f"{name}-a"), drplan.http(f"{name}-b")]
         drplan.create(workflow(f"w-{name}", actions), plan(f"p-{name}", [stage("s", f"w-{name}")]))
-        drplan.proxy.on(refused_entry(drplan, name), refuse(status, reason, message), times=None)
+        drplan.proxy.on(refused_entry(drplan, name), refuse(code, reason, message), times=None)
     drplan.create(workflow("free", [drplan.http(f"x{n}") for n in range(8)]), plan("q", [stage("s", "free")]))
     for name in REFUSALS:
         drplan.create(execution(name, f"p-{name}"))

@@ -41,8 +41,8 @@ def test_runs_under_way_are_looked_at_while_the_watch_is_silent(drplan: Crashing
             drplan.site.let_go(drplan.path(name))
         drplan.ended("cancelled", "Cancelled", plan="p-cancelled")
         for name in names[1:]:
-            drplan.wait(lambda name=name: not drplan.exists("drpe", name), 30.0, f"{name} is still there")
-            drplan.wait(lambda name=name: not drplan.plan_status(f"p-{name}").get("currentExecution"), 30.0)
+            drplan.wait(lambda name=name: not drplan.exists("drpe", name), 30.0, f"{name} is still there")  # type: ignore[misc]
+            drplan.wait(lambda name=name: not drplan.plan_status(f"p-{name}").get("currentExecution"), 30.0)  # type: ignore[misc]
     assert drplan.calls() == dict.fromkeys(names, 1)
 
 

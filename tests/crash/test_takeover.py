@@ -59,7 +59,7 @@ def asks(drplan: Crashing, reason: str) -> dict[str, Any]:
     drplan.ended(name, plan="q")
     calls = drplan.calls()
     assert (calls["a"], calls["c"], calls.get("d", 0)) == (1, 1, 0)
-    return condition
+    return dict(condition)
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def ran(installed: Cluster, site: Site) -> tuple[Installation, dict[str, dict[st
         if case.parallel:
 
             def bad_has_failed(name: str = case.name) -> bool:
-                stages = drplan.status(name).get("stageStatuses")
+                stages = drplan.status(name).get("stageStatuses") or []
                 return bool(stages) and stages[0]["workflowExecutions"][0]["phase"] == F
 
             site.wait_for(f"{root}/{case.name}/b1")

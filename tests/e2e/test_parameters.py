@@ -288,7 +288,7 @@ def test_object_is_chosen_among_several(drplan: Installation) -> None:
         create(drplan, labelled)
         if name == "zz-first":
             made = drplan.get("cm", name)["metadata"]["creationTimestamp"]
-            drplan.wait(lambda made=made: _now(drplan) > made)
+            drplan.wait(lambda made=made: _now(drplan) > made)  # type: ignore[misc]
     ref = {"apiVersion": "v1", "kind": "ConfigMap", "namespace": ns, "jsonPath": "{.data.v}"}
     params = [
         _param(

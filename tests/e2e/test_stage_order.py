@@ -69,7 +69,7 @@ def test_max_parallel_stages(drplan: Installation, limit: int | None) -> None:
         running = stages[number : number + together]
         for other in running:
             drplan.site.wait_for(f"/{drplan.namespace}/{other}")
-        drplan.wait(lambda running=running: all(phase == "Running" for phase in _phases(drplan.status("e"), running)))
+        drplan.wait(lambda running=running: all(phase == "Running" for phase in _phases(drplan.status("e"), running)))  # type: ignore[misc]
         waiting = stages[number + together :]
         assert all(phase == "Pending" for phase in _phases(drplan.status("e"), waiting))
         assert sorted(_order(drplan)) == stages[: number + together]

@@ -24,7 +24,7 @@ _PIN = re.compile(
 def pins(lock: str) -> dict[str, tuple[str, frozenset[str]]]:
     """Version and hashes of each package."""
     text = (REPOSITORY / lock).read_text()
-    found = {
+    found: dict[str, tuple[str, frozenset[str]]] = {
         canonicalize_name(item["name"]): (item["version"], frozenset(re.findall(r"--hash=(\S+)", item["hashes"])))
         for item in _PIN.finditer(text)
     }

@@ -213,7 +213,12 @@ def test_an_execution_that_never_ran_has_nothing_to_revert(
     ran = drplan.status("real")
     bank, uid = next(iter(victims.items()))
     naming(drplan, bank, uid)(ran)
-    attacker.edit("never", lambda status: (status.clear(), status.update(ran)))
+
+    def replace(status: Json) -> None:
+        status.clear()
+        status.update(ran)
+
+    attacker.edit("never", replace)
     code, message = attacker.send(revert("back", name, "never"))
     assert code == 201, message
     assert drplan.wait_phase("back", "Failed")["message"] == "Target execution has no stage statuses to revert"

@@ -37,7 +37,7 @@ def user(cluster: Cluster, namespace: str, verbs: Sequence[str], *resources: str
         }
     )
     for verb, resource in itertools.product(verbs, resources):
-        wait_for(lambda verb=verb, resource=resource: _may(cluster, name, verb, resource, namespace), 20, f"{verb}")
+        wait_for(lambda verb=verb, resource=resource: _may(cluster, name, verb, resource, namespace), 20, f"{verb}")  # type: ignore[misc]
     return identity
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -142,7 +143,7 @@ class Cluster:
     async def list(self, resource: Resource, **_: object) -> dict[str, Any]:
         return {"items": [self.execution] if resource is EXECUTIONS else []}
 
-    async def list_all(self, _resource: Resource, **_: object) -> list[dict[str, Any]]:
+    async def list_all(self, _resource: Resource, **_: object) -> Sequence[dict[str, Any]]:
         return []
 
     async def get(self, _resource: Resource, _name: str, **_: object) -> dict[str, Any]:

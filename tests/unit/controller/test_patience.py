@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.models.execution import DRPlanExecution
-from controller.reconcilers.patience import VALIDATION_PATIENCE, Patience
+from controller.reconcilers.patience import Patience
+from controller.verdict import VALIDATION_PATIENCE
 
 pytestmark = pytest.mark.looptime
 

@@ -27,7 +27,7 @@ class Teller(Player):
 
     def fold(self, event: object) -> None:
         before = self.status
-        super().fold(event)  # type: ignore[arg-type]
+        super().fold(event)
         self.told += notes.changes(self.definition, before, self.status)
 
     def texts(self) -> list[str]:

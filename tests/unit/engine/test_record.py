@@ -111,7 +111,7 @@ def test_a_record_is_read_as_it_was_written() -> None:
         execution_name="e",
         execution_namespace="ns",
         execution_uid="u",
-        operation="Execute",  # type: ignore[arg-type]
+        operation="Execute",
         plan_name="p",
         snapshot_digest="d",
         status=status(),

@@ -338,7 +338,7 @@ GO_RECORD = {
 
 
 def go_snapshot(*, with_definitions: bool) -> Snapshot:
-    job = {"job": {"template": {"spec": {}}}}
+    job: dict[str, Any] = {"job": {"template": {"spec": {}}}}
     workflow = flow(
         Action.from_wire({"name": "a", "type": "Job", **job}), undone("b"), undone("c"), config_map("d", "Apply")
     )
@@ -459,6 +459,7 @@ def test_a_snapshot_of_a_revert_is_stored_and_read_back_whole() -> None:
     made = ActionOutputs(resource_ref=CONFIG_MAP, http_response=HttpResponse(status_code=200, body="ok"))
     revert = revert_of(snapshot, executed(snapshot, failing="b", outputs=made), options=GO_ON)
     read = Snapshot.load(revert.dump())
+    assert read.target is not None
     assert revert_definition(read) == revert_definition(revert_of(snapshot, read.target.status, options=GO_ON))
     assert read.revert_options == GO_ON
     assert listed(revert_definition(read)) == listed(revert_definition(revert))

@@ -191,7 +191,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
 
 def test_what_is_remembered_takes_bounded_memory() -> None:
-    subscribers = [{"clusterAffinity": {}}] * 40
+    subscribers: list[dict[str, Any]] = [{"clusterAffinity": {}}] * 40
     members = {"n": 1, "template": {"spec": {"a": [{}] * 50, "b": [""] * 12}}}
     tracemalloc.start()
     try:

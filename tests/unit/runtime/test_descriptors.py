@@ -6,7 +6,6 @@ import resource
 
 import pytest
 
-from app.runtime import descriptors
 from app.runtime.descriptors import effects_within, raise_descriptor_limit
 
 
@@ -24,8 +23,8 @@ def test_a_limit_that_cannot_be_raised_stays(monkeypatch: pytest.MonkeyPatch) ->
     def refuse(_kind: int, _limits: tuple[int, int]) -> None:
         raise OSError(1, "Operation not permitted")
 
-    monkeypatch.setattr(descriptors.resource, "getrlimit", lambda _kind: (1024, 4096))
-    monkeypatch.setattr(descriptors.resource, "setrlimit", refuse)
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (1024, 4096))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
     assert raise_descriptor_limit() == 1024
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
@@ -15,7 +16,7 @@ UNFIXED = {"name": "uvloop", "version": "1", "vulns": [{"id": "PYSEC-2", "fix_ve
 SKIPPED = {"name": "uvicorn", "skip_reason": "Dependency not found on PyPI and could not be audited"}
 
 
-def report(*packages: dict[str, object]) -> Result:
+def report(*packages: Mapping[str, object]) -> Result:
     return read_report(json.dumps({"dependencies": packages, "fixes": []}), "No known vulnerabilities found\n")
 
 

@@ -124,8 +124,8 @@ def _recorded(execution: Json) -> OutcomeRecord | None:
             execution_name=metadata["name"],
             execution_namespace=metadata["namespace"],
             execution_uid=str(metadata.get("uid", "")),
-            operation=spec.get("operationType"),  # type: ignore[arg-type]
-            plan_name=spec.get("planRef"),  # type: ignore[arg-type]
+            operation=spec.get("operationType"),
+            plan_name=spec.get("planRef"),
             status=DRPlanExecutionStatus.from_wire(members(execution.get("status"))),
         )
     except ValidationError:

@@ -29,7 +29,7 @@ class FakeKube(KubeClient):
         self.created: list[str] = []
         self.held: asyncio.Event | None = None
 
-    async def create(self, _resource: Any, body: Any, **_more: Any) -> dict[str, Any]:
+    async def create(self, resource: Any, body: Any, **_more: Any) -> dict[str, Any]:
         self.created.append(body["kind"])
         if body["kind"] == "TokenReview":
             return {"status": {"authenticated": body["spec"]["token"] == "secret", "user": {"username": "ann"}}}
