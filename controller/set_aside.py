@@ -9,12 +9,14 @@ from app.engine.conditions import set_condition
 from app.engine.text import cut
 from app.kube.errors import KubeError
 from app.kube.resources import Resource
-from app.models.meta import Condition
+from app.models.meta import Condition, ObjectMeta
 from app.models.names import CONDITION_SET_ASIDE
+from app.models.stored import items, members
 from app.rules.findings import Report
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from controller.services import Services
+from controller.status_put import put_status
 from controller.validation import SET_ASIDE
 
 log = get_logger(__name__)
@@ -36,21 +38,18 @@ def tell_failing(services: Services, resource: Resource, stored: Mapping[str, An
 async def set_aside(services: Services, resource: Resource, stored: Mapping[str, Any], error: Exception) -> None:
     """Say in the conditions of an object that it is left alone."""
     message = _message(error)
-    metadata = stored["metadata"]
     try:
-        known = tuple(map(Condition.from_wire, (stored.get("status") or {}).get("conditions") or ()))
-        generation = int(metadata.get("generation") or 0)
-        now = services.now()
+        # read afresh: the whole status is written, and the cache does not have all of it
+        fresh = await services.kube.get(
+            resource, stored["metadata"]["name"], namespace=stored["metadata"].get("namespace")
+        )
+        metadata, status = ObjectMeta.from_wire(fresh["metadata"]), members(fresh.get("status"))
+        known = tuple(map(Condition.from_wire, items(status.get("conditions"))))
         conditions = set_condition(
-            known, CONDITION_SET_ASIDE, "True", type(error).__name__, cut(message), now, generation
+            known, CONDITION_SET_ASIDE, "True", type(error).__name__, cut(message), services.now(), metadata.generation
         )
-        patch = {
-            "metadata": {"resourceVersion": metadata["resourceVersion"]},
-            "status": {"conditions": [each.to_wire() for each in conditions]},
-        }
-        await services.kube.patch(
-            resource, metadata["name"], patch, namespace=metadata.get("namespace"), subresource="status"
-        )
+        written = {**status, "conditions": [each.to_wire() for each in conditions]}
+        await put_status(services.kube, resource, metadata, written)
     except (KubeError, ValueError) as failed:
         log.warning("the condition of an object that is set aside was not written", error=str(failed))
 

@@ -2,7 +2,9 @@
 
 The first part of it is drplan's own: the controller has more rights there than those who write workflows, and whoever
 could change it would forge runs or stop them. The second is what a cluster is governed by: no failover needs it, and
-with it anybody's requests could be refused, answered or signed.
+with it anybody's requests could be refused, answered or signed. Roles and bindings belong to it although the API server
+lets nobody grant more than he has: the controller has enough. A binding of its own role to an author would give him by
+hand all that this list and the controller's namespace are closed for.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ FORBIDDEN: Final = (
     Forbidden("admissionregistration.k8s.io", "admission webhooks and policies"),
     Forbidden("authentication.k8s.io", "reviews of tokens"),
     Forbidden("authorization.k8s.io", "reviews of rights"),
+    Forbidden("rbac.authorization.k8s.io", "roles and their bindings"),
     Forbidden("certificates.k8s.io", "requests of certificates"),
     Forbidden("apiregistration.k8s.io", "registrations of API services"),
     Forbidden("flowcontrol.apiserver.k8s.io", "the API server's flow control"),

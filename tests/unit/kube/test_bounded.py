@@ -17,7 +17,7 @@ from app.kube.resources import CONFIG_MAPS, CRDS, EVENTS, EXECUTIONS, JOBS, LEAS
 from app.kube.stream import WatchEvent
 
 OWN = "drplan-system"
-ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
+CLASSES = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", namespaced=False)
 
 
 def obj(name: str = "a", namespace: str = "", **more: Any) -> dict[str, Any]:
@@ -127,8 +127,8 @@ async def test_nothing_out_of_bounds_is_asked_for(resource: Resource, namespace:
         (CONFIG_MAPS, "default", "x"),
         (CONFIG_MAPS, "drplan-system-2", "x"),
         (NAMESPACES, None, "shop"),
-        (ROLES, None, OWN),
-        (ROLES, None, "system:node"),
+        (CLASSES, None, OWN),
+        (CLASSES, None, "system:node"),
         (CRDS, None, "crontabs.stable.example.com"),
         (Resource("stable.example.com", "v1", "events", "Event"), "default", "x"),
     ],
