@@ -18,6 +18,7 @@ from app.models.snapshot import Snapshot
 from app.models.stored import members
 from app.runtime import metrics
 from app.runtime.logging import get_logger
+from app.runtime.parts import decoded
 from app.runtime.tracing import identity_of
 from controller.endings import records_of, regarding
 from controller.plan_status import change_plan_status
@@ -150,7 +151,7 @@ async def _mark_target(services: Services, execution: DRPlanExecution, snapshot:
         if stored is None or stored["metadata"]["uid"] != target.uid:
             await services.snapshots.delete(target.uid)
             return
-        taken_back = DRPlanExecution.from_wire(stored)
+        taken_back = await decoded(DRPlanExecution, stored)
         records = await records_of(services, taken_back.metadata)
         if records.outcome is not None:
             marked = with_notes_of(as_recorded(records.outcome.status, records.taken_back), taken_back.status)

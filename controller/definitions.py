@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,8 @@ from app.rules.plan import workflow_keys
 from app.rules.weight import takes_long
 from app.rules.workflow import check_workflow
 from app.runtime.groups import both, together
+from app.runtime.last_work import to_thread
+from app.runtime.parts import decoded
 from app.runtime.workers import BusyError
 from controller.lanes import Key
 from controller.plan_status import PlanUnreadableError, read_plan
@@ -65,7 +66,7 @@ async def _read_plan(services: Services, execution: DRPlanExecution) -> tuple[DR
 def _expected(services: Services, execution: DRPlanExecution) -> list[Key]:
     """The workflows of a plan that may be run as far as the cache knows; none of a Revert, which has its snapshot."""
     stored = services.plans.get(execution.metadata.namespace, execution.spec.plan_ref)
-    if stored is None or execution.spec.operation_type is not Operation.EXECUTE:
+    if stored is None or services.suspects.refusal(stored) or execution.spec.operation_type is not Operation.EXECUTE:
         return []
     try:
         plan = DRPlan.from_wire(stored)
@@ -79,7 +80,9 @@ async def _read_workflow(services: Services, key: Key) -> ReadWorkflow:
     namespace, name = key
     try:
         stored = await services.kube.get(WORKFLOWS, name, namespace=namespace)
-        workflow = DRWorkflow.from_wire(stored)
+        if why := services.suspects.refusal(stored):
+            return None, f"workflow {namespace}/{name} is set aside: {why}"
+        workflow = await decoded(DRWorkflow, stored)
     except (ApiError, IllegalName, ValidationError) as error:
         if is_transient(error):
             raise
@@ -97,4 +100,4 @@ async def _report(services: Services, stored: dict[str, Any], workflow: DRWorkfl
     try:
         return await services.validator.workflow(stored)
     except BusyError:
-        return await asyncio.to_thread(check)
+        return await to_thread(check)

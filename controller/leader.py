@@ -32,7 +32,8 @@ from controller.reconcilers.starting import Starting
 from controller.reconcilers.workflow import WorkflowReconciler
 from controller.runs import Runs
 from controller.services import Services
-from controller.set_aside import set_aside, tell_failing
+from controller.set_aside import failing, set_aside, tell_left_alone
+from controller.suspects import work_of
 
 log = get_logger(__name__)
 
@@ -44,6 +45,10 @@ _DETAILS = frozenset({"stageStatuses", "conditions", "summary", "resolvedParams"
 
 GiveUp = Callable[[Key, Exception], Awaitable[bool]]
 """Ends an object at which reconciling crashes, if that can be done; tells whether it was."""
+Refuse = Callable[[dict[str, Any], str], Awaitable[bool]]
+"""Leaves an object alone at which the process has ended, and says why; tells whether it is to be left alone."""
+ENDED_PROCESS = "EndedProcess"
+"""Reason of the condition SetAside of such an object."""
 
 
 async def lead(services: Services, recovered: dict[str, list[Entry]], stop: asyncio.Event) -> None:
@@ -75,7 +80,7 @@ async def _lead(services: Services, recovered: dict[str, list[Entry]], stop: asy
             return uid in recovered or runs.get(uid) is not None
 
         lane = partial(lane_of, services.executions, is_under_way)
-        executions = _queue(services, services.executions, reconciler.reconcile, LANES, lane, reconciler.give_up)
+        executions = _queue(services, services.executions, reconciler.reconcile, LANES, lane, reconciler)
         plans = _queue(services, services.plans, PlanReconciler(services, runs).reconcile)
         workflows = _queue(services, services.workflows, WorkflowReconciler(services).reconcile)
         _Feed(services, runs, inheritance, starting, workflows, plans, executions).connect()
@@ -97,23 +102,53 @@ def _queue(
     reconcile: Reconcile,
     lanes: Sequence[Lane] = PLAIN,
     lane: Callable[[Key, bool], str] = in_plain_lane,
-    give_up: GiveUp | None = None,
+    executions: ExecutionReconciler | None = None,
 ) -> WorkQueue:
-    """The queue of one kind; an object that its reconciler crashes at is set aside, or ended where `give_up` can."""
+    """The queue of one kind; an object that its reconciler crashes at is set aside, or ended where `executions` can.
+
+    One that ended the process is not looked at again.
+    """
+    give_up: GiveUp | None = None if executions is None else executions.give_up
 
     async def leave_alone(key: Key, error: Exception) -> None:
         stored = cache.get(*key)
         if stored is not None:
-            tell_failing(services, cache.resource, stored, error)
+            tell_left_alone(services, cache.resource, stored, failing(error))
             try:
                 is_ended = give_up is not None and await give_up(key, error)
             except (KubeError, PlanUnreadableError) as failed:
                 log.warning("an execution that is set aside was not ended", object="/".join(key), error=str(failed))
                 is_ended = False
             if not is_ended:
-                await set_aside(services, cache.resource, stored, error)
+                await set_aside(services, cache.resource, stored, failing(error), type(error).__name__)
 
-    return WorkQueue(cache.resource.kind.lower(), reconcile, lanes=lanes, lane_of=lane, set_aside=leave_alone)
+    async def refuse(stored: dict[str, Any], why: str) -> bool:
+        generation = stored["metadata"].get("generation", 0)
+        await set_aside(
+            services, cache.resource, stored, why, ENDED_PROCESS, {"phase": "Invalid", "observedGeneration": generation}
+        )
+        return True
+
+    watched = _watched(services, cache, reconcile, executions.refuse if executions is not None else refuse)
+    return WorkQueue(cache.resource.kind.lower(), watched, lanes=lanes, lane_of=lane, set_aside=leave_alone)
+
+
+def _watched(services: Services, cache: Cache, reconcile: Reconcile, refuse: Refuse) -> Reconcile:
+    """Have it noted what is worked on, so that the next process knows at what this one ended, and refuses that."""
+
+    async def watched(key: Key) -> float | None:
+        stored = cache.get(*key)
+        if stored is None:
+            return await reconcile(key)
+        if (why := services.suspects.refusal(stored)) and await refuse(stored, why):
+            if services.suspects.is_news(stored):
+                tell_left_alone(services, cache.resource, stored, why)
+            return None
+        after = await services.last_work.watched(work_of(cache.resource, stored), reconcile(key))
+        await services.suspects.cleared(stored)
+        return after
+
+    return watched
 
 
 class _Feed:

@@ -25,6 +25,7 @@ from app.runtime.collector import chosen_collector
 from app.runtime.descriptors import effects_within, raise_descriptor_limit
 from app.runtime.garbage import tune_garbage_collector
 from app.runtime.groups import together
+from app.runtime.last_work import LastWork
 from app.runtime.logging import get_logger, setup_logging
 from app.runtime.pod import Identity, identity_of
 from app.runtime.settings import ControllerSettings
@@ -44,6 +45,7 @@ from controller.records import RecordStore
 from controller.services import Services
 from controller.snapshots import SnapshotStore
 from controller.status_writer import StatusPace
+from controller.suspects import Suspects
 from controller.validation import Validator
 
 if TYPE_CHECKING:
@@ -92,6 +94,7 @@ async def _run(settings: ControllerSettings, watchdog: Watchdog) -> int:
     async with plain, LeasedHttpSender(remaining, settings.egress) as http, Workers("controller") as workers:
         kube = LeasedKubeClient(plain, remaining)
         export = _export(settings, identity)
+        last_work = LastWork(settings.last_work_file)
         process = Process(
             settings=settings,
             identity=identity,
@@ -103,6 +106,8 @@ async def _run(settings: ControllerSettings, watchdog: Watchdog) -> int:
             lease=lease,
             remaining=remaining,
             traces=export.traces if export is not None else Traces(),
+            last_work=last_work,
+            suspects=Suspects(plain, settings.namespace, last_work.left),
             caches={
                 WORKFLOWS.plural: Cache(kube, WORKFLOWS),
                 PLANS.plural: Cache(kube, PLANS),
@@ -110,6 +115,7 @@ async def _run(settings: ControllerSettings, watchdog: Watchdog) -> int:
             },
         )
         loop = asyncio.get_running_loop()
+        watchdog.watch("last work", last_work.tick, float("inf"))
         watchdog.on_signal(lambda: _call(loop, process.stop.set))
         gauges = ExecutionGauges(process.caches[EXECUTIONS.plural])
         async with TaskOwner("controller") as owner:
@@ -120,6 +126,8 @@ async def _run(settings: ControllerSettings, watchdog: Watchdog) -> int:
             for plural, cache in process.caches.items():
                 owner.spawn(f"cache/{plural}", cache.run())
             owner.spawn("events", process.recorder.run())
+            if last_work.left:  # at once, for another process may lead by now
+                owner.spawn("suspects", process.suspects.load())
             code = await _lead_until_stopped(process)
             if export is not None:
                 await export.close(DRAIN)
@@ -226,6 +234,8 @@ async def _work(process: Process) -> None:
         effect_slots=EffectSlots(settings.max_effects),
         status_pace=StatusPace(settings.status_interval),
         validator=Validator(settings.namespace, process.workers),
+        last_work=process.last_work,
+        suspects=process.suspects,
         traces=process.traces,
         lease_remaining=process.remaining,
         when_back=process.when_back,
@@ -236,6 +246,7 @@ async def _work(process: Process) -> None:
     if settings.leader_elect and journal.epoch > 1 and (wait := lease.previous_remaining()) > 0:
         log.info("waiting until the previous leader's lease has expired", seconds=round(wait, 1))
         await asyncio.sleep(wait)
+    await process.suspects.load()
     process.leading = True
     await lead(services, recovered, process.stop)
     # within the lease, because Events are the leader's to write

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from app.engine.jsonpath import JsonPathError, evaluate
 from app.kube.errors import KubeError, is_transient
 from app.kube.resources import Resource, is_secret
 from app.models.common import ManifestRef, Select
+from app.runtime.last_work import to_thread
 from controller.reading import told_read
 
 
@@ -56,7 +56,7 @@ async def read_value(ref: ManifestRef, reader: Reader) -> Value:
     resource = await _resource(ref, reader)
     selected = _selected(ref, resource, await _candidates(ref, resource, reader))
     try:
-        text = await asyncio.to_thread(evaluate, ref.json_path, selected)
+        text = await to_thread(evaluate, ref.json_path, selected)
         return Value(text, is_secret(resource, selected))
     except JsonPathError as error:
         raise LookupFailed(str(error)) from error

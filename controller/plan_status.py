@@ -10,6 +10,7 @@ from app.kube.errors import ABSENT, Conflict, NotFound
 from app.kube.resources import PLANS
 from app.models.plan import DRPlan, DRPlanStatus
 from app.rules.decode import member_problems
+from app.runtime.parts import decoded
 from controller.services import Services
 from controller.status_put import put_status
 
@@ -35,8 +36,10 @@ async def read_plan(services: Services, namespace: str, name: str) -> DRPlan | N
         found = await services.kube.get(PLANS, name, namespace=namespace)
     except ABSENT:
         return None
+    if why := services.suspects.refusal(found):
+        raise PlanUnreadableError(f"DRPlan {namespace}/{name} is set aside: {why}")
     try:
-        return DRPlan.from_wire(found)
+        return await decoded(DRPlan, found)
     except ValidationError as error:
         raise PlanUnreadableError(f"DRPlan {namespace}/{name} cannot be read: {problems_of(error)}") from error
 
@@ -63,5 +66,5 @@ async def change_plan_status(
         except NotFound:
             return None
         services.plans.remember(stored)
-        return DRPlan.from_wire(stored)
+        return await decoded(DRPlan, stored)
     raise Conflict(409, "Conflict", f"the status of DRPlan {namespace}/{name} changed {ATTEMPTS} times in a row")

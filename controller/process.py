@@ -13,6 +13,7 @@ from app.kube.lease import LeaderLease
 from app.kube.leased import LeasedKubeClient, LeaseTime
 from app.runtime.health import Health
 from app.runtime.http_client import HttpSender
+from app.runtime.last_work import LastWork
 from app.runtime.pod import Identity
 from app.runtime.settings import ControllerSettings
 from app.runtime.tasks import TaskOwner
@@ -20,6 +21,7 @@ from app.runtime.tracing import Traces
 from app.runtime.watchdog import Watchdog
 from app.runtime.workers import Workers
 from controller.journal import Journal
+from controller.suspects import Suspects
 
 STALE_SECONDS = 180.0
 """Age of a watch at which this process no longer counts as ready."""
@@ -54,6 +56,8 @@ class Process:
     leading: bool = False
     """Whether runs may be under way, which a shutdown has to wind down first."""
     journal: Journal | None = None
+    last_work: LastWork = field(default_factory=LastWork)
+    suspects: Suspects = field(default_factory=Suspects)
     when_back: list[Callable[[], None]] = field(default_factory=list)
     """See `controller.services.Services`."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -18,7 +17,9 @@ from app.models.execution import DRPlanExecution, DRPlanExecutionStatus, RevertO
 from app.models.meta import ObjectMeta
 from app.models.names import UNRECORDED_ANNOTATION
 from app.models.snapshot import Snapshot
+from app.runtime.last_work import to_thread
 from app.runtime.logging import get_logger
+from app.runtime.parts import decoded
 from controller.endings import tell_differs
 from controller.plan_status import problems_of
 from controller.records import DamagedError
@@ -58,7 +59,7 @@ async def read_target(services: Services, execution: DRPlanExecution) -> RevertT
         raise TargetRefusedError(f"Failed to get target execution {name}: {error}") from error
     except DamagedError as error:
         raise TargetRefusedError(str(error)) from error
-    target = _decoded(stored, records)
+    target = await _decoded(stored, records)
     found = await _as_recorded(target, records) if records.outcome else RevertTarget(target, recorded=False)
     problem = target_problem(
         found.execution.spec.operation_type,
@@ -73,13 +74,13 @@ async def read_target(services: Services, execution: DRPlanExecution) -> RevertT
     return found
 
 
-def _decoded(stored: dict[str, object], records: Records) -> DRPlanExecution:
+async def _decoded(stored: dict[str, object], records: Records) -> DRPlanExecution:
     try:
-        return DRPlanExecution.from_wire(stored)
+        return await decoded(DRPlanExecution, stored)
     except ValidationError as error:
         if records.outcome is not None:
             try:
-                return DRPlanExecution.from_wire({**stored, "status": {}})
+                return await decoded(DRPlanExecution, {**stored, "status": {}})
             except ValidationError:
                 pass
         raise TargetRefusedError(f"The target execution cannot be read: {problems_of(error)}") from error
@@ -91,7 +92,7 @@ async def _as_recorded(target: DRPlanExecution, records: Records) -> RevertTarge
     if outcome is None:
         return RevertTarget(target, recorded=False)
     recorded = as_recorded(outcome.status, records.taken_back)
-    found = await asyncio.to_thread(differences, target.status, recorded)
+    found = await to_thread(differences, target.status, recorded)
     differs = ""
     if found:
         differs = (

@@ -12,6 +12,7 @@ from app.kube.client import KubeClient
 from app.kube.events import EventRecorder
 from app.models.actions import ActionType
 from app.runtime.http_client import HttpSender
+from app.runtime.last_work import LastWork
 from app.runtime.settings import ControllerSettings
 from app.runtime.tracing import Traces
 from controller.actions.base import Executor
@@ -20,6 +21,7 @@ from controller.journal import Journal
 from controller.records import RecordStore
 from controller.snapshots import SnapshotStore
 from controller.status_writer import StatusPace
+from controller.suspects import Suspects
 from controller.validation import Validator
 
 
@@ -55,5 +57,7 @@ class Services:
     now: Callable[[], datetime] = utc_now
     effect_slots: EffectSlots = field(default_factory=EffectSlots)
     traces: Traces = field(default_factory=Traces)
+    last_work: LastWork = field(default_factory=LastWork)
+    suspects: Suspects = field(default_factory=Suspects)
     when_back: list[Callable[[], None]] = field(default_factory=list)
     """Called when the lease was taken back after the API server had been away: nobody waits out a long delay then."""

@@ -29,15 +29,24 @@ def tell_set_aside(services: Services, stored: Mapping[str, Any], report: Report
             services.recorder.emit(stored, "Warning", SET_ASIDE, finding.message, action="Validate")
 
 
-def tell_failing(services: Services, resource: Resource, stored: Mapping[str, Any], error: Exception) -> None:
-    """Count, and tell by an Event, that looking at an object failed again and again, in a way that nobody foresaw."""
+def tell_left_alone(services: Services, resource: Resource, stored: Mapping[str, Any], message: str) -> None:
+    """Count, and tell by an Event, that an object is left alone."""
     metrics.set_aside_total.labels(resource.kind).inc()
-    services.recorder.emit(stored, "Warning", SET_ASIDE, _message(error), action="Reconcile")
+    services.recorder.emit(stored, "Warning", SET_ASIDE, message, action="Reconcile")
 
 
-async def set_aside(services: Services, resource: Resource, stored: Mapping[str, Any], error: Exception) -> None:
-    """Say in the conditions of an object that it is left alone."""
-    message = _message(error)
+async def set_aside(
+    services: Services,
+    resource: Resource,
+    stored: Mapping[str, Any],
+    message: str,
+    reason: str,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Say in the conditions of an object that it is left alone; `more` are further members of its status.
+
+    The status is not decoded: it may be what ails the object.
+    """
     try:
         # read afresh: the whole status is written, and the cache does not have all of it
         fresh = await services.kube.get(
@@ -46,13 +55,15 @@ async def set_aside(services: Services, resource: Resource, stored: Mapping[str,
         metadata, status = ObjectMeta.from_wire(fresh["metadata"]), members(fresh.get("status"))
         known = tuple(map(Condition.from_wire, items(status.get("conditions"))))
         conditions = set_condition(
-            known, CONDITION_SET_ASIDE, "True", type(error).__name__, cut(message), services.now(), metadata.generation
+            known, CONDITION_SET_ASIDE, "True", reason, cut(message), services.now(), metadata.generation
         )
-        written = {**status, "conditions": [each.to_wire() for each in conditions]}
-        await put_status(services.kube, resource, metadata, written)
+        written = {**status, **(more or {}), "conditions": [each.to_wire() for each in conditions]}
+        if written != status:
+            await put_status(services.kube, resource, metadata, written)
     except (KubeError, ValueError) as failed:
         log.warning("the condition of an object that is set aside was not written", error=str(failed))
 
 
-def _message(error: Exception) -> str:
+def failing(error: Exception) -> str:
+    """What is said of an object that looking at crashed again and again, in a way that nobody foresaw."""
     return f"The controller fails at this object and leaves it alone until it changes: {type(error).__name__}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from app.engine.text import MASK
@@ -15,6 +14,7 @@ from app.models.workflow import DRWorkflow
 from app.rules.execution import Surroundings, check_execution
 from app.rules.parameters import values_given
 from app.rules.plan import workflow_keys
+from app.runtime.last_work import to_thread
 from controller.definitions import ReadWorkflow, read_workflows
 from controller.lanes import Key
 from controller.parameters import ParameterError, ResolvedRun, Values, plain_values, resolve_run, secret_refs, shown
@@ -48,12 +48,12 @@ async def build_snapshot(services: Services, execution: DRPlanExecution, plan: D
 async def _execute_snapshot(services: Services, execution: DRPlanExecution, plan: DRPlan, read: Read) -> Snapshot:
     workflows = await _runnable(services, plan, read, required=True)
     around = Surroundings(plan=plan, workflows=dict(workflows), own_namespace=services.settings.namespace)
-    stoppers = (await asyncio.to_thread(check_execution, execution, around)).stoppers
+    stoppers = (await to_thread(check_execution, execution, around)).stoppers
     if stoppers:
         raise StartRefusedError("; ".join(finding.message for finding in stoppers))
     resolved = await resolve_run(plan, workflows, execution, services.bounded)
     snapshot = _snapshot(execution, plan, workflows, resolved)
-    if (size := await asyncio.to_thread(_parameter_characters, snapshot)) > MOST_PARAMETERS:
+    if (size := await to_thread(_parameter_characters, snapshot)) > MOST_PARAMETERS:
         raise StartRefusedError(
             f"the parameters of all uses of workflows have {size // 2**20} MiB together, at most "
             f"{MOST_PARAMETERS // 2**20} MiB are recorded: make them shorter, or split the plan into several"

@@ -40,13 +40,14 @@ async def main(settings: WebhookSettings, certificate_timing: Timing = TIMING) -
     async with (
         KubeClient(load_connection(settings.kubeconfig)) as kube,
         Workers("webhook") as workers,
+        Workers("api", processes=1) as api_workers,
         TaskOwner("webhook") as owner,
     ):
         certificates = start_certificates(settings, kube, owner, certificate_timing)
         lookups = KubeLookups(kube, settings.namespace)
         context = Context(lookups, settings.namespace, check_references=settings.check_references)
         limits = Limits(settings.max_request_bytes, settings.review_timeout, settings.max_concurrent_reviews)
-        api = make_api(settings, kube)
+        api = make_api(settings, kube, api_workers)
         own = None if api is None else api_server(api, settings, certificates.live)
         app = admission_app(context, limits, lambda: drain.begun, workers)
         server = admission_server(app, api, settings, certificates.live, owner, lambda: own.port if own else 0)

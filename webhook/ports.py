@@ -8,6 +8,7 @@ from pathlib import Path
 from app.kube.client import KubeClient
 from app.runtime.settings import WebhookSettings
 from app.runtime.tasks import TaskOwner
+from app.runtime.workers import Workers
 from app.service.api.access import is_loopback
 from app.service.api.application import api_app, moved_app, with_api
 from app.service.limits import ConnectionLimits
@@ -69,9 +70,10 @@ def api_server(api: AsgiApp, settings: WebhookSettings, live: LiveCertificate) -
     )
 
 
-def make_api(settings: WebhookSettings, kube: KubeClient) -> AsgiApp | None:
+def make_api(settings: WebhookSettings, kube: KubeClient, workers: Workers) -> AsgiApp | None:
     """The HTTP API; None where it is turned off."""
     if not settings.api_enabled:
         return None
     open_to_all = settings.api_auth == "unless-loopback" and is_loopback(settings.bind_address)
-    return api_app(kube, open_to_all=open_to_all, at_once=settings.max_concurrent_api_requests)
+    at_once = settings.max_concurrent_api_requests
+    return api_app(kube, open_to_all=open_to_all, at_once=at_once, workers=workers)

@@ -60,10 +60,17 @@ class KubeClient(ListVerbs):
         return self._transport.idle_seconds
 
     async def get(
-        self, resource: Resource, name: str, *, namespace: str | None = None, timeout: float = 10.0
+        self,
+        resource: Resource,
+        name: str,
+        *,
+        namespace: str | None = None,
+        timeout: float = 10.0,
+        max_bytes: int = MOST_BYTES,
     ) -> JsonObject:
-        """Read one object, fresh from etcd."""
-        return await self._object("get", resource, "GET", resource.path(namespace, name), timeout=timeout)
+        """Read one object, fresh from etcd. Raises AnswerTooLarge when it has more than `max_bytes`."""
+        path = resource.path(namespace, name)
+        return await self._object("get", resource, "GET", path, timeout=timeout, max_bytes=max_bytes)
 
     async def create(
         self,

@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from app.runtime import last_work
 from app.runtime.logging import get_logger
 
 log = get_logger(__name__)
@@ -50,7 +51,7 @@ class TaskGroup:
 
     def create_task(self, work: Coroutine[Any, Any, T], *, name: str | None = None) -> asyncio.Task[T]:
         """Start a task of the group; one that is started while the group ends is cancelled at once."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        task = asyncio.get_running_loop().create_task(last_work.child(work), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         if self._aborted:

@@ -227,6 +227,11 @@ class ControllerSettings(CommonSettings):
         description="seconds without a living controller within which the next one lets interrupted runs go on by "
         "themselves; after that they are shown as Unknown and ask",
     )
+    last_work_file: str = Field(
+        "",
+        description="file that names the object which is worked on, where a restarted container finds it again: an "
+        "object at which the process ended is set aside. Empty: none",
+    )
     egress_allow: str = Field(
         "",
         description="where HTTP actions may connect to: addresses, CIDRs, hosts (example.com with all below it, "

@@ -29,7 +29,7 @@ class Stall:
 
     longest: float = 0.0
     own: float = 0.0
-    """The longest without waiting for a processor."""
+    """The longest by the processor time of its process (see `bench.stall`)."""
     when: float = 0.0
     """When that was, in seconds since the epoch."""
 
@@ -62,7 +62,7 @@ def hostile(lab: Lab) -> None:
                 "ms",
                 [stall.own],
                 STALL_MS,
-                note=f"{len(CORPUS)} objects, without waiting for a processor; the longest at or after: {name}",
+                note=f"{len(CORPUS)} objects, at most the processor time that it used; the longest at or after: {name}",
             ),
             Figure(CASE, f"{what}: peak memory", "MB", [_peak_mb(process.pid)], PEAK_MB),
         )

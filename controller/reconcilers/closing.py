@@ -152,7 +152,7 @@ class Closing:
         await self._services.snapshots.delete(execution.metadata.uid, keep_priors=bool(reverts))
         await self._writes.patch(execution, without_finalizer(execution))
 
-    async def unreadable(self, stored: dict[str, Any]) -> None:
+    async def unreadable(self, stored: dict[str, Any], why: str = "The stored execution cannot be read") -> None:
         """End an execution that does not decode, as recorded if it is; let its deletion go through."""
         metadata = ObjectMeta.from_wire(stored["metadata"])
         if metadata.deletion_timestamp is not None:
@@ -162,7 +162,7 @@ class Closing:
             return
         records = await records_of(self._services, metadata)
         status = DRPlanExecutionStatus(observed_generation=metadata.generation)
-        status = end_run(status, Phase.FAILED, "The stored execution cannot be read", self._services.now())
+        status = end_run(status, Phase.FAILED, why, self._services.now())
         if records.outcome is not None:
             status = as_recorded(records.outcome.status, records.taken_back)
         with suppress(NotFound):

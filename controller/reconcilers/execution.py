@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -20,13 +19,15 @@ from app.kube.errors import Conflict
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
 from app.models.names import FINALIZER
-from app.models.phases import Phase
+from app.models.phases import FINAL, Phase
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
 from app.models.stored import members
 from app.models.suspension import Reason
 from app.runtime.groups import both
+from app.runtime.last_work import to_thread
 from app.runtime.logging import get_logger
+from app.runtime.parts import decoded
 from controller.completion import complete, revert_snapshot
 from controller.definitions import Definitions, read_definitions
 from controller.endings import record_end, records_of, tell_differs, true_end
@@ -119,7 +120,7 @@ class ExecutionReconciler:
             return None
         run = self._runs.get(stored["metadata"]["uid"])
         try:
-            execution = DRPlanExecution.from_wire(stored)
+            execution = await decoded(DRPlanExecution, stored)
         except ValidationError as error:
             log.error("execution cannot be read", execution="/".join(key), error=problems_of(error))
             return await self._unreadable(stored, run)
@@ -148,7 +149,7 @@ class ExecutionReconciler:
         if stored is None or self._runs.get(uid := stored["metadata"]["uid"]) or self._services.journal.entries(uid):
             return False
         try:
-            execution = DRPlanExecution.from_wire(stored)
+            execution = await decoded(DRPlanExecution, stored)
         except ValidationError:
             return False
         if execution.phase is not Phase.PENDING or execution.metadata.deletion_timestamp is not None:
@@ -157,12 +158,25 @@ class ExecutionReconciler:
         await self._closing.unstarted(execution, Phase.FAILED, why)
         return True
 
+    async def refuse(self, stored: dict[str, Any], why: str) -> bool:
+        """End an execution at which the controller has ended, without decoding it; tell whether it is left alone.
+
+        One whose run is under way is not: the journal knows how often that broke off.
+        """
+        uid, phase = stored["metadata"]["uid"], str(members(stored.get("status")).get("phase", ""))
+        is_under_way = phase not in (*FINAL, Phase.PENDING, "")
+        if is_under_way or self._runs.get(uid) is not None or self._services.journal.entries(uid):
+            return False
+        self._inheritance.told(uid)
+        await self._closing.unreadable(stored, why)
+        return True
+
     async def _unreadable(self, stored: dict[str, Any], run: Run | None) -> float | None:
         if run is not None:
             if message := cancel_message_of(stored["metadata"]):
                 run.cancel(message)
             return None
-        execution = without_unreadable_status(stored)
+        execution = await without_unreadable_status(stored)
         if execution is not None and self._services.journal.entries(execution.metadata.uid):
             return await self._resuming.resume(execution)
         self._inheritance.told(stored["metadata"]["uid"])
@@ -177,7 +191,7 @@ class ExecutionReconciler:
             fresh = await read_fresh(self._services, execution)
             if fresh is None:
                 return None
-            current = without_unreadable_status(fresh) or execution
+            current = await without_unreadable_status(fresh) or execution
             if await true_end(self._services, current) is None:
                 how = f"The status says {current.phase}, but the run has not ended; it is taken up again"
                 tell_differs(self._services, execution.metadata, how)
@@ -275,7 +289,7 @@ class ExecutionReconciler:
             return await self._kept_back(execution, verdict)
         with _unfit_as_refusal(snapshot):
             definition = await prepared(snapshot)
-        status = await asyncio.to_thread(
+        status = await to_thread(
             initial_status,
             definition,
             now,

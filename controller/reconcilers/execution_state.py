@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -22,6 +21,8 @@ from app.models.names import CANCEL_ANNOTATION
 from app.models.phases import Operation, Phase
 from app.models.snapshot import Snapshot
 from app.models.stored import items, members
+from app.runtime.last_work import to_thread
+from app.runtime.parts import decoded
 from controller.start import StartRefusedError
 from controller.verdict import DELETED
 
@@ -63,7 +64,7 @@ def definition_of(snapshot: Snapshot) -> RunDefinition:
 
 async def prepared(snapshot: Snapshot) -> RunDefinition:
     """Return what the run of a snapshot does, conditions compiled: off the event loop, which that may hold up."""
-    return await asyncio.to_thread(prepare, snapshot)
+    return await to_thread(prepare, snapshot)
 
 
 def prepare(snapshot: Snapshot) -> RunDefinition:
@@ -76,11 +77,11 @@ def prepare(snapshot: Snapshot) -> RunDefinition:
     return definition
 
 
-def without_unreadable_status(stored: Mapping[str, Any]) -> DRPlanExecution | None:
+async def without_unreadable_status(stored: Mapping[str, Any]) -> DRPlanExecution | None:
     """Return a stored execution, with an empty status where that does not decode; None when it does not otherwise."""
     for found in (stored, {**stored, "status": {}}):
         with suppress(ValidationError):
-            return DRPlanExecution.from_wire(found)
+            return await decoded(DRPlanExecution, found)
     return None
 
 

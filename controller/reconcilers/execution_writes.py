@@ -9,6 +9,7 @@ from app.kube.errors import NotFound
 from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.names import FINALIZER
+from app.runtime.parts import decoded
 from controller.metadata import missing_metadata
 from controller.sealing import SEAL, seal_of
 from controller.services import Services
@@ -36,7 +37,7 @@ class ExecutionWrites:
             return None
         if FINALIZER in stored["metadata"].get("finalizers", ()) or "deletionTimestamp" not in stored["metadata"]:
             self._services.executions.remember(stored)
-        return DRPlanExecution.from_wire(stored)
+        return await decoded(DRPlanExecution, stored)
 
     async def status(
         self, execution: DRPlanExecution, status: DRPlanExecutionStatus, *, seal_key: str = ""

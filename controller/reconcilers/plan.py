@@ -43,7 +43,7 @@ async def settled_lock(services: Services, status: DRPlanStatus, plan: ObjectMet
     stored = await read_holder(services, held, plan.namespace)
     if stored is None or members(stored.get("spec")).get("planRef") != plan.name:
         return without_stale_lock(status, services.now())
-    holder = without_unreadable_status(stored)
+    holder = await without_unreadable_status(stored)
     if holder is None:
         is_over = str(members(stored.get("status")).get("phase")) in FINAL
         return without_stale_lock(status, services.now()) if is_over else status
@@ -116,8 +116,10 @@ class PlanReconciler:
 
     async def _workflows(self, plan: DRPlan) -> dict[Key, dict[str, Any] | None]:
         """Return the workflows of a plan. That one does not exist is never the word of the cache alone."""
-        keys = workflow_keys(plan)
-        return {key: self._services.workflows.get(*key) or await self._read_workflow(key) for key in keys}
+        found = {
+            key: self._services.workflows.get(*key) or await self._read_workflow(key) for key in workflow_keys(plan)
+        }
+        return {key: each for key, each in found.items() if each is None or not self._services.suspects.refusal(each)}
 
     async def _read_workflow(self, key: Key) -> dict[str, Any] | None:
         namespace, name = key

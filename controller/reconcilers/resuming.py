@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
 from app.models.stored import members
+from app.runtime.last_work import to_thread
 from app.runtime.logging import get_logger
 from app.runtime.tracing import trace_id_of
 from controller.completion import announce_end
@@ -80,7 +80,7 @@ class Resuming:
         fresh = await read_fresh(self._services, execution)
         if fresh is None:
             return None
-        execution = without_unreadable_status(fresh) or execution
+        execution = await without_unreadable_status(fresh) or execution
         if execution.phase.is_final and not contradicted:
             self._services.executions.remember(fresh)
             return 0.0
@@ -95,7 +95,7 @@ class Resuming:
             if snapshot is None:
                 raise CannotResumeError(NO_SNAPSHOT)
             entries = self._services.journal.entries(uid)
-            resumed = await asyncio.to_thread(take_up, snapshot, execution, stored, entries)
+            resumed = await to_thread(take_up, snapshot, execution, stored, entries)
             await self._retake_lock(execution)
         except (SnapshotDamagedError, CannotResumeError) as error:
             self._inheritance.told(uid)

@@ -6,11 +6,15 @@ start then (decision P2).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
 
 from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
-from controller.reconcilers.execution_state import without_unreadable_status
 from controller.runs import Runs
 from controller.services import Services
 from controller.verdict import Rival
@@ -49,12 +53,20 @@ class Rivals:
                 continue  # a plan may have thousands that ended long ago; decoding them all would hold up the start
             if stored["metadata"]["name"] == execution.spec.revert_execution_ref:
                 continue  # what a Revert takes back has ended, and may have been written to since
-            ended = without_unreadable_status(stored)
+            ended = _readable(stored)
             if ended is None:
                 continue  # what cannot be read has no say in the starts of others
             if outlived(ended, born, metadata.creation_timestamp):
                 return Rival(ended.metadata.name)
         return None
+
+
+def _readable(stored: Mapping[str, Any]) -> DRPlanExecution | None:
+    """Decode an execution that has ended, of whose status the cache keeps little; without a status that does not."""
+    for found in (stored, {**stored, "status": {}}):
+        with suppress(ValidationError):
+            return DRPlanExecution.from_wire(found)
+    return None
 
 
 def outlived(ended: DRPlanExecution, born: int, created: datetime | None) -> bool:

@@ -29,8 +29,10 @@ _ALWAYS = {
 }
 
 
-async def answer(request: Request, found: BaseModel | dict[str, Any]) -> Response:
+async def answer(request: Request, found: BaseModel | dict[str, Any] | bytes) -> Response:
     """The answer 200 with `found`, or 304."""
+    if isinstance(found, bytes):
+        return await answer_bytes(request, found)
     data = found.model_dump(mode="json", exclude_none=True) if isinstance(found, BaseModel) else found
     return await answer_bytes(request, orjson.dumps(data))
 

@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from app.kube.client import KubeClient
 from app.runtime import metrics
 from app.runtime.logging import get_logger
+from app.runtime.workers import Workers
 from app.service.api.access import Gatekeeper
 from app.service.api.answers import answer_bytes, problem
 from app.service.api.params import known_parameters
@@ -43,13 +44,16 @@ the group dr.bkbcs.tencent.com in a namespace may read them here. Every error is
 """
 
 
-def api_app(kube: KubeClient, *, open_to_all: bool, at_once: int = 16) -> AsgiApp:
-    """The API. With `open_to_all` it needs no token; beyond `at_once` requests it answers 429."""
+def api_app(kube: KubeClient, *, open_to_all: bool, at_once: int = 16, workers: Workers | None = None) -> AsgiApp:
+    """The API. With `open_to_all` it needs no token; beyond `at_once` requests it answers 429.
+
+    With `workers`, large answers are made there and not in the event loop.
+    """
     app = FastAPI(
         title="drplan", version=version("drplan"), description=_ABOUT, openapi_url=None, docs_url=None, redoc_url=None
     )
     app.router.redirect_slashes = False
-    gatekeeper, reader = Gatekeeper(kube, open_to_all=open_to_all), Reader(kube)
+    gatekeeper, reader = Gatekeeper(kube, open_to_all=open_to_all), Reader(kube, workers)
     app.include_router(plan_routes(reader, gatekeeper), prefix=PREFIX)
     app.include_router(execution_routes(reader, gatekeeper), prefix=PREFIX)
 

@@ -21,6 +21,7 @@ _REASONS = {
     HTTPStatus.METHOD_NOT_ALLOWED: "MethodNotAllowed",
     HTTPStatus.GONE: "Expired",
     HTTPStatus.MISDIRECTED_REQUEST: "MisdirectedRequest",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "TooLarge",
     HTTPStatus.TOO_MANY_REQUESTS: "TooManyRequests",
     HTTPStatus.SERVICE_UNAVAILABLE: "ServiceUnavailable",
     HTTPStatus.GATEWAY_TIMEOUT: "Timeout",

@@ -17,9 +17,12 @@ from pydantic import ValidationError
 
 from app.kube.client import KubeClient
 from app.kube.errors import BadRequest, Gone, NotFound
-from app.kube.resources import EXECUTIONS, PLANS
+from app.kube.resources import EXECUTIONS, PLANS, Resource
 from app.kube.tables import table_rows
 from app.models.execution import DRPlanExecution
+from app.runtime.parts import decoded
+from app.runtime.workers import Workers
+from app.service.api.large import MOST_STORED, bounded, timeline_bytes, unreadable
 from app.service.api.models import (
     ExecutionItem,
     ExecutionList,
@@ -28,7 +31,6 @@ from app.service.api.models import (
     PlanDetail,
     PlanItem,
     PlanList,
-    Timeline,
 )
 from app.service.api.params import ExecutionQuery, PageQuery, RunQuery, point_in_time
 from app.service.api.plans import plan_detail, plan_item
@@ -44,7 +46,6 @@ from app.service.api.records import (
     item_of_row,
     records_of,
 )
-from app.service.api.timeline import timeline_of
 from app.service.api.tokens import Position, bad_token, read_position, read_token, write_position, write_token
 
 CHUNK = 200
@@ -76,8 +77,9 @@ class _Asked:
 class Reader:
     """Answers the questions of the API."""
 
-    def __init__(self, kube: KubeClient) -> None:
+    def __init__(self, kube: KubeClient, workers: Workers | None = None) -> None:
         self._kube = kube
+        self._workers = workers
         self._scans = asyncio.Semaphore(SCANS_AT_ONCE)
 
     async def plans(self, namespace: str | None, query: PageQuery) -> PlanList:
@@ -112,12 +114,16 @@ class Reader:
 
     async def plan(self, namespace: str, name: str) -> PlanDetail:
         """One plan."""
-        with told(f"cannot read plan {namespace}/{name}", _no_plan(namespace, name)):
-            stored = await self._kube.get(PLANS, name, namespace=namespace, timeout=READ_SECONDS)
+        what = f"plan {namespace}/{name}"
+        with told(f"cannot read {what}", _no_plan(namespace, name)), bounded(what, _command(PLANS, namespace, name)):
+            stored = await self._read(PLANS, namespace, name)
         try:
             return plan_detail(stored)
         except ValidationError as error:
-            raise _unreadable(f"plan {namespace}/{name}", error) from error
+            raise unreadable(what, error) from error
+
+    async def _read(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        return await self._kube.get(resource, name, namespace=namespace, timeout=READ_SECONDS, max_bytes=MOST_STORED)
 
     async def executions(self, namespace: str | None, query: ExecutionQuery) -> ExecutionList:
         """A page of executions, newest first."""
@@ -132,7 +138,8 @@ class Reader:
         asked = _asked(f"history/{namespace}/{name}", query, name)
         with told(f"cannot read plan {namespace}/{name}"):
             try:
-                stored = await self._kube.get(PLANS, name, namespace=namespace, timeout=READ_SECONDS)
+                with bounded(f"plan {namespace}/{name}", _command(PLANS, namespace, name)):
+                    stored = await self._read(PLANS, namespace, name)
             except NotFound:
                 stored = None
         window = Window(asked.wanted, asked.limit, asked.after)
@@ -154,20 +161,23 @@ class Reader:
     async def execution(self, namespace: str, name: str) -> dict[str, Any]:
         """One execution with its status as stored, in wire form."""
         stored = await self._stored(namespace, name)
-        item = item_of(_decoded({**stored, "status": {**(stored.get("status") or {}), "stageStatuses": []}}))
+        item = item_of(await _decoded({**stored, "status": {**(stored.get("status") or {}), "stageStatuses": []}}))
         return {**item.model_dump(mode="json", exclude_none=True), "status": stored.get("status") or {}}
 
-    async def timeline(self, namespace: str, name: str) -> Timeline:
-        """What happened in one execution."""
-        return timeline_of(_decoded(await self._stored(namespace, name)))
+    async def timeline(self, namespace: str, name: str) -> bytes:
+        """What happened in one execution, as the JSON text of a `Timeline`."""
+        stored = await self._stored(namespace, name)
+        what, command = f"execution {namespace}/{name}", _command(EXECUTIONS, namespace, name)
+        return await timeline_bytes(stored, what, command, self._workers)
 
     async def _stored(self, namespace: str, name: str) -> dict[str, Any]:
         missing = (
             f"there is no execution {name} in namespace {namespace}; GET /api/v1/namespaces/{namespace}/executions "
             "lists those that exist"
         )
-        with told(f"cannot read execution {namespace}/{name}", missing):
-            return await self._kube.get(EXECUTIONS, name, namespace=namespace, timeout=READ_SECONDS)
+        what = f"execution {namespace}/{name}"
+        with told(f"cannot read {what}", missing), bounded(what, _command(EXECUTIONS, namespace, name)):
+            return await self._read(EXECUTIONS, namespace, name)
 
     async def _scan(self, namespace: str | None, wanted: Filter) -> AsyncIterator[list[ExecutionItem]]:
         """Yield executions in chunks, those that the API server selects. Without selectable fields it gives all."""
@@ -222,18 +232,16 @@ def _server_token(scope: str, token: str) -> str | None:
     raise bad_token()
 
 
-def _decoded(stored: dict[str, Any]) -> DRPlanExecution:
+async def _decoded(stored: dict[str, Any]) -> DRPlanExecution:
     try:
-        return DRPlanExecution.from_wire(stored)
+        return await decoded(DRPlanExecution, stored)
     except ValidationError as error:
         meta = stored["metadata"]
-        raise _unreadable(f"execution {meta.get('namespace')}/{meta.get('name')}", error) from error
+        raise unreadable(f"execution {meta.get('namespace')}/{meta.get('name')}", error) from error
 
 
-def _unreadable(what: str, error: ValidationError) -> ProblemError:
-    where = ", ".join(".".join(map(str, each["loc"])) for each in error.errors()[:3])
-    text = f"{what} is stored in a form that cannot be read ({where}); look at it with kubectl"
-    return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, text)
+def _command(resource: Resource, namespace: str, name: str) -> str:
+    return f"kubectl get {resource.plural} {name} -n {namespace} -o yaml"
 
 
 def _no_plan(namespace: str, name: str) -> str:

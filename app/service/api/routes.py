@@ -38,6 +38,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     403: {"model": ErrorStatus, "description": "The user lacks the right that the message names."},
     404: {"model": ErrorStatus, "description": "There is no such object."},
     410: {"model": ErrorStatus, "description": "The token in `continue` has expired: begin with the first page."},
+    422: {"model": ErrorStatus, "description": "The object is too large to be shown; the message has the command."},
     429: {"model": ErrorStatus, "description": "Too many requests at once: try again after `Retry-After` seconds."},
     503: {"model": ErrorStatus, "description": "The API server of the cluster does not answer."},
     504: {"model": ErrorStatus, "description": "The answer took too long."},

@@ -97,9 +97,14 @@ async def test_what_cannot_be_ended_is_set_aside(outcome: str, monkeypatch: pyte
         return outcome == "ended"
 
     monkeypatch.setattr(leader, "set_aside", set_aside)
-    monkeypatch.setattr(leader, "tell_failing", lambda *_: told.append("told"))
+    monkeypatch.setattr(leader, "tell_left_alone", lambda *_: told.append("told"))
     cache = SimpleNamespace(get=lambda *_: FRESH, resource=EXECUTIONS)
-    queue = leader._queue(cast(Services, SimpleNamespace()), cast(Cache, cache), crash, give_up=give_up)
+    queue = leader._queue(
+        cast(Services, SimpleNamespace()),
+        cast(Cache, cache),
+        crash,
+        executions=cast(Any, SimpleNamespace(give_up=give_up, refuse=None)),
+    )
     for _ in range(MOST_CRASHES + 1):
         await queue._crashed(KEY, ZeroDivisionError())
     assert told == (["told"] if outcome == "ended" else ["told", "set aside"])
