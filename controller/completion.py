@@ -8,7 +8,6 @@ from app.engine import notes
 from app.engine.history import Run, completed, ended_before_lock, with_lost_lock
 from app.engine.record import as_recorded, with_notes_of
 from app.engine.revert import mark_reverted, revert_definition
-from app.engine.shrink import shrink
 from app.kube.errors import ApiError, Conflict, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
@@ -17,6 +16,7 @@ from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
 from app.models.stored import members
 from app.runtime import metrics
+from app.runtime.last_work import to_thread
 from app.runtime.logging import get_logger
 from app.runtime.parts import decoded
 from app.runtime.tracing import identity_of
@@ -25,7 +25,7 @@ from controller.plan_status import change_plan_status
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
 from controller.status_put import put_status
-from controller.status_writer import size_of
+from controller.status_writer import shrunk_wire
 from controller.traces import RunTrace, record_execution
 
 log = get_logger(__name__)
@@ -159,7 +159,7 @@ async def _mark_target(services: Services, execution: DRPlanExecution, snapshot:
             marked = mark_reverted(taken_back.status, definition, execution.status, execution.metadata.name)
         if marked == taken_back.status:
             return
-        wire = shrink(marked, size_of).to_wire()
+        wire = await to_thread(shrunk_wire, marked)
         try:
             services.executions.remember(await put_status(services.kube, EXECUTIONS, taken_back.metadata, wire))
         except Conflict:

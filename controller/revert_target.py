@@ -25,7 +25,7 @@ from controller.plan_status import problems_of
 from controller.records import DamagedError
 from controller.services import Services
 from controller.status_put import put_status
-from controller.status_writer import wire_of
+from controller.status_writer import wire_in_turns
 
 log = get_logger(__name__)
 
@@ -118,7 +118,7 @@ async def put_right(services: Services, revert: Snapshot) -> None:
             return
         tell_differs(services, metadata, target.differs)
         status = with_differs(services, target.status, target.differs, metadata.generation)
-        services.executions.remember(await put_status(services.kube, EXECUTIONS, metadata, wire_of(status)))
+        services.executions.remember(await put_status(services.kube, EXECUTIONS, metadata, await wire_in_turns(status)))
     except KubeError as error:
         log.warning("status of a target is not put right", execution=target.name, error=str(error))
 

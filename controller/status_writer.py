@@ -15,7 +15,7 @@ from app.engine.text import cut
 from app.kube.client import KubeClient
 from app.kube.errors import ApiError, Conflict, KubeError, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
-from app.models.execution import DRPlanExecutionStatus
+from app.models.execution import DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.meta import ObjectMeta
 from app.models.phases import FINAL
 from app.runtime import metrics
@@ -303,8 +303,18 @@ def wire_of(status: DRPlanExecutionStatus) -> dict[str, Any]:
     return _sized(status)[0]
 
 
+def shrunk_wire(status: DRPlanExecutionStatus) -> dict[str, Any]:
+    """Return the JSON-ready form of a status, no larger than permitted, with its counts as they are."""
+    return _wire(shrink(status, size_of))
+
+
+async def wire_in_turns(status: DRPlanExecutionStatus) -> dict[str, Any]:
+    """What `wire_of` returns; a large status does not hold up the event loop."""
+    return (await _sized_somewhere(status))[0]
+
+
 async def _sized_somewhere(status: DRPlanExecutionStatus) -> tuple[dict[str, Any], int]:
-    """What `_sized` returns; of a large status by a thread, so that others have their turn between its stages."""
+    """What `_sized` returns; of a large status by a thread, so that others have their turn between its parts."""
     nodes = sum(1 + len(each.action_statuses) for stage in status.stage_statuses for each in stage.workflow_executions)
     return await asyncio.to_thread(_sized, status) if nodes > MOST_INLINE else _sized(status)
 
@@ -320,10 +330,25 @@ def _sized(status: DRPlanExecutionStatus) -> tuple[dict[str, Any], int]:
 
 
 def _wire(status: DRPlanExecutionStatus) -> dict[str, Any]:
-    """What `to_wire` returns, made stage by stage: while one is made, nothing else is done in the process."""
+    """What `to_wire` returns, made part by part: while one is made, nothing else is done in the process."""
     wire = status.model_copy(update={"stage_statuses": ()}).to_wire()
-    stages = [stage.to_wire() for stage in status.stage_statuses]
+    stages = [_stage_wire(stage) for stage in status.stage_statuses]
     return {**wire, "stageStatuses": stages} if stages else wire
+
+
+def _stage_wire(stage: StageStatus) -> dict[str, Any]:
+    workflows = stage.workflow_executions
+    if len(workflows) + sum(len(each.action_statuses) for each in workflows) <= MOST_INLINE:
+        return stage.to_wire()
+    wire = stage.model_copy(update={"workflow_executions": ()}).to_wire()
+    return {**wire, "workflowExecutions": [_workflow_wire(each) for each in workflows]}
+
+
+def _workflow_wire(workflow: WorkflowExecutionStatus) -> dict[str, Any]:
+    if len(workflow.action_statuses) <= MOST_INLINE:
+        return workflow.to_wire()
+    wire = workflow.model_copy(update={"action_statuses": ()}).to_wire()
+    return {**wire, "actionStatuses": [action.to_wire() for action in workflow.action_statuses]}
 
 
 def size_of(status: DRPlanExecutionStatus) -> int:

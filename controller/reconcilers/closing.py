@@ -29,7 +29,7 @@ from controller.reconcilers.execution_writes import ExecutionWrites
 from controller.revert_target import with_differs
 from controller.services import Services
 from controller.status_put import put_status
-from controller.status_writer import REFUSED_RETRY, lesser_forms, wire_of
+from controller.status_writer import REFUSED_RETRY, lesser_forms, wire_in_turns
 
 log = get_logger(__name__)
 
@@ -78,7 +78,7 @@ class Closing:
         """
         refusal = ""
         for form in (status, *lesser_forms(status)):
-            wire = wire_of(status) if form is status else form.to_wire()
+            wire = await wire_in_turns(status) if form is status else form.to_wire()
             try:
                 written = await put_status(self._services.kube, EXECUTIONS, execution.metadata, wire)
             except NotFound:
@@ -166,7 +166,7 @@ class Closing:
         if records.outcome is not None:
             status = as_recorded(records.outcome.status, records.taken_back)
         with suppress(NotFound):
-            await put_status(self._services.kube, EXECUTIONS, metadata, wire_of(status))
+            await put_status(self._services.kube, EXECUTIONS, metadata, await wire_in_turns(status))
         self._services.journal.forget(metadata.uid)
 
     async def _release_unreadable(self, stored: dict[str, Any], metadata: ObjectMeta) -> None:

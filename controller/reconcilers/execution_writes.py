@@ -14,7 +14,7 @@ from controller.metadata import missing_metadata
 from controller.sealing import SEAL, seal_of
 from controller.services import Services
 from controller.status_put import put_status
-from controller.status_writer import wire_of
+from controller.status_writer import wire_in_turns
 
 
 class ExecutionWrites:
@@ -43,7 +43,7 @@ class ExecutionWrites:
         self, execution: DRPlanExecution, status: DRPlanExecutionStatus, *, seal_key: str = ""
     ) -> dict[str, Any] | None:
         """Write a status onto the version it was computed from; None when the execution is gone."""
-        wire = wire_of(status)
+        wire = await wire_in_turns(status)
         if seal_key and not (status.phase is not None and status.phase.is_final):
             wire[SEAL] = seal_of(seal_key, execution.metadata.uid, wire)
         try:
