@@ -13,6 +13,7 @@ from devcluster.processes import ComponentError, ManagedProcess
 from devcluster.services import (
     ServiceProcess,
     WebhookProcess,
+    controller_command,
     register_webhooks,
     start_controller,
     start_webhook,
@@ -29,6 +30,7 @@ __all__ = [
     "RequestError",
     "ServiceProcess",
     "WebhookProcess",
+    "controller_command",
     "ensure",
     "ensure_profile",
     "register_webhooks",

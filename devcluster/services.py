@@ -130,15 +130,31 @@ def start_controller(
 ) -> ServiceProcess:
     """Start ``drplan controller`` as a process of its own; arguments as for ``start_webhook``.
 
-    Its HTTP actions may call this host, where everything of a local cluster is. A second one for the same plane needs a
-    ``name`` of its own, else both write one log.
+    A second one for the same plane needs a ``name`` of its own, else both write one log.
     """
     health, metrics = plane.port(), plane.port()
-    flags = [f"--namespace={namespace}", "--egress-loopback", *arguments]
-    command = _command("controller", plane, identity, health, metrics, flags)
+    command = _controller_command(plane, identity, namespace, health, metrics, arguments)
     process = ServiceProcess(name, command, plane.layout.logs / f"{name}.log", _environment(env), health, metrics)
     _run(plane, process, wait)
     return process
+
+
+def controller_command(plane: ControlPlane) -> list[str]:
+    """Return the command that runs the controller of a plane by hand, under a debugger for instance.
+
+    It takes no lease, which would expire at the first breakpoint: run one at a time.
+    """
+    return _controller_command(
+        plane, "controller", NAMESPACE, plane.port(), plane.port(), ["--leader-elect=false", "--log-format=console"]
+    )
+
+
+def _controller_command(
+    plane: ControlPlane, identity: str, namespace: str, health: int, metrics: int, arguments: Sequence[str] = ()
+) -> list[str]:
+    """HTTP actions may call this host, where everything of a local cluster is."""
+    flags = [f"--namespace={namespace}", "--egress-loopback", *arguments]
+    return _command("controller", plane, identity, health, metrics, flags)
 
 
 def register_webhooks(plane: ControlPlane, webhook: WebhookProcess, timeout: float = 30.0) -> None:

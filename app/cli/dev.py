@@ -38,7 +38,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "Jobs run, garbage is collected and namespaces can be deleted (default: minimal)",
     )
     up.add_argument("--webhook", action=argparse.BooleanOptionalAction, default=True, help="run the webhook service")
-    up.add_argument("--controller", action=argparse.BooleanOptionalAction, default=True, help="run the controller")
+    up.add_argument(
+        "--controller",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="run the controller; without, the command that runs it is printed, to be used under a debugger",
+    )
     up.set_defaults(run=_run_up)
 
 

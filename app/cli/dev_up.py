@@ -92,6 +92,8 @@ def _populate(plane: ControlPlane, *, webhook: bool, controller: bool) -> None:
     if running is not None:
         running.wait_ready()
         print(f"controller  {_addresses(running)}", flush=True)
+    else:
+        print(f"controller  not started; run it yourself:\n  {shlex.join(devcluster.controller_command(plane))}")
     print(f"logs        {plane.layout.logs}")
     print(f"users       {plane.layout.kubeconfigs} (a kubeconfig each; alice has no rights)", flush=True)
 

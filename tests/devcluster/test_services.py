@@ -1,6 +1,7 @@
 """The two processes on a control plane: started, registered, killed, and run by ``drplan dev up``."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from app.cli.dev_up import crds_folder
 from devcluster import (
+    ServiceProcess,
     WebhookProcess,
     register_webhooks,
     start_controller,
@@ -148,8 +150,15 @@ def test_dev_up_ends_with_the_control_plane(tmp_path: Path) -> None:
     flags = ("--dir", str(tmp_path / "up"), "--no-webhook", "--no-controller")
     with start_dev_up(*flags) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(4)]
+        lines = [process.stdout.readline().strip() for _ in range(6)]
         assert lines[-1].startswith("KUBECONFIG=")
+        assert lines[1] == "controller  not started; run it yourself:"
+        with subprocess.Popen(shlex.split(lines[2]), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as own:
+            port = lines[2].partition("--health-port=")[2].split()[0]
+            until(lambda: own.poll() is not None or ServiceProcess.fetch(int(port), "/readyz")[0] == 200)
+            own.send_signal(signal.SIGTERM)
+            own.communicate(timeout=60)
+        assert own.returncode == 0
         second = subprocess.run(
             [sys.executable, "-m", "app.cli", "dev", "up", *flags], capture_output=True, text=True, check=False
         )
