@@ -13,7 +13,7 @@ IMAGE ?= drplan
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 COMMIT = $(shell git describe --always --dirty --abbrev=40 --match=- 2>/dev/null || echo unknown)
 
-.PHONY: help setup lint format test unit check demo crds docs bench plot profile fuzz chaos soak clean lock audit sbom base-image image
+.PHONY: help setup lint format test unit check coverage demo crds docs bench plot profile fuzz chaos soak clean lock audit sbom base-image image
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ endif
 
 unit: $(STAMP) ## the fast tests: single modules and decisions, without a control plane
 	$(PYTEST) -n 2 --quiet $(FAST)
+
+coverage: $(STAMP) ## which share of the lines of each package the fast tests pass
+	$(PYTEST) -n 2 --quiet $(FAST) --cov --cov-report=
+	$(BIN)/python -m tests.support.coverage_table
 
 check: lint unit ## what to run before each commit: lint and the fast tests
 

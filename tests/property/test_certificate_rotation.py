@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.certificates.world import POLICY, Replica, World, problem_of
 from webhook.certificates.kept import ROTATE
+
+pytestmark = pytest.mark.slow
 
 STEP = st.tuples(st.just("step"), st.integers(0, 2), st.integers(1, 25))
 WAIT = st.tuples(st.just("wait"), st.sampled_from([0, 1, 4, 9, 11, 30, 70]), st.just(0))

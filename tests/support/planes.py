@@ -96,7 +96,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark, group and order tests by the control planes that they need."""
     for item in items:
         planes = _planes_of(item)
-        if planes:
+        if planes or item.get_closest_marker("apiserver"):
             item.add_marker("cluster")
         grouped = item.get_closest_marker("xdist_group") is not None
         if planes and not grouped and (group := _group(item, planes)):

@@ -1,16 +1,21 @@
-"""`drplan lint` as a process: output, exit codes, and what it does not load."""
+"""`drplan lint` on the command line: output, exit codes, and what it does not load."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import yaml
 
+from app.cli.main import main
 from tests.unit.rules.builders import CONFIG_MAP, http, plan_json, resource, stage, workflow_json
 
 pytestmark = pytest.mark.slow
@@ -21,7 +26,27 @@ WARNED = yaml.safe_dump(workflow_json(resource(CONFIG_MAP)))
 BAD = yaml.safe_dump(plan_json(stage("s"), stage("s")), sort_keys=False)
 
 
-def drplan_lint(*arguments: str, text: str = "", code: int = 0) -> str:
+def in_process(arguments: Sequence[str], text: str) -> tuple[int, str, str]:
+    """Exit code and outputs of the command, without a process of its own, which takes a second to start."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    with (
+        patch("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode()))),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            code = main(["lint", *arguments])
+        except SystemExit as end:
+            code = int(str(end.code))
+    shown = []
+    for stream in (out, err):
+        stream.seek(0)
+        shown.append(stream.read())
+    return code, shown[0], shown[1]
+
+
+def as_process(arguments: Sequence[str], text: str) -> tuple[int, str, str]:
+    """The same of `drplan lint` as it is called."""
     done = subprocess.run(
         [sys.executable, "-m", "app.cli", "lint", *arguments],
         input=text,
@@ -29,9 +54,26 @@ def drplan_lint(*arguments: str, text: str = "", code: int = 0) -> str:
         text=True,
         cwd=ROOT,
         timeout=60,
+        check=False,
     )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout if code != 2 else done.stdout + done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def drplan_lint(*arguments: str, text: str = "", code: int = 0) -> str:
+    found, out, err = in_process(arguments, text)
+    assert found == code, out + err
+    return out if code != 2 else out + err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "code"),
+    [(["-"], GOOD, 0), (["--strict", "-"], WARNED, 1), (["-"], "a: [", 2), (["--ignore", "Q7", "-"], "", 2)],
+    ids=["fine", "errors", "unusable", "usage"],
+)
+def test_the_process_ends_and_says_as_the_command_does(arguments: list[str], text: str, code: int) -> None:
+    found, out, err = as_process(arguments, text)
+    assert (found, out) == (code, in_process(arguments, text)[1])
+    assert "Traceback" not in err
 
 
 def test_standard_input_that_is_fine() -> None:
