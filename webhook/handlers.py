@@ -25,7 +25,7 @@ from app.rules.deletion import (
     referencing_plans,
 )
 from app.rules.execution import IMMUTABLE, Surroundings, check_execution
-from app.rules.findings import Finding, Findings, Report, denial, only_new, refusal
+from app.rules.findings import Finding, Findings, Report, denial, only_new, refusal, with_rules
 from app.rules.known import decode_workflow, places_of
 from app.rules.plan import check_plan, workflow_keys
 from app.rules.reads import Read, new_reads, reads_of_execution, reads_of_plan, reads_of_workflow
@@ -167,7 +167,7 @@ def _misunderstood(request: Request) -> tuple[str, ...]:
     findings = Findings()
     for name, problem in misunderstood(new, old):
         findings.at("metadata").warn("N19", f"metadata.annotations[{name}] {problem}", "annotations")
-    return tuple(findings.report().warnings)
+    return tuple(verdict_of(findings.report()).warnings)
 
 
 def _annotations(obj: JsonObject) -> dict[str, str]:
@@ -316,4 +316,4 @@ def _member(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def undecodable(error: UndecodableError) -> Verdict:
     """The refusal of an object that cannot be decoded (decision W6)."""
     findings = [Finding("S1", problem.path, f"{problem.path} {problem.text}") for problem in error.problems]
-    return refused(HTTPStatus.BAD_REQUEST, "BadRequest", str(error), findings)
+    return refused(HTTPStatus.BAD_REQUEST, "BadRequest", with_rules(str(error), findings), findings)

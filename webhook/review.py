@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from app.engine.text import cut
-from app.rules.findings import LONGEST_TOLD, Finding, Report, denial
+from app.rules.findings import LONGEST_TOLD, Finding, Report, denial, with_rules
 
 REVIEW_VERSION = "admission.k8s.io/v1"
 
@@ -125,16 +125,23 @@ ALLOWED = Verdict(allowed=True)
 
 def verdict_of(report: Report) -> Verdict:
     """The verdict that a report leads to."""
+    warnings = _warnings(report)
     if report.ok:
-        return Verdict(allowed=True, warnings=report.warnings)
+        return Verdict(allowed=True, warnings=warnings)
     return Verdict(
         allowed=False,
         code=HTTPStatus.FORBIDDEN,
         reason="Forbidden",
-        message=denial(report),
+        message=with_rules(denial(report), report.errors),
         findings=report.errors,
-        warnings=report.warnings,
+        warnings=warnings,
     )
+
+
+def _warnings(report: Report) -> tuple[str, ...]:
+    """The warnings, each with the id of its rule where it has one."""
+    by_text = {notice.message: notice for notice in report.notices}
+    return tuple(with_rules(text, [by_text[text]] if text in by_text else ()) for text in report.warnings)
 
 
 def refused(code: int, reason: str, message: str, findings: Sequence[Finding] = ()) -> Verdict:

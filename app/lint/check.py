@@ -48,7 +48,7 @@ def lint(
         problems, item = check_written(each)
         issues += problems
         checked.append(item)
-        if item.model is None:
+        if item.model is None and item.repaired is None:
             text = f"skipped: the rules for {each.kind} {each.key}, until its schema errors are repaired"
             skipped.append(Note(each.position, text))
     known = given(checked)

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.lint.given import Checked
 from app.lint.objects import JsonObject, Written
+from app.lint.repair import repaired
 from app.lint.result import Issue
 from app.lint.schema import Problem, check_name, check_schema, pruned, schema_of
 from app.models.base import ApiModel
@@ -32,8 +33,9 @@ def check_written(written: Written) -> tuple[list[Issue], Checked]:
     problems = [*check_name(body.get("metadata")), *check_schema(schema, body)]
     model: ApiModel | None = None
     contract: dict[str, Finding] = {}
+    admitted = _as_admitted(written, pruned(schema, body), problems)
     try:
-        result = decode(_MODELS[written.kind], _as_admitted(written, pruned(schema, body), problems))
+        result = decode(_MODELS[written.kind], admitted)
     except UndecodableError as error:
         told = {problem.path for problem in problems}
         problems += [Problem("S1", path, text) for path, text in error.problems if path not in told]
@@ -42,7 +44,9 @@ def check_written(written: Written) -> tuple[list[Issue], Checked]:
             contract = {finding.path: finding for finding in result.errors}
         else:
             model = result
-    return [_issue(written, problem, contract.get(problem.path)) for problem in problems], Checked(written, model)
+    partly = repaired(_MODELS[written.kind], admitted) if model is None else None
+    issues = [_issue(written, problem, contract.get(problem.path)) for problem in problems]
+    return issues, Checked(written, model, partly)
 
 
 def _as_admitted(written: Written, body: JsonObject, problems: list[Problem]) -> JsonObject:

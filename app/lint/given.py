@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from app.engine.graph import closest
 from app.lint.objects import Written
+from app.lint.repair import Repaired
 from app.models.base import ApiModel
 from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
@@ -26,6 +27,8 @@ class Checked:
     written: Written
     model: ApiModel | None
     """None when it cannot be decoded."""
+    repaired: Repaired | None = None
+    """What of one that cannot be decoded the rules can judge, which others are not judged by."""
 
 
 @dataclass(slots=True)

@@ -25,22 +25,27 @@ _TARGET_ENDED = "E7"
 def judge(each: Checked, given: Given) -> Iterator[Issue]:
     """Everything that the rules say about an object, in the light of the objects that are given with it."""
     reads: Iterable[Read]
-    match each.model:
+    model = each.repaired.model if each.repaired is not None else each.model
+    match model:
         case DRWorkflow():
-            report, strays = check_workflow(each.model, own_namespace=given.own_namespace), []
-            reads = reads_of_workflow(each.model)
+            report, strays = check_workflow(model, own_namespace=given.own_namespace), []
+            reads = reads_of_workflow(model)
         case DRPlan():
-            report = check_plan(each.model, _known(each.model, given), own_namespace=given.own_namespace)
-            strays = _plan_strays(each.model, given)
-            reads = reads_of_plan(each.model, _known(each.model, given))
+            report = check_plan(model, _known(model, given), own_namespace=given.own_namespace)
+            strays = _plan_strays(model, given)
+            reads = reads_of_plan(model, _known(model, given))
         case DRPlanExecution():
-            report, reads = _execution_report(each.model, given)
-            strays = _execution_strays(each.model, given)
+            report, reads = _execution_report(model, given)
+            strays = _execution_strays(model, given)
         case _:
             return
-    for finding in (*report.errors, *_out_of_bounds(reads, given.own_namespace)):
+    errors: Iterable[Finding] = (*report.errors, *_out_of_bounds(reads, given.own_namespace))
+    warnings: Iterable[Finding] = (*report.notices, *strays)
+    if each.repaired is not None:
+        errors, warnings = each.repaired.believable(errors), each.repaired.believable(warnings)
+    for finding in errors:
         yield each.written.issue(Severity.ERROR, finding)
-    for finding in (*report.notices, *strays):
+    for finding in warnings:
         yield each.written.issue(Severity.WARNING, finding)
 
 

@@ -14,7 +14,8 @@ _INTRODUCTION: Final = """\
 
 Generated from `app/rules/catalogue` by `make docs`; do not edit.
 
-Ids are stable. They appear in the log line of a refusal and in the output of `drplan lint` ([linting.md](linting.md)).
+Ids are stable. They stand in brackets at the end of a refusal or warning, `... is required] (W3)`, in the log line of a
+refusal, and in the output of `drplan lint` ([linting.md](linting.md)).
 Errors refuse an object; on an update only those refuse it that the stored object did not have. Warnings refuse nothing.
 "Where" says who can check a rule: *admission* needs the state of the cluster, *lint* is about files or about what the
 API server itself refuses before admission.

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from app.engine.graph import closest
-from app.rules.decode import shown
+from app.rules.decode import in_quotes, shown
 from app.rules.findings import did_you_mean
 from app.schema.crds import KINDS, kind_schema
 from app.schema.structural import Schema
@@ -86,7 +86,8 @@ def check_schema(schema: Schema, value: Any, path: str = "") -> Iterator[Problem
     wrong = _wrong_type(schema, value)
     if wrong or value is None:
         if wrong:
-            yield Problem("S1", path, f"{wrong}, found {shown(value)}")
+            hint = in_quotes(value) if schema.get("type") == "string" else ""
+            yield Problem("S1", path, f"{wrong}, found {shown(value)}{hint}")
         return
     yield from _bounds(schema, value, path)
     if isinstance(value, list):

@@ -94,7 +94,7 @@ def decode(model: type[M], data: Mapping[str, Any]) -> M | Report:
     try:
         return model.from_wire(data)
     except ValidationError as error:
-        findings = [_contract_finding(details, data) for details in _details(error)]
+        findings = [_contract_finding(details, data) for details in details_of(error)]
         if all(finding is not None for finding in findings):
             return Report(errors=tuple(finding for finding in findings if finding is not None))
         kind = str(model.model_fields["kind"].default) if "kind" in model.model_fields else model.__name__
@@ -103,10 +103,10 @@ def decode(model: type[M], data: Mapping[str, Any]) -> M | Report:
 
 def member_problems(error: ValidationError) -> tuple[Problem, ...]:
     """What a ValidationError complains about, with field paths."""
-    return tuple(Problem(_path(details), _text(details)) for details in _details(error))
+    return tuple(Problem(_path(details), _text(details)) for details in details_of(error))
 
 
-def _details(error: ValidationError) -> list[ErrorDetails]:
+def details_of(error: ValidationError) -> list[ErrorDetails]:
     """The errors, without the "too short" that pydantic adds for a list whose items are wrong."""
     details = error.errors(include_url=False)[:MOST_FINDINGS]
     locations = [each["loc"] for each in details]
@@ -133,7 +133,10 @@ def _text(details: ErrorDetails) -> str:
     if text is None:
         message = details["msg"]
         text = f"is refused: {message[:1].lower()}{message[1:]}"
-    return text if details["type"] == "missing" else f"{text}, found {shown(details['input'])}"
+    if details["type"] == "missing":
+        return text
+    hint = in_quotes(details["input"]) if details["type"] == "string_type" else ""
+    return f"{text}, found {shown(details['input'])}{hint}"
 
 
 def _expected(details: ErrorDetails) -> str:
@@ -145,6 +148,19 @@ def _suggestion(details: ErrorDetails) -> str:
     found = details["input"]
     hint = closest(found, re.findall(r"'([^']+)'", _expected(details))) if isinstance(found, str) else None
     return did_you_mean(hint) if hint else ""
+
+
+def in_quotes(value: object) -> str:
+    """The end of a message that says how to write as text what was read as something else; empty for lists, objects."""
+    match value:
+        case bool():
+            return f': write "{shown(value)}", or the word that stands there, in quotes'
+        case int() | float():
+            return f': write "{value}"'
+        case None:
+            return ': write "", or leave it out'
+        case _:
+            return ""
 
 
 def shown(value: object) -> str:

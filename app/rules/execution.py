@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from app.engine.text import short
 from app.models.base import GROUP
@@ -17,23 +18,22 @@ from app.models.names import FINALIZER, START_RESTORED_ANNOTATION
 from app.models.phases import Mode, Operation, Phase, PlanPhase
 from app.models.plan import DRPlan
 from app.rules.findings import Findings, Report, Spot
+from app.rules.gaps import Gaps, gaps_of_use
 from app.rules.needs import needs_of
 from app.rules.parameters import EXECUTION_RULES, Level, check_parameters
 from app.rules.references import open_members
 from app.rules.run import (
     NO_PARAMETERS,
     Given,
-    Missing,
     Workflows,
     check_declared_types,
     check_size,
     given_to,
     levels_of_uses,
-    missing_values,
     uses,
 )
 from app.rules.settled import literals, unreadable_names, unusable
-from app.rules.sources import Unknown, unknown_to_execution, unknown_to_plan, unknown_to_stage, unknown_to_workflow
+from app.rules.sources import unknown_to_execution, unknown_to_plan, unknown_to_stage, unknown_to_workflow
 from app.rules.strays import check_strays
 from app.rules.targets import Known, Problem
 from app.rules.unfinished import Run, comes_from_backup, holder
@@ -85,9 +85,12 @@ def check_execution(execution: DRPlanExecution, around: Surroundings) -> Report:
         spec.error("E20", already_running(name, running.namespace, running.name), "planRef", found=name)
     if around.fixed_references:
         _check_fixed_references(spec.below("params"), execution)
-    _check_references(spec, execution, plan, around)
+    gaps = Gaps(spec)
+    _check_references(gaps, execution, plan, around)
     if execution.spec.operation_type is Operation.EXECUTE:
-        _check_run(spec, execution, plan, around.workflows)
+        _check_run(gaps, execution, plan, around.workflows)
+    for gap, text in gaps.told("give one in spec.params"):
+        spec.error("E24", text, gap.member, runnable=gap.runnable)
     return findings.report()
 
 
@@ -145,18 +148,18 @@ def _check_fixed_references(spot: Spot, execution: DRPlanExecution) -> None:
             spot.error("A5", text, f"{where}.{member}", runnable=True)
 
 
-def _check_references(spec: Spot, execution: DRPlanExecution, plan: DRPlan, around: Surroundings) -> None:
+def _check_references(gaps: Gaps, execution: DRPlanExecution, plan: DRPlan, around: Surroundings) -> None:
     """Rule E24 for references of the plan and the execution; a Revert does not read the plan's again.
 
     A plan that is not known, when lint looks at an execution alone, has no stages.
     """
     if not plan.spec.stages:
         return
-    target = around.target
+    spec, target = gaps.spot, around.target
     level, own = Level(plan.spec.global_params), Level(execution.spec.params)
     if execution.spec.operation_type is Operation.EXECUTE:
-        for unknown in unknown_to_plan(spec, level, own):
-            spec.error("E24", _told(unknown), "params", runnable=True)
+        for gap in unknown_to_plan(spec, level, own):
+            gaps.add(gap._replace(member=""), "params")
         values = {**level.values, **own.values}
         known = Known(literals(values), plan.metadata.name, execution.metadata.name)
         for _, problem in unreadable_names(plan.spec.global_params, values, known):
@@ -165,15 +168,12 @@ def _check_references(spec: Spot, execution: DRPlanExecution, plan: DRPlan, arou
         return
     if around.fixed_references:
         return
-    for unknown in unknown_to_execution(spec, own, level, *([Level(target.spec.params)] if target else [])):
-        spec.error("E24", _told(unknown), f"params{unknown.path}", runnable=True)
+    for gap in unknown_to_execution(spec, own, level, *([Level(target.spec.params)] if target else [])):
+        gaps.add(gap, "params")
 
 
-def _told(lacking: Missing | Unknown) -> str:
-    return f"{lacking.text}; give one in spec.params{lacking.hint}"
-
-
-def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: Workflows) -> None:
+def _check_run(gaps: Gaps, execution: DRPlanExecution, plan: DRPlan, workflows: Workflows) -> None:
+    spec = gaps.spot
     needs, level, own = needs_of(workflows), Level(plan.spec.global_params), Level(execution.spec.params)
     between, stages = len(level.params) + len(own.params), levels_of_uses(plan)
     for use in uses(plan):
@@ -181,11 +181,10 @@ def _check_run(spec: Spot, execution: DRPlanExecution, plan: DRPlan, workflows: 
             continue
         given = given_to(use, needs[use.key], level, stages.get((use.stage, use.index), NO_PARAMETERS), own)
         check_declared_types(spec.below("params"), "E23", given)
-        for missing in missing_values(spec, given, execution.spec.mode or Mode.INSTALL):
-            spec.error("E24", _told(missing), "params")
-        for unknown in (*unknown_to_workflow(spec, given), *unknown_to_stage(spec, given)):
-            spec.error("E24", _told(unknown), "params", runnable=True)
         mode = execution.spec.mode or Mode.INSTALL
+        lacking = (gaps_of_use(spec, given, mode), unknown_to_workflow(spec, given), unknown_to_stage(spec, given))
+        for gap in chain(*lacking):
+            gaps.add(gap._replace(member=""), "params")
         known = Known(literals(given.values), plan.metadata.name, execution.metadata.name, mode.lower())
         for problem in _unusable_names(given, known, mode, spec.findings.own_namespace):
             spec.error("E46" if problem.out_of_bounds else "E45", problem.text, "params")

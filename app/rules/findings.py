@@ -81,6 +81,12 @@ def denial(report: Report) -> str:
     return f"validation failed: [{texts}]" if report.listed else texts
 
 
+def with_rules(text: str, findings: Iterable[Finding]) -> str:
+    """A text that users see, with the ids of the rules behind it at its end, each once: docs/rules.md lists them."""
+    rules = dict.fromkeys(finding.rule for finding in findings if finding.rule)
+    return f"{text} ({', '.join(rules)})" if rules else text
+
+
 def refusal(rule: str, path: str, message: str, *warnings: str) -> Report:
     """A report of one error whose text stands alone, outside `validation failed: [...]`."""
     return Report(errors=(Finding(rule, path, message),), warnings=warnings, listed=False)
@@ -94,14 +100,15 @@ def only_new(old: Report, new: Report) -> Report:
     """
     known = Counter(map(_identity, old.errors))
     errors: list[Finding] = []
-    tolerated: list[str] = []
+    tolerated: list[Finding] = []
     for finding in new.errors:
         if known[_identity(finding)]:
             known[_identity(finding)] -= 1
-            tolerated.append(finding.message)
+            tolerated.append(finding)
         else:
             errors.append(finding)
-    return replace(new, errors=tuple(errors), warnings=(*tolerated, *new.warnings))
+    texts = (finding.message for finding in tolerated)
+    return replace(new, errors=tuple(errors), warnings=(*texts, *new.warnings), notices=(*tolerated, *new.notices))
 
 
 def _identity(finding: Finding) -> tuple[str, str]:
@@ -124,6 +131,8 @@ class Findings:
     """Suggestions that were looked for."""
     effort: int = 0
     """Names that were looked up."""
+    gaps: int = 0
+    """Places without a value that were found, and are told by parameter."""
     manifest_values: int = 0
     """Values in the manifests looked at."""
     certificates: int = 0
@@ -132,7 +141,7 @@ class Findings:
     @property
     def shared_counts(self) -> tuple[int, ...]:
         """What all that is found in an object shares; whoever changes one of these may keep others from being told."""
-        return self.suggestions, self.effort, self.certificates
+        return self.suggestions, self.effort, self.gaps, self.certificates
 
     def at(self, path: str, prefix: str = "") -> Spot:
         """The spot at `path`, whose messages begin with `prefix`."""
@@ -144,7 +153,8 @@ class Findings:
         What is not looked up here fails before the first action of a run.
         """
         self.effort += names
-        return len(self.notices) < MOST_FINDINGS > len(self.errors) and self.effort <= MOST_EFFORT
+        full = max(len(self.notices), len(self.errors), self.gaps) >= MOST_FINDINGS
+        return not full and self.effort <= MOST_EFFORT
 
     def report(self) -> Report:
         """What was collected; equal warnings appear once."""

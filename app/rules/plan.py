@@ -17,6 +17,7 @@ from app.models.plan import DRPlan, Stage
 from app.models.workflow import DRWorkflow
 from app.rules.estimate import WorkflowKey
 from app.rules.findings import Findings, Report, Spot
+from app.rules.gaps import Gaps, gaps_in_rollbacks, gaps_of_use
 from app.rules.needs import Needs, needs_of
 from app.rules.parameters import GLOBAL_RULES, STAGE_RULES, Level, check_parameters
 from app.rules.run import (
@@ -28,8 +29,6 @@ from app.rules.run import (
     check_size,
     given_to,
     levels_of_uses,
-    missing_in_rollbacks,
-    missing_values,
     uses,
     uses_of_stage,
 )
@@ -38,7 +37,8 @@ from app.rules.sources import unknown_to_plan, unknown_to_stage, unknown_to_work
 from app.rules.strays import check_strays
 from app.rules.targets import Known
 
-_EVERY_EXECUTION = "; every execution must give one"
+_EVERY_EXECUTION = "every execution must give one"
+_WAY_BACK = "the execution must give one, or its Revert"
 
 
 def workflow_keys(plan: DRPlan) -> list[WorkflowKey]:
@@ -59,11 +59,12 @@ def check_plan(plan: DRPlan, workflows: Workflows, *, own_namespace: str = "") -
         return findings.report()
     _check_stage_names(spec, plan)
     needs, level, stages = needs_of(workflows), Level(plan.spec.global_params), levels_of_uses(plan)
+    gaps = Gaps(spec)
     for index, stage in enumerate(plan.spec.stages):
         _check_stage(spec.below(f"stages[{index}]"), index, stage)
         for use in uses_of_stage(plan, index):
             own = stages.get((index, use.index), NO_PARAMETERS)
-            _check_use(spec, use, level, own, workflows, needs, plan.metadata.name)
+            _check_use(gaps, use, level, own, workflows, needs, plan.metadata.name)
     _check_dependencies(spec, plan)
     check_parameters(spec.below("globalParams"), plan.spec.global_params, GLOBAL_RULES)
     known = Known(literals(level.values), plan.metadata.name)
@@ -71,7 +72,8 @@ def check_plan(plan: DRPlan, workflows: Workflows, *, own_namespace: str = "") -
         rule = "P46" if problem.out_of_bounds else "P45"
         spec.error(rule, f"globalParams{problem.text}", f"globalParams{path}", runnable=True)
     for unknown in unknown_to_plan(spec, level):
-        spec.warn("N8", f"{unknown.text}{_EVERY_EXECUTION}{unknown.hint}", f"globalParams{unknown.path}")
+        gaps.add(unknown, "globalParams")
+    _tell(gaps)
     if level.params and len(needs) == len(workflow_keys(plan)):
         check_strays(spec.below("globalParams"), "globalParams", level, needs.values(), [], others=stages.values())
     check_size(spec.below("stages"), "P19", plan, workflows)
@@ -97,8 +99,14 @@ def _check_stage(spot: Spot, index: int, stage: Stage) -> None:
         spot.warn("N6", text, "parallel")
 
 
+def _tell(gaps: Gaps) -> None:
+    """Rules N8 and N9: each parameter without a value, once."""
+    for gap, text in gaps.told(_EVERY_EXECUTION, _WAY_BACK):
+        gaps.spot.warn("N9" if gap.rollback else "N8", text, gap.member)
+
+
 def _check_use(
-    spec: Spot,
+    gaps: Gaps,
     use: Use,
     level: Level,
     own: Level,
@@ -106,7 +114,7 @@ def _check_use(
     needs: Mapping[WorkflowKey, Needs],
     plan_name: str,
 ) -> None:
-    spot = spec.below(use.path)
+    spot = gaps.spot.below(use.path)
     if not use.key[1]:
         spot.error("P5", f"{use.prefix}: workflowRef.name is required", "workflowRef.name")
     check_parameters(spot.below("params", f"{use.prefix}: "), use.reference.params, STAGE_RULES)
@@ -120,7 +128,8 @@ def _check_use(
         _check_phase(spot, use, used.workflow)
         if spot.findings.may_look_up(used.size + len(level.params)):
             given = given_to(use, used, level, own)
-            _check_workflow_use(spot, given)
+            check_declared_types(spot, "P20", given)
+            _find_gaps(gaps, given)
             _check_names(spot, given, Known(literals(given.values), plan_name))
         check_strays(spot.below("params", f"{use.prefix}: "), "params", own, [used], [level])
 
@@ -132,16 +141,15 @@ def _check_phase(spot: Spot, use: Use, workflow: DRWorkflow) -> None:
         spot.warn("N7", text, "workflowRef", runnable=False)
 
 
-def _check_workflow_use(spot: Spot, given: Given) -> None:
-    check_declared_types(spot, "P20", given)
-    for missing in missing_values(spot, given, None):
-        spot.warn("N8", f"{missing.text}{_EVERY_EXECUTION}{missing.hint}")
-    for unknown in unknown_to_workflow(spot, given):
-        spot.warn("N8", f"{unknown.text}{_EVERY_EXECUTION}{unknown.hint}")
-    for unknown in unknown_to_stage(spot, given):
-        spot.warn("N8", f"{unknown.text}{_EVERY_EXECUTION}{unknown.hint}", f"params{unknown.path}")
-    for missing in missing_in_rollbacks(spot, given):
-        spot.warn("N9", f"{missing.text}; a Revert must give one{missing.hint}")
+def _find_gaps(gaps: Gaps, given: Given) -> None:
+    """What one use of a workflow takes and the plan does not give."""
+    path = given.use.path
+    for gap in (*gaps_of_use(gaps.spot, given, None), *gaps_in_rollbacks(gaps.spot, given)):
+        gaps.add(gap, path)
+    for gap in unknown_to_workflow(gaps.spot, given):
+        gaps.add(gap._replace(member=""), path)
+    for gap in unknown_to_stage(gaps.spot, given):
+        gaps.add(gap, f"{path}.params")
 
 
 def _check_names(spot: Spot, given: Given, known: Known) -> None:

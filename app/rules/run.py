@@ -3,24 +3,21 @@
 An execution may bring any parameter, declared or not. So for a plan alone, what has no value yet is a warning; for an
 execution, when all levels are known, it is an error before the first action instead of a failure in the middle of a
 failover. Placeholders in rollback blocks only warn, because a Revert may bring parameters of its own, and actions whose
-`when` surely keeps them out of the run need nothing.
+`when` surely keeps them out of the run need nothing. `app.rules.gaps` finds what is missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from app.engine.text import short
 from app.models.common import Parameter
-from app.models.phases import Mode
 from app.models.plan import DRPlan, WorkflowReference
 from app.models.workflow import DRWorkflow
-from app.rules.conditions import missing_for_condition, takes_part
 from app.rules.estimate import MAX_STATUS_BYTES, WorkflowKey, estimate_status_bytes
 from app.rules.findings import Spot
-from app.rules.needs import Names, Needs
+from app.rules.needs import Needs
 from app.rules.parameters import Level, literal, type_problem
 
 Workflows = Mapping[WorkflowKey, DRWorkflow | None]
@@ -102,65 +99,6 @@ def given_to(use: Use, needs: Needs, *upper: Level) -> Given:
     for level in levels:
         values |= level.values
     return Given(use, needs, levels, values)
-
-
-class Missing(NamedTuple):
-    """Something that has no value."""
-
-    text: str
-    """What needs it."""
-    hint: str
-    """The end of a message that says what was probably meant; empty when nothing is near."""
-
-
-def missing_values(spot: Spot, given: Given, mode: Mode | None) -> list[Missing]:
-    """What one use of a workflow needs and no level gives: required parameters, then placeholders.
-
-    `mode` None stands for any mode. `spot` counts the suggestions.
-    """
-    modes = tuple(Mode) if mode is None else (mode,)
-    where = f"{given.use.prefix}: "
-    missing = [
-        Missing(f"{where}parameter '{short(name)}' of workflow {given.workflow} is required and has no value", hint)
-        for name, hint in _missing_required(spot, given)
-    ]
-    for each in given.needs.actions:
-        found = [*missing_for_condition(each.action, given.values), *_without_value(each.params, given)]
-        if found and any(takes_part(each.action, one, given.values) for one in modes):
-            start = f"{where}action '{short(each.action.name)}' of workflow {given.workflow} uses "
-            missing += [Missing(start + text, _meant(spot, given, name)) for name, text in found]
-    return missing
-
-
-def missing_in_rollbacks(spot: Spot, given: Given) -> list[Missing]:
-    """Placeholders of rollback blocks that no level gives a value. `spot` counts the suggestions."""
-    start = f"{given.use.prefix}: the rollback of action "
-    return [
-        Missing(
-            f"{start}'{short(each.action.name)}' of workflow {given.workflow} uses {text}", _meant(spot, given, name)
-        )
-        for each in given.needs.actions
-        for name, text in _without_value(each.rollback, given)
-    ]
-
-
-def _without_value(names: Names, given: Given) -> list[tuple[str, str]]:
-    """The parameters that have no value, with what to say of their placeholders."""
-    return [(name, f"{short(text)}, which has no value") for text, name in names.items() if name not in given.values]
-
-
-def _missing_required(spot: Spot, given: Given) -> Iterator[tuple[str, str]]:
-    """Required parameters without a value; what may be meant for one is a value for a name that is not declared."""
-    declared = given.needs.level.names
-    for name in dict.fromkeys(name for level in given.levels for name in level.required):
-        if name not in given.values:
-            stray = spot.near(name, (known for known in given.values if known not in declared))
-            yield name, f"; '{stray}' is given and not declared, did you mean '{name}'?" if stray else ""
-
-
-def _meant(spot: Spot, given: Given, name: str) -> str:
-    known = (known for level in given.levels for known in level.names)
-    return spot.meant(name, known) if name else ""
 
 
 def check_declared_types(spot: Spot, rule: str, given: Given) -> None:

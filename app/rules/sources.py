@@ -8,11 +8,11 @@ but nothing that was read from a Secret. Only the reference of the level that de
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from app.engine.text import short
 from app.models.common import Parameter
 from app.rules.findings import Spot
+from app.rules.gaps import Gap
 from app.rules.parameters import RESERVED, Level, literal, reads_secret
 from app.rules.run import Given
 
@@ -20,24 +20,13 @@ Owner = Callable[[int, str], str]
 """What messages call a parameter, given its index and its name."""
 
 
-class Unknown(NamedTuple):
-    """A placeholder of a reference that cannot be resolved."""
-
-    text: str
-    """Whose it is, and what is wrong."""
-    path: str
-    """Where it stands below the list of parameters."""
-    hint: str
-    """The end of a message that says what was probably meant; empty when nothing is near."""
-
-
-def unknown_to_plan(spot: Spot, plan: Level, own: Level | None = None) -> Iterator[Unknown]:
+def unknown_to_plan(spot: Spot, plan: Level, own: Level | None = None) -> Iterator[Gap]:
     """What the references of the plan's parameters take in vain; `own` are the execution's parameters."""
     values = {**plan.values, **(own.values if own else {})}
     yield from _unknown(spot, lambda index, name: f"globalParams[{index}]({name})", plan, values, [])
 
 
-def unknown_to_execution(spot: Spot, own: Level, *below: Level) -> Iterator[Unknown]:
+def unknown_to_execution(spot: Spot, own: Level, *below: Level) -> Iterator[Gap]:
     """What the references of an execution's parameters take in vain; `below` are the levels below, the lowest first."""
     values: dict[str, Parameter] = {}
     for level in (*below, own):
@@ -45,7 +34,7 @@ def unknown_to_execution(spot: Spot, own: Level, *below: Level) -> Iterator[Unkn
     yield from _unknown(spot, lambda index, name: f"params[{index}]({name})", own, values, below)
 
 
-def unknown_to_workflow(spot: Spot, given: Given) -> Iterator[Unknown]:
+def unknown_to_workflow(spot: Spot, given: Given) -> Iterator[Gap]:
     """What the references of a workflow's own parameters take in vain in one use of it."""
     declared, plan, _, *own = given.levels
 
@@ -55,7 +44,7 @@ def unknown_to_workflow(spot: Spot, given: Given) -> Iterator[Unknown]:
     yield from _unknown(spot, owner, declared, given.values, [plan, *own])
 
 
-def unknown_to_stage(spot: Spot, given: Given) -> Iterator[Unknown]:
+def unknown_to_stage(spot: Spot, given: Given) -> Iterator[Gap]:
     """What the references of the parameters of one use of a workflow take in vain."""
     declared, plan, stage, *own = given.levels
 
@@ -67,7 +56,7 @@ def unknown_to_stage(spot: Spot, given: Given) -> Iterator[Unknown]:
 
 def _unknown(
     spot: Spot, owner: Owner, level: Level, values: Mapping[str, Parameter], before: Sequence[Level]
-) -> Iterator[Unknown]:
+) -> Iterator[Gap]:
     """`values` are those that count, `before` the levels whose references are read before those of `level`."""
     if not level.takes:
         return
@@ -80,10 +69,12 @@ def _unknown(
         for taken in level.takes[name]:
             why = _why_unknown(taken.name, values, before)
             if why:
-                used = f"uses $(params.{short(taken.name)}) in valueFrom.manifestRef.{taken.member}"
-                hint = spot.meant(taken.name, values) if taken.name not in values else ""
-                path = f"[{index}].valueFrom.manifestRef.{taken.member}"
-                yield Unknown(f"{owner(index, short(name))} {used}, {why}", path, hint)
+                place = f"valueFrom.manifestRef.{taken.member}"
+                whose = owner(index, short(name))
+                text = f"{whose} uses $(params.{short(taken.name)}) in {place}, {why}"
+                absent = taken.name not in values
+                hint = spot.meant(taken.name, values) if absent else ""
+                yield Gap(taken.name if absent else "", text, whose, place, hint, f"[{index}].{place}", runnable=True)
 
 
 def _why_unknown(name: str, values: Mapping[str, Parameter], before: Sequence[Level]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -208,6 +209,8 @@ def test_upgrade_from_the_first_chart_rollback_and_uninstall(bare: Cluster, site
 def test_uninstall_during_a_run_freezes_it_until_the_next_install(bare: Cluster, site: Site) -> None:
     release = Release(bare, "dr", "operations")
     printed = release.deploy("install", CHART)
+    assert "is configured in namespace operations" in printed
+    assert re.search(r"The image drplan:\S+ names no registry", printed), "what a default installation lacks"
     _do_first_step(release, printed)
     release.start()
     drplan = Installation(bare, site, bare.namespace())

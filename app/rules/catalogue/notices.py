@@ -57,15 +57,15 @@ NOTICES: Final[tuple[Rule, ...]] = (
     _notice(
         "N8",
         PLAN,
-        "Something that a workflow or a manifestRef takes has no value in the plan, so every execution must give one.",
+        "A parameter that a workflow or a manifestRef takes has no value in the plan: every execution must give one.",
         f"{_USE}parameter 'site' of workflow default/w is required and has no value; every execution must give one",
     ),
     _notice(
         "N9",
         PLAN,
-        "A placeholder of a rollback has no value in the plan.",
-        f"{_USE}the rollback of action 'b' of workflow default/w uses $(params.undo), which has no value; a Revert "
-        "must give one",
+        "A parameter that only rollbacks take has no value in the plan; a Revert has its execution's and its own.",
+        f"{_USE}the rollback of action 'b' of workflow default/w uses $(params.undo), which has no value; the "
+        "execution must give one, or its Revert",
     ),
     _notice(
         "N10",

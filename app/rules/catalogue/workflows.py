@@ -99,7 +99,7 @@ WORKFLOWS: Final[tuple[Rule, ...]] = (
         "Every document of a manifest is YAML with apiVersion, kind and metadata.name; it has at most 1000 objects.",
         f"{_A}KubernetesResource.Manifest: apiVersion, metadata.name are required",
     ),
-    _workflow("W28", "A rollback block can be decoded.", f"{_A}rollback: timeout must be text, found 5"),
+    _workflow("W28", "A rollback block can be decoded.", f'{_A}rollback: timeout must be text, found 5: write "5"'),
     _workflow(
         "W29",
         "Placeholders of outputs name an action that has certainly ended before; those of parameters have one name.",

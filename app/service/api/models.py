@@ -201,7 +201,7 @@ class TimelineEntry(ApiModel):
     level: str
     """plan, stage, workflow or action."""
     event: str
-    """created, started, retried, finished or skipped."""
+    """created, started, retried, scheduled, finished or skipped."""
     stage: str = ""
     """Name of the stage."""
     workflow: str = ""
@@ -216,6 +216,8 @@ class TimelineEntry(ApiModel):
     """From its start to its end, for `finished`."""
     retries: int | None = None
     """How many attempts followed the first, for `retried`."""
+    due: Time | None = None
+    """When the next attempt is to be made, for `scheduled`: the only time that may lie ahead."""
     message: str = ""
     """The record's own words."""
 

@@ -86,13 +86,11 @@ def _action(action: ActionStatus, where: dict[str, Any]) -> Iterator[TimelineEnt
         "action", action.phase, action.start_time, action.completion_time, action.duration, action.message, where
     )
     yield from _begin(part)
-    if action.retry_count or action.next_attempt_time:
-        due = None if part.phase.is_final else action.next_attempt_time
-        text = "" if part.phase.is_final else action.message
-        retries = action.retry_count
-        yield TimelineEntry(
-            time=due, level="action", event="retried", phase=part.phase, retries=retries, message=text, **where
-        )
+    if action.retry_count:
+        yield TimelineEntry(level="action", event="retried", phase=part.phase, retries=action.retry_count, **where)
+    if action.next_attempt_time and not part.phase.is_final:
+        due, text = action.next_attempt_time, action.message
+        yield TimelineEntry(level="action", event="scheduled", phase=part.phase, due=due, message=text, **where)
     yield from _end(part)
 
 

@@ -100,7 +100,7 @@ CASES = [
     Case("W26", "action[0] 'a': invalid retry policy: backoff multiplier must be >= 1.0, got 0.500000", wf(http(retryPolicy={"backoffMultiplier": "0.5"})), wf(http(retryPolicy={"backoffMultiplier": "1.5"}))),
     Case("W27", "action[0] 'a': KubernetesResource.Manifest: apiVersion, metadata.name are required", wf(resource("kind: ConfigMap\nmetadata: {}", name="a")), wf(resource(CONFIG_MAP))),
     Case("W27", "action[0] 'a': KubernetesResource.Manifest is not valid YAML: line 5, column 12: 'maybe' is no bool", wf(resource(CONFIG_MAP + "immutable: !!bool maybe\n", name="a")), wf(resource(CONFIG_MAP + "immutable: !!bool yes\n", name="a"))),
-    Case("W28", "action[0] 'a': rollback: timeout must be text, found 5", wf(http(rollback={"http": {"url": "http://x"}, "timeout": 5})), wf(http(rollback={"http": {"url": "http://x"}, "timeout": "5s"}))),
+    Case("W28", "action[0] 'a': rollback: timeout must be text, found 5: write \"5\"", wf(http(rollback={"http": {"url": "http://x"}, "timeout": 5})), wf(http(rollback={"http": {"url": "http://x"}, "timeout": "5s"}))),
     Case("W29", "action[0] 'a': $(outputs.b.body) cannot be resolved: the workflow has no action 'b'", wf(url("$(outputs.b.body)")), wf(http("b"), url("$(outputs.b.body)"))),
     Case("W29", "action[1] 'a': $(outputs.dran.body) cannot be resolved: the workflow has no action 'dran'; did you mean 'drain'?", wf(http("drain"), url("$(outputs.dran.body)")), wf(http("drain"), url("$(outputs.drain.body)"))),
     Case("W30", 'parameter[0]: parameter name "1x" must match [a-zA-Z][a-zA-Z0-9_-]*', params({"name": "1x"}), params({"name": "x1"})),

@@ -87,7 +87,7 @@ def test_what_the_contract_has_no_words_for_is_told_with_paths() -> None:
     ]
     assert str(caught.value).startswith(
         "the DRWorkflow cannot be decoded: spec.actions[0].http.url must be text, found a list; "
-        "spec.actions[0].timeout must be text, found 5; spec.actions[1].name is required; "
+        'spec.actions[0].timeout must be text, found 5: write "5"; spec.actions[1].name is required; '
     )
 
 

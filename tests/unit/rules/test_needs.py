@@ -99,7 +99,7 @@ def test_a_near_name_is_told_for_rollbacks() -> None:
     used = workflow(http(rollback={"http": {"url": "$(params.reigon)"}}), parameters=[{"name": "region"}])
     assert check_plan(plan(), {("default", "w"): used}).warnings == (
         f"{USE}the rollback of action 'a' of workflow default/w uses $(params.reigon), which has no value; "
-        "a Revert must give one; did you mean 'region'?",
+        "the execution must give one, or its Revert; did you mean 'region'?",
     )
 
 

@@ -118,7 +118,7 @@ def test_what_has_no_value_yet_warns_because_an_execution_may_bring_it() -> None
         "stage[0] 's' workflow[0]: action 'a' of workflow default/w uses {{ .params.path }}, which has no value; "
         "every execution must give one",
         "stage[0] 's' workflow[0]: the rollback of action 'b' of workflow default/w uses $(params.undo), "
-        "which has no value; a Revert must give one",
+        "which has no value; the execution must give one, or its Revert",
     )
     names = ("host", "path", "site", "undo")
     given = plan(globalParams=[{"name": name, "value": ""} for name in names])

@@ -16,20 +16,25 @@ OTHER_EXAMPLES = {"S6"}
 IDS = [f"{case.rule}-{number}" for number, case in enumerate(TABLE)]
 
 
+def _shown(case: Case) -> str:
+    """A warning as users see it: admission ends it with the id of its rule, lint has that in a column of its own."""
+    return case.message if case.rule.startswith("S") else f"{case.message} ({case.rule})"
+
+
 @pytest.mark.parametrize("case", TABLE, ids=IDS)
 async def test_the_rule_complains_in_these_words(case: Case) -> None:
     found = await judged(case.bad)
     if RULES[case.rule].severity is Severity.ERROR:
         assert (case.rule, case.message) in found.errors
     else:
-        assert case.message in found.warnings
+        assert _shown(case) in found.warnings
 
 
 @pytest.mark.parametrize("case", TABLE, ids=IDS)
 async def test_what_obeys_the_rule_passes(case: Case) -> None:
     found = await judged(case.good)
     assert found.errors == []
-    assert case.message not in found.warnings
+    assert _shown(case) not in found.warnings
 
 
 def test_every_rule_of_the_catalogue_is_in_the_table_with_its_example() -> None:

@@ -106,7 +106,7 @@ async def test_the_rules_refuse_exactly_the_references_that_a_run_cannot_resolve
 def test_findings_name_the_member_of_the_reference() -> None:
     own = [read("a", "$(params.b)", "namespace")]
     execution = DRPlanExecution.from_wire(execution_json(params=own))
-    plan = DRPlan.from_wire(plan_json(globalParams=[read("c", "$(params.b)")]))
+    plan = DRPlan.from_wire(plan_json(globalParams=[read("c", "$(params.d)")]))
     errors = check_execution(execution, Surroundings(plan, fixed_references=False)).errors
     assert [error.path for error in errors] == ["spec.params", "spec.params[0].valueFrom.manifestRef.namespace"]
     assert all(error.runnable for error in errors)

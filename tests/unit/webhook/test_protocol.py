@@ -75,7 +75,7 @@ async def test_what_cannot_be_decoded_is_told_with_field_paths() -> None:
     response = await Admission(FakeLookups()).validate("CREATE", workflow_json(http(timeout=5)))
     assert response["status"]["code"] == 400
     assert response["status"]["message"] == (
-        "the DRWorkflow cannot be decoded: spec.actions[0].timeout must be text, found 5"
+        'the DRWorkflow cannot be decoded: spec.actions[0].timeout must be text, found 5: write "5" (S1)'
     )
     assert response["status"]["details"]["causes"][0]["field"] == "spec.actions[0].timeout"
 

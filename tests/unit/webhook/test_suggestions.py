@@ -43,20 +43,22 @@ def cluster(**members: Any) -> FakeLookups:
 )  # fmt: skip
 async def test_a_near_name_of_the_own_namespace_ends_the_message(new: Json, message: str) -> None:
     response = await Admission(cluster()).validate("CREATE", new)
-    assert response["status"]["message"] == f"validation failed: [{message}]"
+    told = response["status"]["message"]
+    assert told.startswith(f"validation failed: [{message}] (")
+    assert told.endswith(("] (P6)", "] (E2)", "] (E5)"))
     assert [cause["message"] for cause in response["status"]["details"]["causes"]] == [message]
 
 
 async def test_a_look_up_of_names_that_fails_changes_nothing_of_the_refusal() -> None:
     failing = cluster(failing={"names": unavailable("failed to list drworkflows")})
     response = await Admission(failing).validate("CREATE", plan_json(stage("s", "switch-ovr")))
-    assert (response["status"]["code"], response["status"]["message"]) == (403, f"validation failed: [{PLAIN}]")
+    assert (response["status"]["code"], response["status"]["message"]) == (403, f"validation failed: [{PLAIN}] (P6)")
 
 
 async def test_a_look_up_of_names_that_hangs_changes_nothing_of_the_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webhook.suggestions.SUGGESTION_SECONDS", 0.01)
     response = await Admission(cluster(hanging={"names"})).validate("CREATE", plan_json(stage("s", "switch-ovr")))
-    assert (response["status"]["code"], response["status"]["message"]) == (403, f"validation failed: [{PLAIN}]")
+    assert (response["status"]["code"], response["status"]["message"]) == (403, f"validation failed: [{PLAIN}] (P6)")
 
 
 @pytest.mark.parametrize(
@@ -100,11 +102,11 @@ async def test_plans_that_use_a_workflow_are_named_only_to_who_may_list_them() -
     workflow = workflow_json(name="switch-ovr", namespace="other")
     fake = FakeLookups([], plans, unlisted={("DRPlan", "secret"), ("DRPlan", "hidden")})
     refused = await Admission(fake).validate("DELETE", None, workflow)
-    assert refused["status"]["message"].endswith("[default/p-default 2 that you may not list]")
+    assert refused["status"]["message"].endswith("[default/p-default 2 that you may not list] (DW1)")
     assert "secret" not in str(refused)
     fake.unlisted.add(("DRPlan", "default"))
     refused = await Admission(fake).validate("DELETE", None, workflow)
-    assert refused["status"]["message"].endswith("[3 that you may not list]")
+    assert refused["status"]["message"].endswith("[3 that you may not list] (DW1)")
 
 
 async def test_names_are_listed_only_for_refusals_about_references() -> None:

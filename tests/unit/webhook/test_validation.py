@@ -45,7 +45,8 @@ async def test_a_refusal_has_text_and_causes_and_warnings() -> None:
     response = await Admission(lookups()).validate("CREATE", bad)
     assert denied(response) == (
         "validation failed: [action[0] 'a': HTTP.URL is required; action[1]: duplicate action name 'a'; "
-        "action[1] 'a': invalid timeout x: time: invalid duration \"x\" (write a duration such as 90s, 5m or 1h30m)]"
+        "action[1] 'a': invalid timeout x: time: invalid duration \"x\" (write a duration such as 90s, 5m or 1h30m)] "
+        "(W5, W2, W25)"
     )  # fmt: skip
     details = response["status"]["details"]
     assert (details["name"], details["kind"], details["group"]) == ("w", "DRWorkflow", "dr.bkbcs.tencent.com")
@@ -89,9 +90,9 @@ async def test_a_plan_whose_workflow_has_vanished_can_still_be_edited() -> None:
     new = {**copy.deepcopy(old), "spec": {**old["spec"], "description": "new"}}
     response = await Admission(fake).validate("UPDATE", new, old)
     assert response["allowed"] is True
-    assert response["warnings"] == ["stage[0] 's' workflow[1]: workflow default/gone not found"]
+    assert response["warnings"] == ["stage[0] 's' workflow[1]: workflow default/gone not found (P6)"]
     assert denied(await Admission(fake).validate("CREATE", new)) == (
-        "validation failed: [stage[0] 's' workflow[1]: workflow default/gone not found]"
+        "validation failed: [stage[0] 's' workflow[1]: workflow default/gone not found] (P6)"
     )
 
 
@@ -101,7 +102,7 @@ async def test_editing_a_plan_that_runs_warns() -> None:
     response = await Admission(lookups()).validate("UPDATE", new, old)
     assert response["allowed"] is True
     assert response["warnings"] == [
-        "Plan is currently being executed, changes may not take effect until next execution"
+        "Plan is currently being executed, changes may not take effect until next execution (N15)"
     ]
 
 
@@ -114,7 +115,7 @@ async def test_references_into_other_namespaces_need_the_right_to_use_them() -> 
         "validation failed: [stage[0] 's' workflow[1]: user \"alice\" may not use workflow shared/w "
         "(no rule allows it); a plan may only reference workflows of other namespaces that its author may use: give a "
         'Role in namespace shared the rule {apiGroups: ["dr.bkbcs.tencent.com"], resources: [drworkflows], '
-        'resourceNames: [w], verbs: [use]} and bind it to user "alice"]'
+        'resourceNames: [w], verbs: [use]} and bind it to user "alice"] (P18)'
     )
     assert response["status"]["details"]["causes"][0]["field"] == "spec.stages[0].workflows[1].workflowRef"
     off = Admission(lookups(forbidden={("shared", "w")}), check_references=False)
@@ -131,7 +132,9 @@ async def test_a_referenced_workflow_cannot_be_deleted() -> None:
         plan_json(stage("s", {"workflowRef": {"name": "w", "namespace": "default"}}), name="far", namespace="site")
     )
     response = await Admission(fake).validate("DELETE", None, workflow_json())
-    assert denied(response) == ("cannot delete DRWorkflow default/w: referenced by DRPlan(s): [default/p site/far]")
+    assert denied(response) == (
+        "cannot delete DRWorkflow default/w: referenced by DRPlan(s): [default/p site/far] (DW1)"
+    )
     assert response["warnings"] == ["Workflow is referenced by 2 plan(s)"]
 
 
@@ -174,8 +177,8 @@ async def test_what_is_deleted_already_is_let_go() -> None:
 @pytest.mark.parametrize(
     ("lock", "executions", "message"),
     [
-        ({"name": "e", "namespace": "default"}, [execution_json(status={"phase": "Running"})], "cannot delete plan with running execution: default/e"),
-        (None, [execution_json()], "cannot delete DRPlan default/p: has running executions: [default/e (phase=)]"),
+        ({"name": "e", "namespace": "default"}, [execution_json(status={"phase": "Running"})], "cannot delete plan with running execution: default/e (DP1)"),
+        (None, [execution_json()], "cannot delete DRPlan default/p: has running executions: [default/e (phase=)] (DP2)"),
         ({"name": "e", "namespace": "default"}, [execution_json(status={"phase": "Succeeded"})], ""),
         ({"name": "e", "namespace": "default"}, [], ""),
     ],
@@ -193,14 +196,14 @@ async def test_deleting_a_running_execution_warns() -> None:
     running = execution_json(status={"phase": "Running"})
     response = await Admission(FakeLookups()).validate("DELETE", None, running)
     assert response["allowed"] is True
-    assert response["warnings"] == ["Deleting a running execution may leave resources in inconsistent state"]
+    assert response["warnings"] == ["Deleting a running execution may leave resources in inconsistent state (N14)"]
 
 
 async def test_the_spec_of_an_execution_stays() -> None:
     admission = Admission(lookups())
     old = execution_json()
     response = await admission.validate("UPDATE", execution_json(mode="Install"), old)
-    assert denied(response) == "cannot modify spec after creation"
+    assert denied(response) == "cannot modify spec after creation (E30)"
     assert response["status"]["details"]["causes"] == [
         {"reason": "FieldValueInvalid", "field": "spec.mode", "message": "cannot modify spec after creation"}
     ]
@@ -210,13 +213,15 @@ async def test_the_spec_of_an_execution_stays() -> None:
 async def test_a_second_execution_is_refused_naming_the_one_that_runs() -> None:
     admission = Admission(lookups(executions=[execution_json("first", status={"phase": "Running"})]))
     response = await admission.validate("CREATE", execution_json("second"))
-    assert denied(response) == "validation failed: [plan p already has a running execution: default/first]"
+    assert denied(response) == "validation failed: [plan p already has a running execution: default/first] (E20)"
 
 
 async def test_an_execution_of_a_missing_plan_reads_nothing_else_but_names_to_suggest() -> None:
     fake = FakeLookups()
     response = await Admission(fake).validate("CREATE", execution_json(planRef="x"))
-    assert denied(response) == ('validation failed: [plan x not found: drplans.dr.bkbcs.tencent.com "x" not found]')
+    assert denied(response) == (
+        'validation failed: [plan x not found: drplans.dr.bkbcs.tencent.com "x" not found] (E2)'
+    )
     assert fake.asked == ["plan", "listable", "names"]
 
 
@@ -225,7 +230,7 @@ async def test_a_revert_is_checked_against_its_target() -> None:
     response = await Admission(lookups(executions=[target])).validate(
         "CREATE", execution_json("r", operationType="Revert", revertExecutionRef="t")
     )
-    assert denied(response) == "validation failed: [execution default/t was already reverted by r0]"
+    assert denied(response) == "validation failed: [execution default/t was already reverted by r0] (R1)"
 
 
 async def test_an_execution_is_checked_against_the_workflows_of_its_plan() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from app.models.execution import DRPlanExecution
 from app.service.api.models import Timeline
 from app.service.api.timeline import timeline_of
@@ -72,12 +74,15 @@ def test_what_was_skipped_has_no_time_and_stands_behind_its_cause() -> None:
     assert timeline.entries[-1].level == "plan"
 
 
-def test_a_repeat_that_is_due_has_its_time() -> None:
-    waiting = node("Running", 6, name="a", retryCount=2, nextAttemptTime=at(40), message="HTTP 503")
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_repeat_that_is_to_come_is_not_told_as_done(retries: int) -> None:
+    waiting = node("Running", 6, name="a", retryCount=retries, nextAttemptTime=at(40), message="HTTP 503")
     timeline = run(waiting, phase="Running", end=None)
-    entry = timeline.entries[-1]
-    assert (entry.event, entry.retries, entry.message) == ("retried", 2, "HTTP 503")
-    assert entry.model_dump(mode="json")["time"] == at(40)
+    told = [(entry.event, entry.retries, entry.message) for entry in timeline.entries if entry.level == "action"]
+    made = [("retried", retries, "")] if retries else []
+    assert told == [("started", None, ""), *made, ("scheduled", None, "HTTP 503")]
+    last = timeline.entries[-1].model_dump(mode="json")
+    assert (last["time"], last["due"]) == (None, at(40)), "what lies ahead is no time of an event"
     assert [fact.action for fact in timeline.facts.running] == ["a"]
 
 
