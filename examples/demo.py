@@ -65,6 +65,10 @@ class Story:
             raise StepFailedError(f"exit code {answer.returncode}: {said}")
         return said
 
+    def create(self, manifest: str) -> str:
+        """Create an execution whose name the API server makes up; return that name."""
+        return self.run("create", "-f", "-", stdin=manifest).split()[0].partition("/")[2]
+
     def read(self, kind: str, name: str) -> dict[str, Any]:
         """Read an object without printing anything."""
         found = json.loads(self.run("get", kind, name, "-o", "json", show=False))
@@ -128,19 +132,22 @@ def tell(story: Story, switch: TrafficSwitch) -> None:
 
     story.chapter("Failover", "An execution runs the plan. While it runs, admission guards what it needs.")
     manifest = (FILES / "execute.yaml").read_text().replace("http://switch.example.invalid", switch.url)
-    story.run("apply", "-f", "-", stdin=manifest)
+    failover = story.create(manifest)
     story.until(
         "the failover runs",
-        lambda: story.read("drplanexecution", "failover").get("status", {}).get("phase") == "Running",
+        lambda: story.read("drplanexecution", failover).get("status", {}).get("phase") == "Running",
     )
-    second = manifest.replace("name: failover", "name: second")
     story.run(
-        "apply", "-f", "-", stdin=second, refused="plan site-failover already has a running execution: default/failover"
+        "create",
+        "-f",
+        "-",
+        stdin=manifest,
+        refused=f"plan site-failover already has a running execution: default/{failover}",
     )
     story.run("delete", "drplan", "site-failover", refused="cannot delete")
     story.run("delete", "drworkflow", "bring-up-app", refused="cannot delete DRWorkflow default/bring-up-app")
-    story.demand(story.watch("failover") == "Succeeded", "the failover succeeds")
-    story.run("get", "deployments,configmaps", "-l", "dr.bkbcs.tencent.com/execution=failover")
+    story.demand(story.watch(failover) == "Succeeded", "the failover succeeds")
+    story.run("get", "deployments,configmaps", "-l", f"dr.bkbcs.tencent.com/execution={failover}")
     story.show_calls()
     story.demand(
         [path for _, path, _ in switch.calls] == ["/route/maintenance", "/route/berlin"], "each call once, in order"
@@ -149,31 +156,31 @@ def tell(story: Story, switch: TrafficSwitch) -> None:
     story.demand(story.read("deployment", "shop")["status"].get("readyReplicas") == 2, "the shop has two ready pods")
 
     story.chapter("What happened", "The record has every stage, workflow and action; Events tell the same story.")
-    status = story.read("drplanexecution", "failover")["status"]
+    status = story.read("drplanexecution", failover)["status"]
     _print_tree(status)
     story.demand(status["summary"]["succeededActions"] == 8, "eight actions succeeded")
 
     story.chapter("The way back", "A Revert undoes the run in reverse order, with the same detail.")
     calls = len(switch.calls)
-    story.run("apply", "-f", str(FILES / "revert.yaml"))
-    story.demand(story.watch("way-back") == "Succeeded", "the revert succeeds")
+    way_back = story.create((FILES / "revert.yaml").read_text().replace("failover-x7k2p", failover))
+    story.demand(story.watch(way_back) == "Succeeded", "the revert succeeds")
     story.show_calls(calls)
-    _print_tree(story.read("drplanexecution", "way-back")["status"])
+    _print_tree(story.read("drplanexecution", way_back)["status"])
     story.demand(story.read("configmap", "active-site")["data"]["site"] == "paris", "active-site says paris again")
     left = story.run("get", "deployments", "-o", "name")
     story.demand("deployment" not in left, "the deployments are gone")
-    described = story.run("describe", "drplanexecution", "way-back", show=False)
+    described = story.run("describe", "drplanexecution", way_back, show=False)
     story.demand("RevertSucceeded" in described, "kubectl describe shows the events")
-    print("\n   $ kubectl describe drplanexecution way-back | sed -n '/^Events/,$p'")
+    print(f"\n   $ kubectl describe drplanexecution {way_back} | sed -n '/^Events/,$p'")
     print(textwrap.indent(described[described.index("Events:") :].rstrip(), "     "))
 
     story.chapter("History", "The plan remembers its last ten runs, also when the executions are deleted.")
     story.run("get", "drplanexecutions", "-l", "dr.bkbcs.tencent.com/plan=site-failover")
-    story.run("delete", "drplanexecution", "failover", "way-back")
+    story.run("delete", "drplanexecution", failover, way_back)
     rows = "{range .status.executionHistory[*]}{.name} {.operationType} {.phase} {.completionTime}{'\\n'}{end}"
     history = story.run("get", "drplan", "site-failover", "-o", "jsonpath=" + rows.replace("'", '"'))
-    story.demand(history.splitlines()[0].startswith("way-back Revert Succeeded"), "the newest record is the revert's")
-    story.demand(history.splitlines()[1].startswith("failover Execute Succeeded"), "the failover's record stays")
+    story.demand(history.splitlines()[0].startswith(f"{way_back} Revert Succeeded"), "the newest record is the revert's")
+    story.demand(history.splitlines()[1].startswith(f"{failover} Execute Succeeded"), "the failover's record stays")
     story.run("delete", "drplan", "site-failover")
     story.run("delete", "drworkflow", "bring-up-app", "route-traffic")
 

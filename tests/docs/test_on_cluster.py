@@ -113,35 +113,66 @@ def test_command_works(shown: Installation, command: str) -> None:
         assert "No resources found" not in answer.text
 
 
+RUN = "first-x7k2p"
+"""The run of the readme, under the name that the API server made up there."""
+
+
+def _of_readme(part: str) -> str:
+    [text] = [item.text for item in blocks(README) if item.language == "yaml" and part in item.text]
+    return text
+
+
 @pytest.fixture(scope="module")
 def first_plan(installed: Cluster, site: Site) -> Installation:
-    """The readme's first plan, applied in one go as it says."""
+    """The readme's first plan, applied as it says."""
     drplan = Installation(installed, site, "default")
-    [text] = [item.text for item in blocks(README) if "name: first-run" in item.text]
-    installed.apply(text)
-    drplan.wait_phase("first-run", "Succeeded")
+    installed.apply(_of_readme("kind: DRPlan\n"))
     return drplan
 
 
+@pytest.fixture(scope="module")
+def first_run(first_plan: Installation) -> str:
+    """The name of a run that was created as the readme says."""
+    return _created(first_plan, _of_readme("generateName: first-,"))
+
+
+def _created(drplan: Installation, manifest: str) -> str:
+    """Create an execution as the readme says, wait for its success, return its name."""
+    name = str(drplan.kubectl("create", "-f", "-", stdin=manifest).stdout.split()[0].partition("/")[2])
+    drplan.wait_phase(name, "Succeeded")
+    drplan.wait_unlocked("first")
+    return name
+
+
 @pytest.mark.parametrize(
-    "command", [item for item in commands(README, "kubectl") if "first-run" in item or "drpe" in item]
+    "command", [item for item in commands(README, "kubectl") if RUN in item or item == "kubectl get drpe"]
 )
-def test_commands_of_the_readme(first_plan: Installation, command: str) -> None:
-    assert first_plan.kubectl(*shlex.split(command)[1:], check=False).rc == 0
+def test_commands_of_the_readme(first_plan: Installation, first_run: str, command: str) -> None:
+    assert first_plan.kubectl(*shlex.split(command.replace(RUN, first_run))[1:], check=False).rc == 0
 
 
-def test_table_of_the_readme(first_plan: Installation) -> None:
-    [text] = [item.text for item in blocks(README) if item.language == "console"]
-    head, row = (line.split() for line in text.splitlines()[1:3])
+def test_table_of_the_readme(first_plan: Installation, first_run: str) -> None:
+    [text] = [item.text for item in blocks(README) if "PROGRESS" in item.text and item.language == "console"]
+    head, row = (line.replace(RUN, first_run).split() for line in text.splitlines()[1:3])
     printed = [line.split() for line in first_plan.kubectl("get", "drpe").stdout.splitlines()]
     assert printed[0] == head
     assert row[:5] in [line[:5] for line in printed]
 
 
-def test_first_plan_can_be_taken_back_as_the_readme_says(first_plan: Installation) -> None:
+def test_first_plan_runs_again_and_can_be_taken_back_as_the_readme_says(first_plan: Installation) -> None:
+    """What a newcomer does: apply, run, run again, undo, and read what `apply` says to a run without a name."""
+    first_plan.kubectl("delete", "cm", "active-site", "--ignore-not-found")
+    first_plan.kubectl("apply", "-f", "-", stdin=_of_readme("kind: DRPlan\n"))
+    run, undo = _of_readme("generateName: first-,"), _of_readme("generateName: first-undo-")
+    first, second = _created(first_plan, run), _created(first_plan, run)
+    assert first != second
     assert first_plan.get("cm", "active-site")["data"] == {"site": "berlin"}
-    first_plan.take_back("first-undo", "first", "first-run")
-    assert not first_plan.exists("cm", "active-site")
+    _created(first_plan, undo.replace(RUN, second))
+    assert first_plan.exists("cm", "active-site"), "the second run found it as it is"
+    _created(first_plan, undo.replace(RUN, first))
+    assert not first_plan.exists("cm", "active-site"), "the first run made it"
+    refused = first_plan.kubectl("apply", "-f", "-", stdin=run, check=False)
+    assert "cannot use generate name with apply" in refused.stderr
 
 
 FILTERS = [line for block in blocks(PAGE) for line in block.text.splitlines() if "-o json | jq" in line]
