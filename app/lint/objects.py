@@ -36,8 +36,10 @@ class Written:
 
     @property
     def key(self) -> str:
-        """`namespace/name`."""
-        return f"{self.namespace}/{self.name}"
+        """`namespace/name`; of an object that the API server names, what the name begins with and `*`."""
+        metadata = self.value.get("metadata")
+        begin = _text(metadata, "generateName") if isinstance(metadata, dict) and not self.name else ""
+        return f"{self.namespace}/{self.name or begin + '*' * bool(begin)}"
 
     @property
     def position(self) -> Position:

@@ -187,3 +187,11 @@ def test_hostile_objects_draw_errors_and_no_tracebacks(kind: str, spec: Any) -> 
     result = lint_objects({"apiVersion": "dr.bkbcs.tencent.com/v1alpha1", "kind": kind, "metadata": [], "spec": spec})
     assert result.exit_code == 1
     assert {"S5", "S1"} <= set(rules(result))
+
+
+def test_executions_that_the_api_server_names_are_told_by_what_their_names_begin_with() -> None:
+    run = execution_json(planRef="p")
+    run["metadata"] = {"generateName": "p-", "namespace": "default"}
+    result = lint_objects(workflow_json(), plan_json(), run, run)
+    assert rules(result) == []
+    assert opened(workflow_json(), plan_json(), run)[STARTS] == ("default/p-* (of plan p)",)
