@@ -132,7 +132,7 @@ def verdict_of(report: Report) -> Verdict:
         allowed=False,
         code=HTTPStatus.FORBIDDEN,
         reason="Forbidden",
-        message=with_rules(denial(report), report.errors),
+        message=with_rules(denial(report), report.errors) if report.listed else denial(report),
         findings=report.errors,
         warnings=warnings,
     )
