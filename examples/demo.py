@@ -179,7 +179,9 @@ def tell(story: Story, switch: TrafficSwitch) -> None:
     story.run("delete", "drplanexecution", failover, way_back)
     rows = "{range .status.executionHistory[*]}{.name} {.operationType} {.phase} {.completionTime}{'\\n'}{end}"
     history = story.run("get", "drplan", "site-failover", "-o", "jsonpath=" + rows.replace("'", '"'))
-    story.demand(history.splitlines()[0].startswith(f"{way_back} Revert Succeeded"), "the newest record is the revert's")
+    story.demand(
+        history.splitlines()[0].startswith(f"{way_back} Revert Succeeded"), "the newest record is the revert's"
+    )
     story.demand(history.splitlines()[1].startswith(f"{failover} Execute Succeeded"), "the failover's record stays")
     story.run("delete", "drplan", "site-failover")
     story.run("delete", "drworkflow", "bring-up-app", "route-traffic")

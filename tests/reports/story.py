@@ -31,6 +31,18 @@ kind: DRPlanExecution
 metadata: {generateName: PLAN-}
 spec: {planRef: PLAN, operationType: Execute}
 """
+_ROLE = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: NAME}
+rules: [RULE]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: NAME}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: NAME}
+subjects: [{kind: ServiceAccount, name: drplan-controller, namespace: drplan-system}]
+"""
 ENDED = "jsonpath={.status.phase}: {.status.message}"
 
 
@@ -54,6 +66,12 @@ class Story:
 
     def _filled(self, text: str | None) -> str | None:
         return None if text is None else text.replace("NS", self.namespace).replace("SITE", self.site)
+
+    def grant(self, group: str, resources: str) -> None:
+        """Let the controller touch kinds, as the administrator does by `rbac.extraRules`."""
+        name = f"{self.namespace}-{resources}"
+        rule = f"{{apiGroups: [{group}], resources: [{resources}], verbs: [get, list, watch, create, patch, delete]}}"
+        self.kubectl("apply", "-f", "-", stdin=_ROLE.replace("NAME", name).replace("RULE", rule))
 
     def plan(self, name: str, actions: str) -> str:
         """Apply a plan of one workflow with these actions; return what kubectl says."""

@@ -41,6 +41,8 @@ DATABASE = """
 
 def test_kind_and_first_object_in_one_manifest_and_nobody_says_that_it_is_ready(story: Story) -> None:
     """1 and 3: the kind is waited for; silence of its operator is "not yet"."""
+    story.grant("apiextensions.k8s.io", "customresourcedefinitions")
+    story.grant("NS.example.com", "databases")
     story.plan("db", DATABASE)
     run = story.start("db")
     kind = f"databases.{story.namespace}.example.com"
@@ -81,6 +83,8 @@ CLAIM = """
 
 def test_a_claim_that_waits_for_its_first_consumer_is_made_and_not_ready(story: Story) -> None:
     """1: what docs/resource-actions.md says about volumes."""
+    story.grant("storage.k8s.io", "storageclasses")
+    story.grant('""', "persistentvolumeclaims")
     story.plan("claim", CLAIM)
     run = story.start("claim")
     ended = story.end(run)

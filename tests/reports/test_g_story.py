@@ -36,7 +36,7 @@ def test_one_warning_and_one_refusal_for_one_parameter_each_with_its_rule(story:
     drplan.apply(workflow("w", actions, parameters=[{"name": "host", "required": True}]))
     warned = drplan.kubectl("apply", "-f", "-", stdin=plan("p", [stage("s", "w"), stage("t", "w")])).stderr
     assert warned.count("Warning: ") == 1
-    assert "it is also used in stage[0] 's' workflow[0] (action 'a', rollback of action 'a', " in warned
+    assert "it is also used in stage[0] 's' workflow[0] (action 'a', action 'b', action 'c', " in warned
     assert warned.strip().endswith("(N8)")
     refused = drplan.kubectl("create", "-f", "-", stdin=execution("e", "p"), check=False).stderr
     assert refused.count("has no value") == 1
