@@ -8,7 +8,7 @@ import pytest
 
 from tests.reports.story import Story
 
-pytestmark = [pytest.mark.full, pytest.mark.xdist_group("full")]
+pytestmark = pytest.mark.full
 
 DATABASE = """
 - name: database

@@ -6,7 +6,7 @@ import pytest
 
 from tests.reports.story import Story
 
-pytestmark = [pytest.mark.full, pytest.mark.xdist_group("full")]
+pytestmark = pytest.mark.full
 
 SETTINGS = """
 - name: settings

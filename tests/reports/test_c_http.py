@@ -7,7 +7,7 @@ import pytest
 from tests.reports.story import Story
 from tests.support.site import Answer
 
-pytestmark = [pytest.mark.full, pytest.mark.xdist_group("full")]
+pytestmark = pytest.mark.full
 
 CALLS = """
 - name: moved

@@ -7,7 +7,7 @@ import pytest
 from app.models.names import FINALIZER
 from tests.reports.story import Story
 
-pytestmark = [pytest.mark.full, pytest.mark.xdist_group("full")]
+pytestmark = pytest.mark.full
 
 CALL = """
 - name: call

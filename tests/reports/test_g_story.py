@@ -7,7 +7,7 @@ import pytest
 from tests.reports.story import Story
 from tests.support.installation import execution, http_action, plan, stage, workflow
 
-pytestmark = [pytest.mark.full, pytest.mark.xdist_group("full")]
+pytestmark = pytest.mark.full
 
 RUN = """
 apiVersion: dr.bkbcs.tencent.com/v1alpha1
