@@ -27,11 +27,9 @@ def test_executions_from_a_backup_wait_and_the_next_failover_starts(story: Story
     story.plan("failover", CALL)
     for name in ("old-1", "old-2"):
         assert "(N4)" in story.kubectl("create", "-f", "-", stdin=RESTORED.replace("NAME", name))
-    path = 'jsonpath={.status.conditions[?(@.type=="Suspended")].reason}'
-    for name in ("old-1", "old-2"):
-        assert (
-            story.drplan.wait(lambda name=name: story.kubectl("get", "drpe", name, "-o", path)) == "RestoredFromBackup"
-        )
+    path = 'jsonpath={.items[*].status.conditions[?(@.type=="Suspended")].reason}'
+    parked = "RestoredFromBackup RestoredFromBackup"
+    story.drplan.wait(lambda: story.kubectl("get", "drpe", "old-1", "old-2", "-o", path) == parked)
     assert story.run("failover") == "Succeeded: All stages completed successfully"
     assert story.drplan.site.count(f"/{story.namespace}/") == {f"/{story.namespace}/call": 1}
     story.kubectl("annotate", "drpe", "old-1", "dr.bkbcs.tencent.com/cancel=yes")
