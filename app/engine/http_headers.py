@@ -22,10 +22,10 @@ _PREFIX = "proxy-"
 def belongs_to_connection(name: str) -> bool:
     """Whether a header decides where a request ends, who gets it or how the connection goes on.
 
-    With a value of the author's, two servers on the way might not agree where a request ends, and take a part of the
-    body for another request, or it would reach a host that no policy has seen. These are the headers of RFC 9110,
-    7.6.1, and `Host`, `Content-Length`, `Expect` and everything that begins with `Proxy-`. Servers behind CGI and WSGI
-    take `_` for `-`, so it counts as one.
+    Authors must not choose their values. Else two servers on the way might disagree where a request ends, and take a
+    part of its body for another request. Or it would reach a host that no policy has seen. These are the headers of RFC
+    9110, 7.6.1, and `Host`, `Content-Length`, `Expect` and everything that begins with `Proxy-`. Servers behind CGI and
+    WSGI take `_` for `-`, so it counts as one.
     """
     lower = name.strip().lower().replace("_", "-")
     return lower in _OF_CONNECTION or lower.startswith(_PREFIX)

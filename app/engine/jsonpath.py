@@ -1,9 +1,9 @@
 """jsonPath as kubectl understands it, for parameters that are read from objects.
 
 The dialect, its oddities, the printed form of results and the error texts are those of client-go `util/jsonpath`,
-because users try their expressions with kubectl; the tests compare with it. Three things differ on purpose: members
-are visited in the order of their names (there it is random), a filter on something that is no list names its type
-instead of its whole content (which may be secret), and the work one expression may cause is bounded.
+because users try their expressions with kubectl; the tests compare with it. Three things differ on purpose. Members
+are visited in the order of their names; there it is random. A filter on something that is no list names its type, not
+its whole content, which may be secret. And the work that one expression may cause is bounded.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 `emit` never waits and never fails: it puts the event into a bounded queue, and one task writes. A repeat of the
 same event (same object, reason and note) within six minutes becomes a series of the first one, by a patch, and
 repeats that pile up meanwhile travel in one patch. An event waits for a moment in which nothing else is asked of the
-API server, so that the events of a busy run leave the API server to the run itself and follow some seconds later; a
-warning ends the waiting. What cannot be written is counted in
+API server. So a busy run has the API server to itself, and its events follow some seconds later. A warning ends the
+waiting. What cannot be written is counted in
 `drplan_events_dropped_total{reason}`: events are for people, and a run never waits for them.
 """
 

@@ -1,10 +1,10 @@
 """Doing several things at once without ever losing a cancellation.
 
-`asyncio.TaskGroup` of Python 3.11 and 3.12 loses one: when a child fails at the moment in which the parent is
-cancelled, the group raises the child's error, the parent catches it, as a loop that tries again does, and goes on for
-ever although it was told to end. `asyncio.gather` does the same. What is here differs in one thing: whoever is
-cancelled from outside gets CancelledError, whatever else went wrong. And the count of `Task.cancelling` is kept
-right, which `demand_not_cancelled` relies on.
+`asyncio.TaskGroup` of Python 3.11 and 3.12 loses one when a child fails at the moment in which the parent is
+cancelled: the group raises the child's error only. A parent that catches errors and tries again then goes on for ever,
+although it was told to end. `asyncio.gather` does the same. What is here differs in one thing: whoever is cancelled
+from outside gets CancelledError, whatever else went wrong. And the count of `Task.cancelling` is kept right, which
+`demand_not_cancelled` relies on.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Connections of HTTP actions: only to addresses that were checked, and with an eye on what is sent and answered.
 
-aiohttp looks up names, dials and parses. Its parts are given here what they need for three promises: an address that
-was not checked is never dialled, it is known whether a request can have been sent, and the status of an answer is known
-whatever is wrong with the rest of it.
+aiohttp looks up names, dials and parses. Its parts are given here what they need for three promises:
+an address that was not checked is never dialled;
+it is known whether a request can have been sent;
+the status of an answer is known, whatever is wrong with the rest of it.
 """
 
 from __future__ import annotations

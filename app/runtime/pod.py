@@ -1,9 +1,9 @@
 """Which process of a pod is the living one.
 
 A container that is restarted runs in the pod of its predecessor. That one has ended: kubelet starts a container only
-when its runtime has reported the end of the one before. So that this need not be believed, and for whoever starts a
-second controller in the same pod by hand, the living one holds a socket in the abstract namespace, which belongs to
-the network namespace of the pod and goes with its process, however that ends.
+when its runtime has reported the end of the one before. But that is not just believed, and somebody may start a second
+controller in the same pod by hand. So the living one holds a socket in the abstract namespace. That belongs to the
+network namespace of the pod, and it goes with its process, however that ends.
 """
 
 from __future__ import annotations

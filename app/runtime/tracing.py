@@ -1,9 +1,9 @@
 """Traces by OpenTelemetry: which ids things have, and how what is over is recorded.
 
 Ids are made from what they stand for and not by chance: the trace of an execution is its uid, a span the hash of what
-it is about. So a run that another leader goes on with stays one trace under the same parents, a HTTP target is told its
-parent before that span exists, and whoever knows an execution's uid has found its trace. A span is recorded when it is
-over, in one piece; one that is under way is nothing that a crash could lose.
+it is about. So a run stays one trace under the same parents when another leader goes on with it. An HTTP target can be
+told its parent before that span exists. And whoever knows an execution's uid has found its trace. A span is
+recorded when it is over, in one piece; one that is under way is nothing that a crash could lose.
 
 Only the API of OpenTelemetry is needed here. What sends spans somewhere is `app.runtime.trace_export`.
 """

@@ -23,8 +23,8 @@ Settling = Callable[[], Awaitable[Outcome]]
 def failed(error: KubeError, outputs: ActionOutputs | None = None, *, prefix: str = "") -> Failed:
     """Return the outcome of an action that met `error`: the server's own text is the message (contract: actions 1).
 
-    Worth repeating are an API server that is away or overloaded, conflicts (decision A1), and a kind that is not served
-    yet, or not as it was known to be, when a CustomResourceDefinition may bring it.
+    Three things are worth repeating (decision A1): an API server that is away or overloaded; a conflict; a kind that is
+    not served yet, or not as it was known, because a CustomResourceDefinition may still bring it.
     """
     repeatable = is_transient(error) or isinstance(error, (Conflict, NotServed))
     return Failed(

@@ -11,17 +11,17 @@ _BREAK = re.compile(r"\s+(?:#\s+)?")
 """A break of a line, also within a comment of several lines."""
 _JOIN = r"(?:, and |, | and | to |-)"
 _FORMS = (
-    ("decision", re.compile(rf"\bdecisions? (?P<list>(?:[A-Z]\d+a?\b{_JOIN}?)+)")),
-    ("invariant", re.compile(rf"\binvariants? (?P<list>(?:\d+\b{_JOIN}?)+)")),
+    ("decision", re.compile(rf"\b[Dd]ecisions? (?P<list>(?:[A-Z]\d+a?\b{_JOIN}?)+)")),
+    ("invariant", re.compile(rf"\b[Ii]nvariants? (?P<list>(?:\d+\b{_JOIN}?)+)")),
     ("contract", re.compile(rf"\bcontract: (?P<book>[a-z]+) (?P<list>(?:\d+(?:\.\d+)*\b{_JOIN}?)+)")),
     ("rule", re.compile(rf"\b[Rr]ules? (?P<list>(?:[A-Z]{{1,2}}\d+\b{_JOIN}?)+)")),
     ("design", re.compile(r"\bdesign: (?:the )?(?P<list>[a-z]+)")),
-    ("page", re.compile(r"(?P<list>[\w/.-]*\w\.md)\b")),
+    ("page", re.compile(r"(?P<list>[\w/.-]*\w\.md(?:#[a-z0-9][\w-]*)?)(?![\w#])")),
 )
 _LOOSE = re.compile(
     r"\bcontract: (?:lifecycle|admission|clusternet|actions|api)\b(?! \d)"  # the contract without a number
     r"|\bdesign: [a-z]+ \d+"  # an invariant or the like in another form
-    r"|\((?:[DPARWO]\d+a?(?:, |; | and | to )?)+\)"  # a name that may be a decision's or a rule's
+    r"|\((?:see )?(?:[DPARWO]\d+a?(?:, |; | and | to )?)+\)|\b(?:see|of|by|per) [DPARWO]\d+a?\b"  # of whom?
 )
 _RANGE = re.compile(r"(?<![.\d])([A-Z]?)(\d+) to \1(\d+)(?![.\d])")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.rules.catalogue import RULES
+from tests.docs.pages import anchors
 from tests.support.cluster import REPOSITORY
 from tests.unit.design.citations import Citation, citations, citations_of
 
@@ -40,8 +41,10 @@ def _problem(cited: Citation) -> str:
     if cited.kind == "loose":
         return f"{cited.name!r} is no form of citation: write 'decision D7', 'invariant 3', 'contract: lifecycle 12'"
     if cited.kind == "page":
-        is_there = any((folder / cited.name).is_file() for folder in PAGE_FOLDERS)
-        return "" if is_there else f"{cited.name}: no such page"
+        name, _, anchor = cited.name.partition("#")
+        pages = [folder / name for folder in PAGE_FOLDERS if (folder / name).is_file()]
+        is_there = any(not anchor or anchor in anchors(page) for page in pages)
+        return "" if is_there else f"{cited.name}: no such page or heading"
     return "" if cited.name in ANCHORS[cited.kind] else f"{cited.kind} {cited.name}: nothing in docs has it"
 
 
@@ -89,6 +92,9 @@ def test_the_code_cites_the_design() -> None:
         ("see docs/design/journal.md.", ["page docs/design/journal.md"]),
         ("contract: lifecycle, section 12", ["loose contract: lifecycle"]),
         ("(P4)", ["loose (P4)"]),
+        ("(see D7)", ["loose (see D7)"]),
+        ("Decision D7 and see D8", ["decision D7", "loose see D8"]),
+        ("docs/operating.md#by-symptom", ["page docs/operating.md#by-symptom"]),
         ("design: invariant 3", ["design invariant", "invariant 3", "loose design: invariant 3"]),
     ],
 )
@@ -105,6 +111,7 @@ def test_forms_of_citation(text: str, names: list[str]) -> None:
         Citation("design", "moon"),
         Citation("rule", "W999"),
         Citation("page", "design.md"),
+        Citation("page", "docs/operating.md#no-such-heading"),
         Citation("loose", "(P4)"),
     ],
 )
