@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -48,13 +47,12 @@ async def outcome(lookups: NameLookups, host: str) -> str:
 
 
 async def test_many_dead_names_hold_up_no_other(names: Names) -> None:
-    lookups = NameLookups("action", seconds=0.3, threads=8)
+    lookups = NameLookups("action", seconds=1.5, threads=8)
     dead = [asyncio.create_task(outcome(lookups, f"dead-{n}")) for n in range(4)]
     await asyncio.sleep(0.05)
-    started = time.monotonic()
     assert await outcome(lookups, "alive") == "10.0.0.1"
-    assert time.monotonic() - started < 0.25
-    assert set(await asyncio.gather(*dead)) == {"the name look-up took longer than 0.3s"}
+    assert not any(task.done() for task in dead)
+    assert set(await asyncio.gather(*dead)) == {"the name look-up took longer than 1.5s"}
     for alive in ("alive-2", "alive-3"):
         dead = [asyncio.create_task(outcome(lookups, f"dead-{n}")) for n in range(7)]
         await asyncio.sleep(0.05)
@@ -64,7 +62,7 @@ async def test_many_dead_names_hold_up_no_other(names: Names) -> None:
 
 
 async def test_slow_names_leave_half_of_the_threads_to_others(names: Names) -> None:
-    lookups = NameLookups("action", seconds=0.2, threads=4)
+    lookups = NameLookups("action", seconds=1.0, threads=4)
     for _ in range(2):
         dead = [asyncio.create_task(outcome(lookups, f"dead-{n}")) for n in range(3)]
         await asyncio.gather(*dead)
@@ -79,7 +77,7 @@ async def test_slow_names_leave_half_of_the_threads_to_others(names: Names) -> N
 
 
 async def test_a_full_house_gives_up_in_time_and_recovers(names: Names) -> None:
-    lookups = NameLookups("action", seconds=0.2, threads=2)
+    lookups = NameLookups("action", seconds=1.0, threads=2)
     dead = [asyncio.create_task(outcome(lookups, f"dead-{n}")) for n in range(4)]
     assert all("look-up" in text for text in await asyncio.gather(*dead))
     assert "look-up" in await outcome(lookups, "alive")

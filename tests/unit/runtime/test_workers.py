@@ -91,7 +91,7 @@ async def test_what_does_not_come_back_is_ended_and_the_next_call_works(
         with pytest.raises(error, match=told):
             await workers.call(f"{HERE}:{function}", seconds=3)
         watching.cancel()
-        assert late < 1.0
+        assert late < 2.0  # the call has three seconds: what holds up the loop for all of them shows
         assert (await workers.call(f"{HERE}:twice", "a", seconds=30))[0] == "aa"
 
 
