@@ -188,10 +188,11 @@ class _Steps(Awaitable[T]):
 
 
 def _left_in(path: Path) -> list[Left]:
+    """What a file names; an object on which the loop and threads worked is one."""
     if not path.exists():
         return []
     content = path.read_bytes()
-    found: list[Left] = []
+    found: dict[Work, bool] = {}
     for at in range(0, min(len(content), _SLOTS * _SLOT_BYTES) - _SLOT_BYTES + 1, _SLOT_BYTES):
         _, ticks, length = _HEAD.unpack_from(content, at)
         text = content[at + _HEAD.size : at + _HEAD.size + length]
@@ -202,8 +203,8 @@ def _left_in(path: Path) -> list[Left]:
             work = Work(str(kind), str(namespace), str(name), str(uid), int(generation))
         except (ValueError, TypeError):
             continue  # it ended in the middle of a write
-        found.append(Left(work, ticks >= LONG_TICKS))
-    return found
+        found[work] = found.get(work, False) or ticks >= LONG_TICKS
+    return [Left(work, long) for work, long in found.items()]
 
 
 def _opened(path: Path) -> mmap.mmap:

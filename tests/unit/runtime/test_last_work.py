@@ -86,6 +86,17 @@ async def test_what_goes_on_for_long_is_told_from_a_short_step(ticks: int, tmp_p
     assert left_by(path) == ()
 
 
+async def test_an_object_that_loop_and_threads_work_on_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "work"
+    last = LastWork(str(path))
+    last.begin(WORK)
+    last.begin(WORK, slot=3)
+    for _ in range(last_work.LONG_TICKS + 1):
+        last.tick()
+    last.begin(WORK, slot=7)
+    assert left_by(path) == (Left(WORK, long=True),)
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
 def test_the_file_outlives_a_process_that_is_killed(how: signal.Signals, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "work"
