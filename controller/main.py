@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 SYNC_TIMEOUT = 60.0
-"""Seconds that the first lists may take before the process gives up and is restarted."""
+"""Seconds that each page of the first lists may take before the process gives up and is restarted."""
 FRESH_SECONDS = 2.0
 """Age of a list with which a new leader begins; restoring etcd takes longer than that."""
 DRAIN = 0.5

@@ -62,6 +62,10 @@ class WriteLease:
             await asyncio.sleep(_LEASE_POLL)
 
 
+Note = Callable[[str], None]
+"""Hears what is about to be read."""
+
+
 class _Options(TypedDict):
     field_manager: str
     validation: str | None
@@ -96,15 +100,21 @@ class BoundedClient:
         own_namespace: str,
         lease: WriteLease | None = None,
         writing: Writing | None = None,
+        note: Note = _unheard,
     ) -> None:
         self._kube = kube
         self._own = own_namespace
         self._lease = lease or WriteLease()
         self._writing = writing or Writing()
+        self._note = note
 
     def written(self, writing: Writing) -> BoundedClient:
         """Return the same client, which writes as `writing` says."""
-        return BoundedClient(self._kube, self._own, self._lease, writing)
+        return BoundedClient(self._kube, self._own, self._lease, writing, self._note)
+
+    def noted(self, note: Note) -> BoundedClient:
+        """Return the same client, which tells `note` what it is about to read: an object, or those of a kind."""
+        return BoundedClient(self._kube, self._own, self._lease, self._writing, note)
 
     async def resource_for(self, api_version: str, kind: str) -> Resource:
         """The resource type that serves `apiVersion` and `kind`."""
@@ -117,6 +127,7 @@ class BoundedClient:
     async def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> JsonObject:
         """Read one object."""
         self._check(resource, namespace, name)
+        self._note(f"{resource.kind} {'/'.join(part for part in (namespace, name) if part)}")
         return self._shown(resource, await self._kube.get(resource, name, namespace=namespace))
 
     async def list(
@@ -140,6 +151,7 @@ class BoundedClient:
     ) -> AsyncGenerator[Items]:
         """Read a collection page by page; wrap it in `contextlib.aclosing`."""
         self._check(resource, namespace)
+        self._note(f"the {resource.plural} of {f'namespace {namespace}' if namespace else 'all namespaces'}")
         async with aclosing(self._kube.pages(resource, namespace=namespace, label_selector=label_selector)) as pages:
             async for page in pages:
                 yield self._without_own(resource, page)

@@ -82,26 +82,25 @@ class Cache:
         return self._reflector.seconds_since_last_line
 
     async def wait_synced(self, timeout: float) -> None:
-        """Wait for the first list; raises CacheNotSyncedError, with the last error, after `timeout` seconds."""
+        """Wait for the first list; CacheNotSyncedError, with the last error, if no page comes in `timeout` seconds."""
         try:
-            async with asyncio.timeout(timeout):
-                await self._synced.wait()
+            await self._reflector.first_list(timeout)
         except TimeoutError as e:
             why = self._reflector.last_error or "the API server has not answered yet"
-            raise CacheNotSyncedError(f"no list of {self.resource} within {timeout:g} s: {why}") from e
+            raise CacheNotSyncedError(f"no page of a list of {self.resource} within {timeout:g} s: {why}") from e
 
     async def refresh(self, since: float, timeout: float) -> None:
         """Return when the copy is from a list that began at `since`, on the loop's clock, or later.
 
         What a watch says may be nothing for ever, when it waits for versions that the server will not reach. So
-        whoever starts to act on the copy lists first. Raises CacheNotSyncedError after `timeout` seconds.
+        whoever starts to act on the copy lists first. Raises CacheNotSyncedError when no page of the list comes for
+        `timeout` seconds; a large cluster may take longer as a whole.
         """
         try:
-            async with asyncio.timeout(timeout):
-                await self._reflector.refresh(since)
+            await self._reflector.refresh(since, timeout)
         except TimeoutError as e:
             why = self._reflector.last_error or "the API server has not answered yet"
-            raise CacheNotSyncedError(f"no list of {self.resource} within {timeout:g} s: {why}") from e
+            raise CacheNotSyncedError(f"no page of a list of {self.resource} within {timeout:g} s: {why}") from e
 
     def list_anew(self) -> None:
         """List as soon as may be, whatever the watch is doing or waiting for."""

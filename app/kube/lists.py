@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 
@@ -14,6 +13,8 @@ from app.kube.transport import MOST_BYTES, Transport
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
+LIST_TRIES = 3
+"""How often a collection is begun that expires between two pages."""
 Items = list[JsonObject]
 
 
@@ -136,31 +137,26 @@ class ListVerbs(ABC):
     ) -> Items:
         """Read a whole collection in pages (`timeout` is per page); one snapshot, a quorum read.
 
-        When the snapshot expires between two pages, it is read once more without pages.
+        When the snapshot expires between two pages, it is begun anew, some times; then that raises Gone.
         """
-        items: Items = []
-        pages = self.pages(
-            resource,
-            namespace=namespace,
-            label_selector=label_selector,
-            field_selector=field_selector,
-            limit=limit,
-            timeout=timeout,
-        )
-        try:
-            async for page in pages:
-                items += page
-        except Gone:
-            if not items:
-                raise
-            whole = await self.list(
+        for tries_left in reversed(range(LIST_TRIES)):
+            items: Items = []
+            pages = self.pages(
                 resource,
                 namespace=namespace,
                 label_selector=label_selector,
                 field_selector=field_selector,
+                limit=limit,
                 timeout=timeout,
             )
-            return builtins.list(whole["items"])
+            try:
+                async for page in pages:
+                    items += page
+            except Gone:
+                if not items or not tries_left:
+                    raise
+            else:
+                break
         return items
 
     async def pages(

@@ -42,6 +42,9 @@ SILENCE_GROWS = 2.0
 
 Servers that send no bookmarks while nothing changes would have to serve the whole list each time."""
 
+MOST_PATIENCE = 30
+"""How many times the patience with one page a whole list may take: half an hour with the usual 60 s."""
+
 YIELD_EVERY = 25
 """Objects handed over before other tasks get a turn."""
 
@@ -167,6 +170,7 @@ class Reflector:
         self._wanted = asyncio.Event()
         self._listed = asyncio.Event()
         self._listed_from = -math.inf
+        self._pages = 0
         self.last_error: KubeError | None = None
 
     @property
@@ -176,12 +180,37 @@ class Reflector:
             return float("inf")
         return asyncio.get_running_loop().time() - self._last_line
 
-    async def refresh(self, since: float) -> None:
-        """Return when a list is complete that began at `since` (loop time) or later; `run` must be running."""
+    async def refresh(self, since: float, patience: float) -> None:
+        """Return when a list is complete that began at `since` (loop time) or later; `run` must be running.
+
+        Raises TimeoutError as `first_list` does.
+        """
         while self._listed_from < since:
             self._listed.clear()
             self._wanted.set()
-            await self._listed.wait()
+            await self._until_listed(patience)
+
+    async def first_list(self, patience: float) -> None:
+        """Return when a list is complete. Raises TimeoutError when for `patience` seconds no page of one has come.
+
+        How long it takes in all depends on what is stored, so that only a list that stands still is given up, or one
+        that comes to no end for many times as long.
+        """
+        if self._listed_from == -math.inf:
+            await self._until_listed(patience)
+
+    async def _until_listed(self, patience: float) -> None:
+        for _ in range(MOST_PATIENCE):
+            pages = self._pages
+            try:
+                async with asyncio.timeout(patience):
+                    await self._listed.wait()
+            except TimeoutError:
+                if self._pages == pages:
+                    raise
+            else:
+                return
+        raise TimeoutError
 
     def list_anew(self) -> None:
         """Break off a watch or a delay, and list."""
@@ -224,29 +253,25 @@ class Reflector:
         return await self._watch(state)
 
     async def _list(self) -> str:
-        """Read the whole collection in pages into the sink; returns its resourceVersion."""
+        """Read the whole collection in pages into the sink; returns its resourceVersion.
+
+        When it expires between two pages, it is begun anew, in pages again: in one go it may not fit into memory.
+        """
         began = asyncio.get_running_loop().time()
         self._wanted.clear()
         self._sink.begin()
         token: str | None = None
-        limit: int | None = LIST_PAGE
         while True:
-            try:
-                page = await self._kube.list(
-                    self._resource,
-                    namespace=self._namespace,
-                    label_selector=self._label_selector,
-                    field_selector=self._field_selector,
-                    limit=limit,
-                    continue_token=token,
-                )
-            except Gone:
-                if token is None:
-                    raise
-                self._sink.begin()
-                token = limit = None
-                continue
+            page = await self._kube.list(
+                self._resource,
+                namespace=self._namespace,
+                label_selector=self._label_selector,
+                field_selector=self._field_selector,
+                limit=LIST_PAGE,
+                continue_token=token,
+            )
             self._alive()
+            self._pages += 1
             items = page["items"]
             for start in range(0, len(items), YIELD_EVERY):
                 self._sink.page(items[start : start + YIELD_EVERY])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,7 +16,7 @@ from app.engine.history import Run as PlanRun
 from app.engine.history import holds_lock, with_lock
 from app.engine.notes import started
 from app.engine.wishes import resume_answer
-from app.kube.errors import Conflict
+from app.kube.errors import Conflict, KubeError
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
 from app.models.names import FINALIZER
@@ -277,7 +278,10 @@ class ExecutionReconciler:
     ) -> float | None:
         """Record what is run, take the plan, and have the run driven (invariants 1 and 4)."""
         kept = None if is_new else await self._kept_snapshot(execution, plan)
-        snapshot = kept or await self._built_snapshot(execution, plan, definitions)
+        if kept is None:
+            snapshot, execution = await self._built_snapshot(execution, plan, definitions)
+        else:
+            snapshot = kept
         now = self._services.now()
         begun = execution.model_copy(update={"status": DRPlanExecutionStatus(start_time=now)})
         lock = self._lock(begun, plan, snapshot.plan_generation)
@@ -311,9 +315,21 @@ class ExecutionReconciler:
         self._resuming.begin(snapshot, definition, status, written, is_stored=True)
         return None
 
-    async def _built_snapshot(self, execution: DRPlanExecution, plan: DRPlan, definitions: Definitions) -> Snapshot:
-        reading = build_snapshot(self._services, execution, plan, definitions.workflows)
-        return await self._starting.unless_interrupted(execution.metadata.uid, reading)
+    async def _built_snapshot(
+        self, execution: DRPlanExecution, plan: DRPlan, definitions: Definitions
+    ) -> tuple[Snapshot, DRPlanExecution]:
+        """Return the snapshot, and the execution as it is stored by then: a start that takes long says why."""
+        told, reads, since = execution, ["the definitions of this run"], self._services.now()
+
+        async def tell() -> None:
+            nonlocal told
+            message = f"Waiting for {reads[-1]} to be read, since {since:%Y-%m-%dT%H:%M:%SZ}"
+            with suppress(KubeError):  # whoever changed it meanwhile is heard by the watch
+                told = await self._wait(execution, message) or told
+
+        noting = replace(self._services, bounded=self._services.bounded.noted(reads.append))
+        reading = build_snapshot(noting, execution, plan, definitions.workflows)
+        return await self._starting.unless_interrupted(execution.metadata.uid, reading, tell), told
 
     async def _saved(self, snapshot: Snapshot) -> Snapshot:
         with refused_as("the snapshot of this run"):
@@ -341,15 +357,21 @@ class ExecutionReconciler:
             verdict, _ = await self._owner(plan, execution)
         return verdict
 
-    async def _wait(self, execution: DRPlanExecution, message: str, reason: Reason | None = None) -> None:
-        """Say in the status of an execution that has not started what it waits for; with `reason` it is parked."""
+    async def _wait(
+        self, execution: DRPlanExecution, message: str, reason: Reason | None = None
+    ) -> DRPlanExecution | None:
+        """Say in the status of an execution that has not started what it waits for; with `reason` it is parked.
+
+        Returns it as it is stored when that was written.
+        """
         is_marked = reason is None or any(condition.reason == reason for condition in execution.status.conditions)
         if execution.status.phase is Phase.PENDING and execution.status.message == message and is_marked:
-            return
+            return None
         waiting = execution.status.model_copy(update={"phase": Phase.PENDING, "message": message})
         if reason is not None:
             waiting = with_suspension(waiting, message, self._services.now(), reason=reason)
-        await self._writes.status(execution, waiting)
+        written = await self._writes.status(execution, waiting)
+        return DRPlanExecution.from_wire(written) if written is not None else None
 
     async def _owner(self, plan: DRPlan, execution: DRPlanExecution) -> tuple[Verdict, DRPlanStatus]:
         """Return whether an execution may have the plan, and the plan's status with a stale lock let go of."""

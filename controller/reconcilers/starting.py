@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from app.runtime.groups import TaskGroup
 
 T = TypeVar("T")
+
+TOLD_AFTER = 5.0
+"""Seconds of reading after which a start says what it waits for."""
 
 
 class StartInterruptedError(Exception):
@@ -36,17 +39,25 @@ class Starting:
         finally:
             del self._called_off[uid]
 
-    async def unless_interrupted(self, uid: str, reading: Coroutine[Any, Any, T]) -> T:
+    async def unless_interrupted(
+        self, uid: str, reading: Coroutine[Any, Any, T], still_reading: Callable[[], Awaitable[object]] | None = None
+    ) -> T:
         """Return what `reading` of a noted start returns or raises. Raises StartInterruptedError.
 
-        It must do nothing that may not be cut off.
+        It must do nothing that may not be cut off. When it takes longer than `TOLD_AFTER`, `still_reading` is called
+        and waited for, once.
         """
         called_off = self._called_off[uid]
         try:
             async with TaskGroup() as group:
                 work = group.create_task(reading, name="start/reading")
                 interrupted = group.create_task(called_off.wait(), name="start/called-off")
-                await asyncio.wait({work, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+                first = {work, interrupted}
+                if still_reading is not None:
+                    done, _ = await asyncio.wait(first, timeout=TOLD_AFTER, return_when=asyncio.FIRST_COMPLETED)
+                    if not done:
+                        await still_reading()
+                await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
                 interrupted.cancel()
                 work.cancel()
         except BaseExceptionGroup as errors:

@@ -58,8 +58,14 @@ GROUPS = (
     ),
     Group(
         "watches",
-        "silent, cut, 410, events that never come",
-        ("tests/crash/test_silent_watch.py", "tests/integration/kube"),
+        "silent, cut, 410, lost events, stale lists, versions of the future",
+        (
+            "tests/crash/test_silent_watch.py",
+            "tests/integration/kube",
+            "tests/unit/kube/test_watch.py",
+            "tests/unit/kube/test_cache.py",
+            "tests/unit/controller/test_lookout.py",
+        ),
     ),
     Group(
         "etcd restored",
@@ -85,7 +91,10 @@ GROUPS = (
         "resources",
         "hanging names, blocked loop, many runs at once",
         (
+            "tests/crash/test_hanging_starts.py",
             "tests/unit/runtime/test_names.py",
+            "tests/unit/runtime/test_descriptors.py",
+            "tests/unit/controller/test_effect_slots.py",
             "tests/unit/controller/test_process.py",
             "tests/security/test_author_egress.py",
             "tests/e2e/test_concurrency.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,7 @@ class Stand:
         self._bounds = bounds
         self._controllers: list[ServiceProcess] = []
         self._known: dict[str, ServiceProcess] = {}
+        self._killing = threading.Lock()
         rig.controller.kill9()
 
     def use(self, kind: str) -> None:
@@ -84,9 +86,10 @@ class Stand:
     def _kill(self) -> None:
         """Kill the controller and start it again; nobody waits until its lease has expired."""
         process = self._controllers[0]
-        process.kill9()
-        self._free_lease()
-        process.start()
+        with self._killing:  # a write that is sent again may meet the next kill while this one is under way
+            process.kill9()
+            self._free_lease()
+            process.start()
 
     def _stop_leader(self) -> None:
         """Stop the controller that leads for longer than its lease; if another one leads then, it has to end."""
@@ -100,9 +103,12 @@ class Stand:
 
     def _problem(self) -> str:
         """What is wrong with the controllers when nothing is under way."""
+        ended = [process.name for process in self._controllers if not process.running]
         for process in self._controllers:
             if not process.running:
                 process.start()
+        if "lasting" in ended:
+            return "the controller ended by itself, though nobody took its lease; its log says why"
         deadline = time.monotonic() + self._bounds.recovery
         while time.monotonic() < deadline:
             if not (wrong := self._wrong()):

@@ -27,7 +27,7 @@ from controller.journal.head import HeadStore
 from controller.journal.store import SegmentStore
 from controller.journal.writer import CARRY_FORWARD_SEGMENTS, SEGMENT_BYTES
 from tests.crash.conftest import Rig
-from tests.support.proxy import JOURNAL, hold, hold_answer, refuse, request_to
+from tests.support.proxy import JOURNAL, hold_answer, refuse
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -368,28 +368,6 @@ async def test_an_api_server_that_is_behind_what_was_seen_is_not_believed(rig: R
         later = Journal(store.kube, store.namespace, "four")  # the verdict stays until everybody has been told
         await later.claim()
         assert later.takeover == replace(unsure.takeover, covered=later.takeover.covered)
-
-
-@pytest.mark.parametrize("rolls", [False, True], ids=["the same segment", "a segment that is no more"])
-async def test_an_answer_that_the_writer_has_overtaken_is_no_restored_etcd(rig: Rig, rolls: bool) -> None:
-    """Whoever looks back while others write sees an older version, or nothing of a segment deleted since."""
-    async with opened(rig) as store:
-        journal, _ = await store.journal("busy")
-        written = await filled(journal, "r", segments=1)
-        [*_, last] = await store.segments()
-        held = rig.proxy.on(request_to("GET", f"/{store.namespace}/configmaps/{last}"), hold if rolls else hold_answer)
-        looking = asyncio.create_task(journal.demand_current())
-        await asyncio.to_thread(held.wait)
-        await journal.append(entries("r", written + 1, written + 1))
-        if rolls:
-            written = await filled(journal, "r", segments=2, first=written + 2)
-            journal.forget("r")
-            async with asyncio.timeout(20):
-                while last in await store.segments():
-                    await asyncio.sleep(0.02)
-        held.release()
-        await asyncio.wait_for(looking, 20)
-        await journal.append(entries("s", 1, 1))
 
 
 async def test_entry_of_an_unknown_event_is_named(rig: Rig) -> None:

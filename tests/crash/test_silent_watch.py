@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from tests.crash.harness import Crashing
 from tests.support.installation import execution, plan, stage, workflow
@@ -44,6 +45,44 @@ def test_runs_under_way_are_looked_at_while_the_watch_is_silent(drplan: Crashing
             drplan.wait(lambda name=name: not drplan.exists("drpe", name), 30.0, f"{name} is still there")  # type: ignore[misc]
             drplan.wait(lambda name=name: not drplan.plan_status(f"p-{name}").get("currentExecution"), 30.0)  # type: ignore[misc]
     assert drplan.calls() == dict.fromkeys(names, 1)
+
+
+def test_an_execution_that_is_created_while_the_watch_is_silent_is_found(drplan: Crashing) -> None:
+    """Nothing runs that would be looked at, and a silent watch alone is listed anew after 75 s."""
+    drplan.create(workflow("w", [drplan.http("a")]), plan("p", [stage("s", "w")]))
+    drplan.wait(lambda: drplan.plan_status("p").get("phase") == "Ready", 30.0, "the plan is not ready")
+    with drplan.proxy.silent(watches_executions):
+        drplan.create(execution("e", "p"))
+        drplan.wait(lambda: drplan.calls().get("a"), 60.0, "nobody finds it")
+        drplan.ended("e")
+
+
+def test_changes_that_a_watch_loses_are_found_while_it_goes_on(drplan: Crashing) -> None:
+    """The event of a new execution and that of a cancel never come; other events do."""
+    drplan.site.hold(drplan.path("held"))
+    drplan.create(
+        workflow("w", [drplan.http("a")]),
+        workflow("w-held", [drplan.http("held"), drplan.http("never")]),
+        *(plan(name, [stage("s", "w")]) for name in ("p", "q")),
+        plan("p-held", [stage("s", "w-held")]),
+    )
+    drplan.create(execution("cancelled", "p-held"))
+    drplan.site.wait_for(drplan.path("held"))
+
+    def lost(request: Request, event: dict[str, Any]) -> bool:
+        metadata = event["object"].get("metadata", {})
+        if not watches_executions(request) or metadata.get("namespace") != drplan.namespace:
+            return False
+        return metadata["name"] == "e" or "dr.bkbcs.tencent.com/cancel" in metadata.get("annotations", {})
+
+    with drplan.proxy.dropping(lost):
+        drplan.create(execution("e", "p"), execution("other", "q"))
+        drplan.cancel("cancelled")
+        drplan.ended("other", plan="q")
+        drplan.ended("e", timeout=120.0)
+        drplan.site.let_go(drplan.path("held"))
+        drplan.ended("cancelled", "Cancelled", plan="p-held", timeout=120.0)
+    assert drplan.calls() == {"held": 1, "a": 2}
 
 
 def test_what_a_silent_watch_says_again_is_read_as_before(drplan: Crashing) -> None:

@@ -148,6 +148,7 @@ class Proxy:
         self._away = False
         self._streams: set[asyncio.Transport] = set()
         self._silent: list[Match] = []
+        self._dropped: list[Callable[[Request, dict[str, Any]], bool]] = []
         self.log: list[Exchange] = []
         self.url = ""
 
@@ -228,6 +229,17 @@ class Proxy:
         finally:
             with self._lock:
                 self._silent.remove(match)
+
+    @contextmanager
+    def dropping(self, match: Callable[[Request, dict[str, Any]], bool]) -> Iterator[None]:
+        """Swallow single events of watches, given as they are on the wire; the rest is told as ever."""
+        with self._lock:
+            self._dropped.append(match)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._dropped.remove(match)
 
     def exchanges(self, match: Match, *, since: int = 0) -> list[Exchange]:
         """Return what matched so far; `since` is an earlier length of `log`."""
@@ -324,12 +336,20 @@ class Proxy:
             async with self._session.get(self._upstream(incoming), headers=_passed_on(incoming.headers)) as response:
                 outgoing = web.StreamResponse(status=response.status, headers=_passed_on(response.headers))
                 await outgoing.prepare(incoming)
+                rest = b""
                 async for chunk in response.content.iter_any():
-                    if not any(match(request) for match in self._silent):
-                        await outgoing.write(chunk)
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    told = b"".join(line + b"\n" for line in lines if not self._is_swallowed(request, line))
+                    if told:
+                        await outgoing.write(told)
                 return outgoing
         finally:
             self._streams.discard(transport)
+
+    def _is_swallowed(self, request: Request, line: bytes) -> bool:
+        if any(match(request) for match in self._silent):
+            return True
+        return bool(self._dropped) and any(match(request, json.loads(line)) for match in self._dropped)
 
     def _upstream(self, incoming: web.Request) -> URL:
         client = incoming.match_info["client"]

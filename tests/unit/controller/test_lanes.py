@@ -15,7 +15,7 @@ from app.runtime import metrics
 from controller.lanes import Key, Lane
 from controller.queue import FIRST_SECONDS, WorkQueue
 from controller.reconcilers.lanes import LANES, MOST_STARTS, START_SECONDS, lane_of
-from controller.reconcilers.starting import Starting, StartInterruptedError
+from controller.reconcilers.starting import TOLD_AFTER, Starting, StartInterruptedError
 
 pytestmark = pytest.mark.looptime
 
@@ -218,3 +218,17 @@ async def test_what_reading_raises_and_returns_comes_through() -> None:
         with pytest.raises(ApiUnavailable):
             await starting.unless_interrupted("u", fails())
         assert await starting.unless_interrupted("u", works()) == 7
+
+
+@pytest.mark.parametrize(("takes", "told"), [(TOLD_AFTER - 1, []), (TOLD_AFTER + 3, [TOLD_AFTER])])
+async def test_a_start_that_reads_for_long_says_so_once(takes: float, told: list[float]) -> None:
+    said: list[float] = []
+
+    async def still_reading() -> None:
+        said.append(now())
+        await asyncio.sleep(0)
+
+    starting, began = Starting(), now()
+    with starting.noted("u"):
+        await starting.unless_interrupted("u", asyncio.sleep(takes), still_reading)
+    assert [at - began for at in said] == pytest.approx(told)

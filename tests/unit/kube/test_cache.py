@@ -214,7 +214,9 @@ async def test_waiting_for_the_first_list_says_why_it_does_not_come() -> None:
     async with scripted(refusal(403, "Forbidden", 'User "x" cannot list configmaps')) as (_, kube):
         cache = Cache(kube, CONFIG_MAPS)
         task = asyncio.create_task(cache.run())
-        with pytest.raises(CacheNotSyncedError, match=r'no list of configmaps within 0\.3 s: User "x" cannot list'):
+        with pytest.raises(
+            CacheNotSyncedError, match=r'no page of a list of configmaps within 0\.3 s: User "x" cannot list'
+        ):
             await cache.wait_synced(0.3)
         assert not cache.synced
         task.cancel()

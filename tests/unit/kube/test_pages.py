@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ from aiohttp import web
 
 from app.kube.client import KubeClient
 from app.kube.config import ConnectionConfig
-from app.kube.errors import AnswerTooLarge
-from app.kube.pages import PAGE_BYTES, PageSizes
+from app.kube.errors import AnswerTooLarge, ApiUnavailable
+from app.kube.pages import PAGE_BYTES, SLOW_PAGE, SLOW_SECONDS, PageSizes
 from app.kube.resources import CONFIG_MAPS, WORKFLOWS
 from app.kube.transport import MOST_BYTES
 from tests.unit.runtime.test_http_client import serving
@@ -37,6 +38,23 @@ async def test_a_page_shrinks_until_it_fits_and_stays_small_for_that_type() -> N
     asked.clear()
     await sizes.read(WORKFLOWS, None, read)
     assert asked == [(None, large)]
+
+
+@pytest.mark.looptime
+async def test_the_page_after_one_that_did_not_come_in_time_is_smaller_but_not_tiny() -> None:
+    asked: list[int | None] = []
+    takes = iter((SLOW_SECONDS - 1, *[SLOW_SECONDS + 1] * 5))
+
+    async def read(size: int | None, _most: int) -> dict[str, Any]:
+        asked.append(size)
+        await asyncio.sleep(next(takes))
+        raise ApiUnavailable("no answer", server="s", in_doubt=False)
+
+    sizes = PageSizes()
+    for _ in range(6):
+        with pytest.raises(ApiUnavailable):
+            await sizes.read(WORKFLOWS, 200, read)
+    assert asked == [200, 200, 50, SLOW_PAGE, SLOW_PAGE, SLOW_PAGE]
 
 
 async def test_objects_of_any_size_are_listed_and_no_answer_is_read_without_end() -> None:

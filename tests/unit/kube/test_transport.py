@@ -209,13 +209,14 @@ async def test_lists_are_read_in_pages_and_items_carry_their_kind() -> None:
     assert "resourceVersion" not in server.requests[0].query
 
 
-async def test_a_list_that_expires_between_pages_is_read_whole() -> None:
+async def test_a_list_that_expires_between_pages_is_begun_anew() -> None:
     whole = listing(9, config_map("x", 1), config_map("y", 2))
     script = [answer(listing(5, config_map("a", 1), token="next")), refusal(410, "Expired"), answer(whole)]
     async with scripted(*script) as (server, kube):
         items = await kube.list_all(CONFIG_MAPS)
     assert [item["metadata"]["name"] for item in items] == ["x", "y"]
-    assert "limit" not in server.requests[2].query
+    assert ["continue" in request.query for request in server.requests] == [False, True, False]
+    assert all("limit" in request.query for request in server.requests)
 
 
 async def test_a_first_page_that_is_gone_is_an_error() -> None:

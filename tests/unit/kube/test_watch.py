@@ -340,16 +340,60 @@ async def test_a_refusal_is_listed_again_until_it_works(monkeypatch: pytest.Monk
         assert paths(server) == ["list", "list", "list", "watch 3"]
 
 
-async def test_a_list_that_expires_between_pages_starts_over(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_list_that_expires_between_pages_starts_over_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     script = [
         answer(listing(10, config_map("stale", 1), token="next")),
         refusal(410, "Expired"),
-        answer(listing(30, config_map("a", 2))),
+        answer(listing(30, config_map("a", 2), token="more")),
+        answer(listing(30, config_map("b", 3))),
         stream(hang=True),
     ]
-    async with following(monkeypatch, *script) as (_, cache, told):
+    async with following(monkeypatch, *script) as (server, cache, told):
         await cache.wait_synced(10)
-        assert told == [("ADDED", "a")]
+        assert told == [("ADDED", "a"), ("ADDED", "b")]
+        lists = [request.query for request in server.requests if "watch" not in request.query]
+        assert all("limit" in query for query in lists)
+        assert [query.get("continue", "") for query in lists] == ["", "next", "", "more"]
+
+
+async def test_whoever_reads_a_whole_collection_reads_it_in_pages_too() -> None:
+    expiring = [answer(listing(10, config_map("stale", 1), token="next")), refusal(410, "Expired")]
+    whole = [answer(listing(30, config_map("a", 2), token="more")), answer(listing(30, config_map("b", 3)))]
+    async with scripted(*expiring, *whole) as (server, kube):
+        assert [found["metadata"]["name"] for found in await kube.list_all(CONFIG_MAPS)] == ["a", "b"]
+        assert all("limit" in request.query for request in server.requests)
+    async with scripted(*expiring, *expiring, *expiring, *whole) as (_, kube):
+        with pytest.raises(Gone):
+            await kube.list_all(CONFIG_MAPS)
+
+
+def slowly(handler: Any, seconds: float) -> Any:
+    """A handler that takes its time."""
+
+    async def slow(request: Any) -> Any:
+        await asyncio.sleep(seconds)
+        return await handler(request)
+
+    return slow
+
+
+async def test_a_long_list_is_waited_for_as_long_as_its_pages_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = [slowly(answer(listing(10, config_map(f"c{n}", 1), token=f"t{n}")), 0.3) for n in range(6)]
+    script = [*pages, answer(listing(10, config_map("last", 1))), stream(hang=True)]
+    async with following(monkeypatch, *script) as (_, cache, _told):
+        await cache.wait_synced(0.7)  # the whole list takes more than twice as long
+        assert len(cache) == 7
+    async with following(monkeypatch, pages[0], hanging()) as (_, cache, _told):
+        with pytest.raises(CacheNotSyncedError, match=r"no page of a list of configmaps within 0\.7 s"):
+            await cache.wait_synced(0.7)
+
+
+async def test_a_list_that_comes_to_no_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "MOST_PATIENCE", 3)
+    endless = slowly(answer(listing(10, config_map("a", 1), token="next")), 0.05)
+    async with following(monkeypatch, endless) as (_, cache, _told):
+        with pytest.raises(CacheNotSyncedError):
+            await cache.wait_synced(0.2)
 
 
 async def test_closed_at_once_again_and_again_the_delay_grows(monkeypatch: pytest.MonkeyPatch) -> None:
