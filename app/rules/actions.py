@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from app.cel.ready import ReadyWhenError, compile_ready_when
 from app.engine.durations import parse_duration
-from app.engine.retry import DEFAULT_INTERVAL, MIN_DELAY, RetryPolicy
+from app.engine.retry import DEFAULT_INTERVAL, DEFAULT_LIMIT, MIN_DELAY, RetryPolicy
 from app.engine.text import short
 from app.models.actions import (
     Action,
@@ -94,6 +94,9 @@ def _check_retry(spot: Spot, body: ActionBody) -> None:
     policy = body.retry_policy
     if policy is None:
         return
+    if policy.limit is not None and policy.limit < 0:
+        text = f"retryPolicy.limit {policy.limit} counts as {DEFAULT_LIMIT}, the default: write 0 for no retries"
+        spot.warn("N22", text, "retryPolicy.limit")
     if problem := _interval_problem(policy.interval or ""):
         spot.error("W26", f"invalid retry policy: {problem} ({DURATIONS})", "retryPolicy.interval")
     elif parse_duration(policy.interval or DEFAULT_INTERVAL) < MIN_DELAY and policy.limit != 0:

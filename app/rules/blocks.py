@@ -67,6 +67,10 @@ def _check_job(spot: Spot, job: JobAction) -> None:
     if seconds is not None and seconds < 0:
         text = f"Job.TTLSecondsAfterFinished must not be negative, found {seconds}"
         spot.error("W35", text, "ttlSecondsAfterFinished", found=str(seconds))
+    written = job.template.spec.get("ttlSecondsAfterFinished")
+    if seconds is None and isinstance(written, int) and written < 0:
+        text = f"Job.Template.Spec.TTLSecondsAfterFinished must not be negative, found {written}"
+        spot.error("W35", text, "template.spec.ttlSecondsAfterFinished", found=str(written), runnable=True)
     policy = _descend(job.template.spec, "template", "spec", "restartPolicy")
     if policy in (None, "", "Always"):
         found = f'"{policy}"' if policy else "none"

@@ -143,4 +143,10 @@ NOTICES: Final[tuple[Rule, ...]] = (
         "A retry interval is not shorter than the shortest delay between two attempts.",
         "action[0] 'a': retryPolicy.interval 0s is shorter than the shortest delay, 100ms, which counts",
     ),
+    _notice(
+        "N22",
+        WORKFLOW,
+        "A retry limit is not negative.",
+        "action[0] 'a': retryPolicy.limit -1 counts as 3, the default: write 0 for no retries",
+    ),
 )
