@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 
 from app.engine.decide import deadline
@@ -41,9 +42,11 @@ async def attempt(
     *,
     in_doubt: bool,
     look_only: bool = False,
+    on_made: Callable[[ActionOutputs], None] = lambda _: None,
 ) -> Outcome:
     """Run one attempt and return its outcome; secrets are masked in everything it says.
 
+    `on_made` is told what the attempt has made when that is to be recorded before its end.
     With `look_only` it counts as expired: what an earlier process left of it is looked at, and nothing is done anew.
 
     An executor that fails in a way nobody foresaw ends its action Failed, and is logged with its traceback: one broken
@@ -56,13 +59,12 @@ async def attempt(
     left = max(0.0, (deadline(definition, status, address) - services.now()).total_seconds())
     left = 0.0 if look_only else left
     secrets: frozenset[str] = frozenset()
-    reports, heard = Reports(), Warnings()
+    reports, heard = Reports(on_made), Warnings()
     try:
         async with asyncio.timeout(left + OVERTIME):
             context = await _context(
-                services, snapshot, definition, status, address, step, heard, in_doubt=in_doubt, left=left
+                services, snapshot, definition, status, address, step, heard, reports, in_doubt=in_doubt, left=left
             )
-            reports = context.reports
             secrets = secret_values(context.scope)
             outcome = await _run(services, step, context)
     except (ParameterError, KubeError) as error:
@@ -103,6 +105,7 @@ async def _context(
     address: Address,
     step: Forward | RollBack,
     heard: Warnings,
+    reports: Reports,
     *,
     in_doubt: bool,
     left: float,
@@ -112,6 +115,7 @@ async def _context(
     loop = asyncio.get_running_loop()
     secrets = await read_secrets(used.secret_params, services.bounded)
     identity = ActionIdentity(snapshot.execution_uid, stage.name, workflow.run, node.name)
+    action = action_at(status, address)
     return ActionContext(
         kube=services.bounded.written(
             writing_of(
@@ -142,13 +146,15 @@ async def _context(
             outputs=_outputs(snapshot, definition, status, address, step),
             secrets=frozenset(secrets),
         ),
-        attempt=action_at(status, address).attempt,
+        attempt=action.attempt,
         deadline=loop.time() + left,
         timeout_text=format_duration(node.timeout),
         in_doubt=in_doubt,
+        earlier=None if action.again and not in_doubt else action.outputs,
+        reports=reports,
         priors=services.snapshots.priors(_owner_of_priors(snapshot, step)),
         missing_resources=(snapshot.revert_options or RevertOptions()).missing_resources,
-        explained_absence=isinstance(step, RollBack) and step.explained,
+        explained=step.explained if isinstance(step, RollBack) else frozenset(),
         unrecorded=snapshot.target is not None and snapshot.target.unrecorded,
         target_identity=_target_identity(snapshot, step, node.name),
     )

@@ -21,7 +21,7 @@ from app.engine.events import ActionFinished, ActionStarted, AttemptFailed, Even
 from app.engine.outcome import Failed, Outcome
 from app.engine.step import Inbox, Inherited, Step, begin, look_only_after, step
 from app.engine.tree import action_at
-from app.models.execution import DRPlanExecutionStatus
+from app.models.execution import ActionOutputs, DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
 from app.models.phases import Phase
 from app.models.snapshot import Snapshot
@@ -33,6 +33,7 @@ from controller.effects import attempt
 from controller.endings import record_end, tell_differs, tell_refused
 from controller.folding import computed, folded
 from controller.journal import Entry, EntryRefused
+from controller.lifetimes import Lifetimes
 from controller.services import Services
 from controller.status_writer import StatusWriter
 from controller.telling import Telling
@@ -100,6 +101,8 @@ class Run:
         self._is_short = False
         """Whether actions wait for a slot."""
         self._results: dict[Address, Outcome] = {}
+        self._made: dict[Address, ActionOutputs] = {}
+        """What attempts have made that go on, as far as it is not recorded yet."""
         self._in_flight: set[Address] = set()
         self._wake = asyncio.Event()
         self.writer = StatusWriter(
@@ -117,6 +120,7 @@ class Run:
         self._log = log.bind(
             execution=f"{snapshot.execution_namespace}/{snapshot.execution_name}", plan=snapshot.plan_name
         )
+        self._lifetimes = Lifetimes(services, definition, stored)
         self._telling = Telling(services.recorder, stored, self._log)
 
     @property
@@ -160,6 +164,8 @@ class Run:
     async def _run(self) -> DRPlanExecutionStatus:
         async with TaskGroup() as group:
             writing = group.create_task(self.writer.run(), name=f"status/{self.snapshot.execution_name}")
+            giving = group.create_task(self._lifetimes.run(), name=f"lifetimes/{self.snapshot.execution_name}")
+            self._lifetimes.take_all(self.status)
             if not self._is_stored and not self.has_ended:
                 self.writer.offer(self.status, urgent=True)
             while not self._is_over():
@@ -169,10 +175,12 @@ class Run:
                 self._launch(group)
                 await self._wait()
             if self.has_ended:
+                await self._lifetimes.finish()
                 await record_end(self._services, self.snapshot, self.definition, self.status)
                 self.writer.offer(self.status, urgent=True)
             await self.writer.flush()
             writing.cancel()
+            giving.cancel()
         return self.status
 
     def _is_over(self) -> bool:
@@ -205,6 +213,7 @@ class Run:
     def _inbox(self) -> Inbox:
         """Take what has happened since the last step."""
         results, self._results = self._results, {}
+        made, self._made = self._made, {}
         answer, self._answer = self._answer, ""
         suspension, self._suspension = self._suspension, None
         for address, outcome in results.items():
@@ -216,6 +225,7 @@ class Run:
             inherited = Inherited(self._takeover, in_doubt)
         return Inbox(
             results=results,
+            made=made,
             looked_at=frozenset(self._looked_at),
             withheld=self._withheld,
             cancel=self._cancel_message,
@@ -247,6 +257,8 @@ class Run:
         for event in events:
             if isinstance(event, ActionStarted):
                 self._committed.append((Start(event.address, event.attempt), False))
+            elif isinstance(event, ActionFinished):
+                self._lifetimes.take(self.status, event.address)
         self._look_only = look_only_after(events, self._look_only)
         self._forget_takeover()
 
@@ -346,10 +358,21 @@ class Run:
         self, address: Address, status: DRPlanExecutionStatus, *, in_doubt: bool, look_only: bool
     ) -> None:
         outcome = await attempt(
-            self._services, self.snapshot, self.definition, status, address, in_doubt=in_doubt, look_only=look_only
+            self._services,
+            self.snapshot,
+            self.definition,
+            status,
+            address,
+            in_doubt=in_doubt,
+            look_only=look_only,
+            on_made=partial(self._note_made, address),
         )
         self._results[address] = outcome
         self._slots.give_back(self.uid)
+        self._wake.set()
+
+    def _note_made(self, address: Address, made: ActionOutputs) -> None:
+        self._made[address] = made
         self._wake.set()
 
     async def _adopt(self, status: DRPlanExecutionStatus) -> None:

@@ -30,6 +30,10 @@ class Address(NamedTuple):
     action: int
 
 
+ObjectKey = tuple[str, str, str, str]
+"""Group, kind, namespace and name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Forward:
     """Do what the action says."""
@@ -43,8 +47,8 @@ class RollBack:
     """Take an action of the target run back.
 
     With `custom`, that block is executed as `type`; without, the executor of `type` undoes what `outputs` names.
-    `stage`, `workflow_index` and `action` are those of the target run. `explained` says that the target's own record
-    explains why its object may be gone (decision R5).
+    `stage`, `workflow_index` and `action` are those of the target run. `explained` are the objects of which the
+    target's own record explains why they may be gone (decision R5).
     """
 
     type: ActionType
@@ -54,7 +58,7 @@ class RollBack:
     stage: str
     workflow_index: int
     target_address: Address
-    explained: bool = False
+    explained: frozenset[ObjectKey] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +205,8 @@ def references(outputs: ActionOutputs | None) -> tuple[CoreReference, ...]:
     )
     resources = outputs.resource_refs or ((outputs.resource_ref,) if outputs.resource_ref else ())
     return tuple(ref for ref in single if ref) + outputs.subscription_refs + tuple(resources)
+
+
+def object_key(ref: CoreReference) -> ObjectKey:
+    """Return what tells the objects of one action apart."""
+    return ref.api_version.rpartition("/")[0], ref.kind, ref.namespace, ref.name

@@ -50,6 +50,15 @@ class AttemptInterrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectsMade:
+    """What an attempt that goes on has made; recorded because it may be gone when somebody looks for it."""
+
+    at: datetime
+    address: Address
+    outputs: ActionOutputs
+
+
+@dataclass(frozen=True, slots=True)
 class ActionFinished:
     """An action has ended, in a terminal phase."""
 
@@ -85,7 +94,14 @@ class RunResumed:
 
 
 Event = (
-    ActionStarted | AttemptFailed | AttemptInterrupted | ActionFinished | CancelRequested | RunSuspended | RunResumed
+    ActionStarted
+    | AttemptFailed
+    | AttemptInterrupted
+    | ObjectsMade
+    | ActionFinished
+    | CancelRequested
+    | RunSuspended
+    | RunResumed
 )
 _BY_NAME: dict[str, type[Event]] = {
     cls.__name__: cls
@@ -93,6 +109,7 @@ _BY_NAME: dict[str, type[Event]] = {
         ActionStarted,
         AttemptFailed,
         AttemptInterrupted,
+        ObjectsMade,
         ActionFinished,
         CancelRequested,
         RunSuspended,
@@ -114,7 +131,7 @@ def from_microseconds(value: int) -> datetime:
 def encode(event: Event) -> dict[str, Any]:
     """Return the stored form of an event."""
     data: dict[str, Any] = {"e": type(event).__name__, "t": to_microseconds(event.at)}
-    if isinstance(event, ActionStarted | AttemptFailed | AttemptInterrupted | ActionFinished):
+    if isinstance(event, ActionStarted | AttemptFailed | AttemptInterrupted | ObjectsMade | ActionFinished):
         data["at"] = list(event.address)
     if isinstance(event, ActionStarted):
         data["attempt"] = event.attempt
@@ -128,7 +145,7 @@ def encode(event: Event) -> dict[str, Any]:
         data["message"] = cut(event.message)
     if isinstance(event, RunSuspended) and event.reason is not Reason.OUTCOME_UNKNOWN:
         data["reason"] = event.reason.value
-    if isinstance(event, AttemptFailed | ActionFinished) and event.outputs is not None:
+    if isinstance(event, AttemptFailed | ObjectsMade | ActionFinished) and event.outputs is not None:
         data["outputs"] = event.outputs.to_wire()
     return data
 
@@ -154,6 +171,8 @@ def decode(data: dict[str, Any]) -> Event:
             return AttemptFailed(at, Address(*data["at"]), data["message"], not_before, outputs, undecided)
         case "AttemptInterrupted":
             return AttemptInterrupted(at, Address(*data["at"]))
+        case "ObjectsMade":
+            return ObjectsMade(at, Address(*data["at"]), outputs or ActionOutputs())
         case "ActionFinished":
             return ActionFinished(at, Address(*data["at"]), Phase(data["phase"]), data["message"], outputs)
         case "CancelRequested":

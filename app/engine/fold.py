@@ -22,6 +22,7 @@ from app.engine.events import (
     AttemptInterrupted,
     CancelRequested,
     Event,
+    ObjectsMade,
     RunResumed,
     RunSuspended,
 )
@@ -144,6 +145,8 @@ def _apply(definition: RunDefinition, status: DRPlanExecutionStatus, event: Even
             return with_action(status, event.address, _attempt_failed(_started(status, event), event))
         case AttemptInterrupted():
             return with_action(status, event.address, _interrupted(_started(status, event)))
+        case ObjectsMade():
+            return with_action(status, event.address, _made(_started(status, event), event))
         case ActionFinished():
             return with_action(status, event.address, _action_finished(_started(status, event), event))
         case CancelRequested():
@@ -155,7 +158,7 @@ def _apply(definition: RunDefinition, status: DRPlanExecutionStatus, event: Even
             return _resumed(definition, status, event.at)
 
 
-_OfAction = ActionStarted | AttemptFailed | AttemptInterrupted | ActionFinished
+_OfAction = ActionStarted | AttemptFailed | AttemptInterrupted | ObjectsMade | ActionFinished
 
 
 def _action(status: DRPlanExecutionStatus, event: _OfAction) -> ActionStatus:
@@ -168,7 +171,9 @@ def _action(status: DRPlanExecutionStatus, event: _OfAction) -> ActionStatus:
         raise nowhere from None
 
 
-def _started(status: DRPlanExecutionStatus, event: AttemptFailed | AttemptInterrupted | ActionFinished) -> ActionStatus:
+def _started(
+    status: DRPlanExecutionStatus, event: AttemptFailed | AttemptInterrupted | ObjectsMade | ActionFinished
+) -> ActionStatus:
     """Return the action whose attempt has ended. Only what was recorded as started can end (invariant 2)."""
     action = _action(status, event)
     phase = event.phase if isinstance(event, ActionFinished) else Phase.RUNNING
@@ -206,11 +211,16 @@ def _interrupted(action: ActionStatus) -> ActionStatus:
     return action.model_copy(update={"interruptions": action.interruptions + 1})
 
 
+def _made(action: ActionStatus, event: ObjectsMade) -> ActionStatus:
+    return action.model_copy(update={"again": False, "outputs": merged(action.outputs, event.outputs)})
+
+
 def _attempt_failed(action: ActionStatus, event: AttemptFailed) -> ActionStatus:
     return action.model_copy(
         update={
             "next_attempt_time": event.not_before,
             "undecided": event.undecided,
+            "again": False,
             "message": event.message if event.undecided else cut(texts.waiting_for_retry(event.message)),
             "outputs": merged(action.outputs, event.outputs),
         }
@@ -226,7 +236,7 @@ def _resumed(definition: RunDefinition, status: DRPlanExecutionStatus, at: datet
     status = with_suspension(status, "The run goes on", at)
     for address, action in running_actions(status):
         if action.undecided:
-            status = with_action(status, address, action.model_copy(update={"undecided": False}))
+            status = with_action(status, address, action.model_copy(update={"undecided": False, "again": True}))
     return status.model_copy(update={"phase": Phase.RUNNING, "message": definition.note})
 
 

@@ -77,7 +77,8 @@ def merged(earlier: ActionOutputs | None, later: ActionOutputs | None) -> Action
             update[name] = before
     update |= _merged_resources(earlier, later)
     refs = united(earlier.subscription_refs, later.subscription_refs)
-    return later.model_copy(update={**update, "subscription_refs": refs})
+    expiring = tuple(dict.fromkeys((*earlier.expiring, *later.expiring)))
+    return later.model_copy(update={**update, "subscription_refs": refs, "expiring": expiring})
 
 
 _SINGLE = ("job_ref", "localization_ref", "globalization_ref", "helm_chart_ref", "subscription_ref")

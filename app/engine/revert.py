@@ -23,10 +23,10 @@ from app.engine.definition import (
     WorkflowDefinition,
     references,
 )
+from app.engine.explained import absences
 from app.engine.record import with_marks
 from app.engine.work_order import order_of_work
 from app.models.actions import Action, ActionBody, ActionType, ResourceOperation, operation_of, rollback_type
-from app.models.common import CoreReference
 from app.models.execution import (
     ActionOutputs,
     ActionStatus,
@@ -73,10 +73,10 @@ class _Builder:
     def __init__(self, snapshot: Snapshot, status: DRPlanExecutionStatus, *, goes_on: bool) -> None:
         self._snapshot = snapshot
         self._stages = status.stage_statuses
-        self._deleted = deleted_by_run(snapshot, status)
         self._unrecorded = snapshot.target is not None and snapshot.target.unrecorded
         self._stage_policy = StagePolicy.CONTINUE if goes_on else StagePolicy.STOP
         self._workflow_policy = WorkflowPolicy.CONTINUE if goes_on else WorkflowPolicy.FAIL_FAST
+        self._absences = absences(snapshot, status, self._order_of_actions())
 
     def order_of_stages(self) -> list[int]:
         """Return the positions of the target's stages in the order in which they ran."""
@@ -90,12 +90,32 @@ class _Builder:
     def _order(self, started: Sequence[datetime | None], after: Sequence[Sequence[int]]) -> list[int]:
         return order_of_work(started, after) if self._snapshot.in_order_of_work else list(range(len(started)))
 
-    def stage(self, index: int, stage: StageStatus) -> StageDefinition:
+    def _order_of_workflows(self, stage: StageStatus) -> list[int]:
         started = [workflow.start_time for workflow in stage.workflow_executions]
         after = [[] if stage.parallel or not position else [position - 1] for position in range(len(started))]
+        return self._order(started, after)
+
+    def _order_within(self, workflow: WorkflowExecutionStatus) -> list[int]:
+        listed = workflow.action_statuses
+        return self._order([action.start_time for action in listed], _dependencies(listed, self._spec_of(workflow)))
+
+    def _order_of_actions(self) -> list[Address]:
+        """Return every action of the target, in the order in which they ran."""
+        return [
+            Address(s, w, a)
+            for s in self.order_of_stages()
+            for w in self._order_of_workflows(self._stages[s])
+            for a in self._order_within(self._stages[s].workflow_executions[w])
+        ]
+
+    def _spec_of(self, workflow: WorkflowExecutionStatus) -> DRWorkflowSpec | None:
+        namespace = workflow.workflow_ref.namespace or self._snapshot.execution_namespace
+        return self._snapshot.workflows.get(f"{namespace}/{workflow.workflow_ref.name}")
+
+    def stage(self, index: int, stage: StageStatus) -> StageDefinition:
         workflows = tuple(
             self._workflow(index, position, stage.name, stage.workflow_executions[position])
-            for position in reversed(self._order(started, after))
+            for position in reversed(self._order_of_workflows(stage))
         )
         entered = stage.phase in (Phase.SUCCEEDED, Phase.FAILED) or any(not workflow.skip for workflow in workflows)
         return StageDefinition(
@@ -110,15 +130,14 @@ class _Builder:
         self, stage: int, index: int, stage_name: str, workflow: WorkflowExecutionStatus
     ) -> WorkflowDefinition:
         namespace = workflow.workflow_ref.namespace or self._snapshot.execution_namespace
-        spec = self._snapshot.workflows.get(f"{namespace}/{workflow.workflow_ref.name}")
+        spec = self._spec_of(workflow)
         by_name = {action.name: action for action in spec.actions} if spec else {}
         listed = workflow.action_statuses
-        order = self._order([action.start_time for action in listed], _dependencies(listed, spec))
         actions = [
             self._action(
                 Address(stage, index, position), stage_name, listed[position], by_name.get(listed[position].name)
             )
-            for position in reversed(order)
+            for position in reversed(self._order_within(workflow))
         ]
         entered = workflow.phase in (Phase.SUCCEEDED, Phase.FAILED) or any(not action.skip for action in actions)
         return WorkflowDefinition(
@@ -155,7 +174,7 @@ class _Builder:
             stage=stage_name,
             workflow_index=address.workflow,
             target_address=address,
-            explained=_is_explained(status, definition, self._deleted),
+            explained=self._absences.explained(address, status, definition),
         )
         timed = body if body.timeout else definition or body
         retried = body if body.retry_policy else definition or body
@@ -217,23 +236,6 @@ def _creates(definition: Action | None, type_: ActionType | None) -> bool:
     return operation_of(definition, type_) not in (ResourceOperation.PATCH, ResourceOperation.DELETE)
 
 
-def deleted_by_run(snapshot: Snapshot, status: DRPlanExecutionStatus) -> frozenset[tuple[str, str, str]]:
-    """Return kind, namespace and name of what Delete actions of the run removed (decision R5)."""
-    deleted: set[tuple[str, str, str]] = set()
-    for stage in status.stage_statuses:
-        for workflow in stage.workflow_executions:
-            namespace = workflow.workflow_ref.namespace or snapshot.execution_namespace
-            spec = snapshot.workflows.get(f"{namespace}/{workflow.workflow_ref.name}")
-            by_name = {action.name: action for action in spec.actions} if spec else {}
-            for action in workflow.action_statuses:
-                definition = by_name.get(action.name)
-                if definition is None or action.phase is not Phase.SUCCEEDED:
-                    continue
-                if operation_of(definition, definition.type) is ResourceOperation.DELETE:
-                    deleted.update(_identity(ref) for ref in references(action.outputs))
-    return frozenset(deleted)
-
-
 def _cannot_tell(status: ActionStatus) -> str:
     """Return what to say when neither snapshot nor definition tells whether the run made an object or changed it."""
     named = ", ".join(f"{ref.kind} {ref.namespace}/{ref.name}" for ref in references(status.outputs))
@@ -253,19 +255,6 @@ def _unreadable(error: ValidationError) -> str:
 
 def _reads_outputs(rollback: ActionBody) -> bool:
     return "$(outputs." in json.dumps(rollback.written())
-
-
-def _is_explained(status: ActionStatus, definition: Action | None, deleted: frozenset[tuple[str, str, str]]) -> bool:
-    if any(_identity(ref) in deleted for ref in references(status.outputs)):
-        return True
-    job = definition.job if definition and definition.type is ActionType.JOB else None
-    if job is None:
-        return False
-    return job.ttl_seconds_after_finished is not None or "ttlSecondsAfterFinished" in job.template.spec
-
-
-def _identity(ref: CoreReference) -> tuple[str, str, str]:
-    return ref.kind, ref.namespace, ref.name
 
 
 def taken_back(definition: RunDefinition, revert: DRPlanExecutionStatus) -> tuple[Address, ...]:

@@ -20,13 +20,15 @@ from app.engine.events import (
     AttemptFailed,
     CancelRequested,
     Event,
+    ObjectsMade,
     RunResumed,
     RunSuspended,
 )
 from app.engine.fold import fold_all
 from app.engine.outcome import Outcome
 from app.engine.question import answered, question, undecided_actions
-from app.models.execution import DRPlanExecutionStatus
+from app.engine.tree import action_at
+from app.models.execution import ActionOutputs, DRPlanExecutionStatus
 from app.models.phases import Phase
 from app.models.suspension import Reason
 
@@ -45,6 +47,8 @@ class Inbox:
 
     results: Mapping[Address, Outcome] = field(default_factory=dict)
     """How attempts ended."""
+    made: Mapping[Address, ActionOutputs] = field(default_factory=dict)
+    """What attempts have made that go on."""
     looked_at: Collection[Address] = ()
     """Actions that were only looked at, because the run is cancelled or stands still."""
     withheld: Mapping[Address, Outcome] = field(default_factory=dict)
@@ -100,6 +104,7 @@ def step(
         run.add(*answered(run.status, inbox.answer, now))
     again = bool(inbox.withheld and inbox.suspension is not None and run.status.phase is Phase.RUNNING)
     results, withheld = _recordable(inbox, run.status)
+    run.add(*(ObjectsMade(now, each, inbox.made[each]) for each in inbox.made if _goes_on(run.status, each, results)))
     run.add(*(_end(definition, run.status, inbox, each, results[each], now, jitter) for each in results))
     suspension = inbox.suspension
     if _asks(run.status, run.events):
@@ -145,6 +150,11 @@ def _recordable(
     if is_cancelled:
         refused = {address: without_outputs(outcome) for address, outcome in refused.items()}
     return {**refused, **inbox.results}, {}
+
+
+def _goes_on(status: DRPlanExecutionStatus, address: Address, results: Mapping[Address, Outcome]) -> bool:
+    """Tell whether what an attempt has made is to be recorded before its end, which records it as well."""
+    return address not in results and action_at(status, address).phase is Phase.RUNNING
 
 
 def _end(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -23,6 +24,13 @@ def replaced(items: tuple[T, ...], index: int, item: T) -> tuple[T, ...]:
 def action_at(status: DRPlanExecutionStatus, address: Address) -> ActionStatus:
     """Return the action at `address`. Raises IndexError when the run has none there."""
     return status.stage_statuses[address.stage].workflow_executions[address.workflow].action_statuses[address.action]
+
+
+def each_address(status: DRPlanExecutionStatus) -> Iterator[Address]:
+    """Yield the address of every action of the run, in order."""
+    for s, stage in enumerate(status.stage_statuses):
+        for w, workflow in enumerate(stage.workflow_executions):
+            yield from (Address(s, w, a) for a in range(len(workflow.action_statuses)))
 
 
 def with_action(status: DRPlanExecutionStatus, address: Address, action: ActionStatus) -> DRPlanExecutionStatus:
@@ -60,7 +68,7 @@ def ended(node: Node, phase: Phase, message: str, at: datetime) -> Node:
         "message": cut(message),
     }
     if isinstance(node, ActionStatus):
-        update |= {"next_attempt_time": None, "undecided": False}
+        update |= {"next_attempt_time": None, "undecided": False, "again": False}
     if isinstance(node, WorkflowExecutionStatus):
         update["current_action"] = ""
     return node.model_copy(update=update)

@@ -116,7 +116,13 @@ class JobAction(ApiModel):
     template: JobTemplate
     """The Job."""
     ttl_seconds_after_finished: Int32 | None = None
-    """Overrides the member of the same name in the template: seconds a finished Job stays."""
+    """Overrides the member of the same name in the template: seconds a finished Job stays; from its recorded end on."""
+
+    @property
+    def removes_itself(self) -> bool:
+        """Whether the Job is removed some time after it has ended."""
+        spec = self.template.spec.get("ttlSecondsAfterFinished")
+        return self.ttl_seconds_after_finished is not None or spec is not None
 
 
 class LocalizationAction(ApiModel):

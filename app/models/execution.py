@@ -99,6 +99,8 @@ class ActionOutputs(ApiModel):
     """The first object of the manifest."""
     resource_refs: tuple[CoreReference, ...] = ()
     """Every object of a manifest with several documents, in their order."""
+    expiring: tuple[str, ...] = ()
+    """UIDs of the Jobs among them that their ttlSecondsAfterFinished removes."""
     http_response: HttpResponse | None = None
     """The last answer."""
     warnings: tuple[str, ...] = ()
@@ -147,6 +149,8 @@ class ActionStatus(ApiModel):
     """When a failed attempt is repeated."""
     undecided: bool = False
     """True: nobody knows whether the attempt had its effect, which must not be had twice; an operator is asked."""
+    again: bool = False
+    """True: an operator said that it is to be done again, whatever became of the attempt before."""
     message: str = ""
     """Details."""
     outputs: ActionOutputs | None = None

@@ -16,6 +16,11 @@ from controller.actions.base import ActionContext
 LAST_LOOK_SECONDS = 10.0
 """How long the one observation after the time-out may take (decision A1)."""
 
+
+class CameAndWent(Exception):  # noqa: N818 - says what may have happened
+    """What the action makes may have been made before and be gone. The text says why; an operator is asked."""
+
+
 Settling = Callable[[], Awaitable[Outcome]]
 """The rest of an attempt, which minds the deadline itself."""
 
@@ -52,10 +57,14 @@ async def attempt(
 
     `work` may return a function instead of an outcome: what is left then is waiting, which keeps the deadline by itself
     and knows best what to say when it passes. `last_look` changes nothing but what a time-out has to clean up. API
-    errors become failures with what `outputs` returns then. Values of secret parameters are masked in every message.
+    errors become failures with what `outputs` returns then; `CameAndWent` leaves the action undecided.
+    Values of secret parameters are masked in every message.
     """
     context.reports.follow(outputs)
-    outcome = await _attempt(context, work, last_look, outputs)
+    try:
+        outcome = await _attempt(context, work, last_look, outputs)
+    except CameAndWent as doubt:
+        outcome = Failed(str(doubt), outputs(), undecided=True)
     return replace(outcome, message=redact(outcome.message, secret_values(context.scope)))
 
 

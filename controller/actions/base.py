@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from app.engine.definition import ObjectKey
 from app.engine.outcome import Outcome
 from app.engine.templates import Scope
 from app.kube.bounded import BoundedClient
@@ -29,8 +30,9 @@ class PriorStates(Protocol):
 class Reports:
     """What an attempt has made so far, for an ending that does not come from its executor."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_made: Callable[[ActionOutputs], None] = lambda _: None) -> None:
         self._made: Callable[[], ActionOutputs | None] = lambda: None
+        self._on_made = on_made
 
     def follow(self, made: Callable[[], ActionOutputs | None]) -> None:
         """Take `made` to say from now on what the attempt has made."""
@@ -40,6 +42,11 @@ class Reports:
         """Return references to what was made until now."""
         return self._made()
 
+    def keep(self) -> None:
+        """Have what was made until now recorded at once: the rest may take long, and the objects may go meanwhile."""
+        if (made := self._made()) is not None:
+            self._on_made(made)
+
 
 @dataclass(frozen=True, slots=True)
 class ActionContext:
@@ -48,9 +55,10 @@ class ActionContext:
     `identity` is `<execution-uid>/<stage>/<workflow-index>/<action>`, segments percent-encoded: the idempotency key of
     HTTP requests and the ownership mark of created objects (invariant 3). `deadline` is on the event loop's
     clock. `in_doubt` says that an earlier attempt may have had its effect although nobody saw it end: observe first.
+    `earlier` names what earlier attempts made, unless an operator has said that it is to be done again.
     `target_identity` is set in rollbacks only: the identity that the action had in the run that is taken back.
-    `unrecorded` says that nothing but the status of the target names what is taken back, within the rights of the
-    Revert's creator (decision D11).
+    `explained` are the objects whose absence the record of that run explains. `unrecorded` says that nothing but the
+    status of the target names what is taken back, within the rights of the Revert's creator (decision D11).
     `kube` keeps to the bounds of actions by itself (decision A10), and writes within the leader's lease only.
     `reports` is told what the attempt makes while it makes it, so that every ending can name it.
     `traces` knows what a called service needs to join the trace of the run, under the span of this action.
@@ -73,8 +81,9 @@ class ActionContext:
     timeout_text: str
     in_doubt: bool
     priors: PriorStates
+    earlier: ActionOutputs | None = None
     missing_resources: MissingResources = MissingResources.FAIL
-    explained_absence: bool = False
+    explained: frozenset[ObjectKey] = frozenset()
     target_identity: str = ""
     unrecorded: bool = False
     traces: Traces = field(default_factory=Traces)

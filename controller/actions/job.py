@@ -17,8 +17,17 @@ from app.models.execution import ActionOutputs
 from app.models.names import DEFAULT_NAMESPACE
 from controller.actions.attempts import Settling, attempt, failed, timed_out
 from controller.actions.base import ActionContext
+from controller.actions.doubt import settle_doubt
 from controller.actions.objects import Made, Target, create, delete_uid, find
-from controller.actions.ownership import JsonObject, is_own, mark_labels, reference, uid_of
+from controller.actions.ownership import (
+    JsonObject,
+    is_being_deleted,
+    is_own,
+    mark_labels,
+    owner,
+    reference,
+    uid_of,
+)
 from controller.actions.undo import CannotUndo, Effect, take_back
 from controller.actions.waiting import Pending, Seen, WaitTimeout, wait_for
 
@@ -43,13 +52,20 @@ class JobExecutor:
 
         made = Made()
 
-        async def work() -> Settling:
+        async def work() -> Outcome | Settling:
+            if (ended := await _ended_and_going(context, target)) is not None:
+                return await _told(context, target, reference(ended), job_outcome(ended))
+            await settle_doubt(context, target, manifest)
             with made.making(target):
                 ref = reference(await create(context, target, manifest))
                 made.refs.append(ref)
+            context.reports.keep()
             return lambda: _finished(context, target, ref)
 
         async def last_look() -> Outcome:
+            if (ended := await _ended_and_going(context, target)) is not None:
+                return await _told(context, target, reference(ended), job_outcome(ended))
+            await settle_doubt(context, target, manifest)
             job = await find(context, target)
             if job is None or not is_own(job, context):
                 return timed_out(context)
@@ -60,7 +76,7 @@ class JobExecutor:
 
         return await attempt(context, work, last_look, outputs)
 
-    async def rollback(self, body: ActionBody, outputs: ActionOutputs, context: ActionContext) -> Outcome:
+    async def rollback(self, body: ActionBody, outputs: ActionOutputs, context: ActionContext) -> Outcome:  # noqa: ARG002
         """Delete the Job together with its pods."""
         ref = outputs.job_ref
         if ref is None or not ref.name:
@@ -69,8 +85,7 @@ class JobExecutor:
 
         async def work() -> Outcome:
             try:
-                explained = _cleans_itself_up(body.job)
-                undone = await take_back(context, target, ref, ResourceOperation.CREATE, explained=explained)
+                undone = await take_back(context, target, ref, ResourceOperation.CREATE)
             except CannotUndo as problem:
                 return Failed(str(problem))
             except KubeError as error:
@@ -107,11 +122,12 @@ def job_manifest(block: JobAction, context: ActionContext) -> tuple[Target, Json
     return Target(JOBS, namespace, name), manifest
 
 
-def _cleans_itself_up(block: JobAction | None) -> bool:
-    """Tell whether the Job is removed by its `ttlSecondsAfterFinished`, which explains its absence (decision R5)."""
-    if block is None:
-        return False
-    return block.ttl_seconds_after_finished is not None or "ttlSecondsAfterFinished" in block.template.spec
+async def _ended_and_going(context: ActionContext, target: Target) -> JsonObject | None:
+    """Return the action's Job when it has ended and is on its way out, after an interruption: its end still counts."""
+    job = await find(context, target) if context.in_doubt else None
+    if job is None or owner(job) != context.identity or not is_being_deleted(job):
+        return None
+    return job if job_outcome(job).finished else None
 
 
 async def _finished(context: ActionContext, target: Target, ref: CoreReference) -> Outcome:

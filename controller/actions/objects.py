@@ -15,6 +15,7 @@ from app.kube.errors import AlreadyExists, ApiUnavailable, Conflict, KubeError, 
 from app.kube.resources import Resource, is_secret
 from app.models.common import CoreReference
 from controller.actions.base import ActionContext
+from controller.actions.job_ttl import held
 from controller.actions.ownership import (
     JsonObject,
     is_being_deleted,
@@ -119,7 +120,7 @@ async def create(context: ActionContext, target: Target, body: Mapping[str, Any]
     """
     while True:
         try:
-            return await context.kube.create(target.resource, marked(body, context), namespace=target.namespace or None)
+            return await context.kube.create(target.resource, _own(body, context), namespace=target.namespace or None)
         except (AlreadyExists, ApiUnavailable, ServerError) as error:
             existing = await _find_after(context, target, error)
             if existing is None:
@@ -129,6 +130,11 @@ async def create(context: ActionContext, target: Target, body: Mapping[str, Any]
                     return existing
                 raise
         await gone(context, target, uid_of(existing))
+
+
+def _own(body: Mapping[str, Any], context: ActionContext) -> JsonObject:
+    """Return an object as the action makes it: with its marks, and a Job without the lifetime that it gets later."""
+    return marked(held(body), context)
 
 
 async def _find_after(context: ActionContext, target: Target, error: KubeError) -> JsonObject | None:
@@ -149,12 +155,12 @@ async def apply(context: ActionContext, target: Target, body: Mapping[str, Any])
         own = existing is None or is_own(existing, context)
         if existing is not None and not own:
             await remember(context, target, existing)
-        wanted = marked(body, context) if own else keeping_marks(body, existing)
+        wanted = _own(body, context) if own else keeping_marks(body, existing)
         applied, created = await _apply(context, target, _as_read(wanted, existing))
         if existing is None and not created:  # somebody else made it since the look above
             applied, _ = await _apply(context, target, _as_read(body, applied))
         elif created and not own:  # somebody else deleted it since
-            applied, _ = await _apply(context, target, _as_read(marked(body, context), applied))
+            applied, _ = await _apply(context, target, _as_read(_own(body, context), applied))
         return applied
 
     return await _unless_changed(once)

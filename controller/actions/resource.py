@@ -12,6 +12,7 @@ from app.engine.amounts import too_long
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
 from app.engine.outputs import united
 from app.engine.templates import UnresolvedPlaceholders, render
+from app.engine.vanishing import works_once
 from app.kube.errors import KubeError, NotServed, UnknownKind
 from app.kube.resources import Resource
 from app.models.actions import ActionBody, ActionType, ResourceOperation, operation_of
@@ -22,6 +23,8 @@ from app.runtime.workers import BusyError, Workers, WorkFailedError
 from controller.actions import objects
 from controller.actions.attempts import Settling, attempt, failed, timed_out
 from controller.actions.base import ActionContext
+from controller.actions.doubt import settle_doubt
+from controller.actions.job_ttl import is_expiring
 from controller.actions.manifests import needed_first, read_manifest
 from controller.actions.objects import Made, Target
 from controller.actions.ownership import is_being_deleted, is_own, uid_of
@@ -106,6 +109,8 @@ class _Run:
         self._targets: list[Target] = []
         """Of the documents that were worked off, in their order."""
         self._made = Made()
+        self._expiring: list[str] = []
+        """UIDs of the Jobs that their lifetime removes."""
         self._remains: list[str] = []
         """What was deleted and is not gone, where that is not waited for."""
 
@@ -138,7 +143,7 @@ class _Run:
         for document in self._documents[start:]:
             target = await self._target(document)
             with self._made.making(target):
-                found = await self._found(target)
+                found = await self._found(target, document)
                 if found.ref is not None:
                     self._made.refs.append(found.ref)
                     self._targets.append(target)
@@ -148,7 +153,9 @@ class _Run:
             return timed_out(self._context, "; ".join(reasons), self.outputs())
         return await self._settle() if self._wait else self._succeeded()
 
-    async def _found(self, target: Target) -> _Found:
+    async def _found(self, target: Target, document: dict[str, Any]) -> _Found:
+        if self._operation in (ResourceOperation.CREATE, ResourceOperation.APPLY):
+            await settle_doubt(self._context, target, document)
         live = await objects.find(self._context, target)
         if self._operation is ResourceOperation.DELETE:
             meant = await objects.meant_to_go(self._context, target)
@@ -159,6 +166,8 @@ class _Run:
         if is_being_deleted(live):
             return _Found(done=False, why=objects.still_there(target, live))
         if is_own(live, self._context):
+            if is_expiring(live):
+                self._expiring.append(uid_of(live))
             return _Found(True, target.reference(uid_of(live)))
         changed, _ = await self._context.priors.load(objects.prior_key(self._context, target))
         return _Found(False, target.reference(uid_of(live)) if changed else None)
@@ -187,6 +196,7 @@ class _Run:
         body = {**document, "metadata": {**document["metadata"], **place}}
         match self._operation:
             case ResourceOperation.APPLY:
+                await settle_doubt(self._context, target, body)
                 made = await objects.apply(self._context, target, body)
             case ResourceOperation.PATCH:
                 made = await objects.patch(self._context, target, body)
@@ -197,11 +207,16 @@ class _Run:
                     self._remains.append(removal.remains)
                 return target.reference(removal.uid)
             case _:
+                await settle_doubt(self._context, target, body)
                 made = await objects.create(self._context, target, body)
+        if self._operation is not ResourceOperation.PATCH and is_own(made, self._context) and is_expiring(made):
+            self._expiring.append(uid_of(made))
         return target.reference(uid_of(made))
 
     async def _settle(self) -> Outcome:
         """Wait until every object is ready, or gone after a Delete."""
+        if any(works_once(target.resource.group, target.resource.kind) for target in self._targets):
+            self._context.reports.keep()
         for target, ref in zip(self._targets, self._made.refs, strict=True):
             try:
                 problem = await self._ready(target, ref)
@@ -236,7 +251,11 @@ class _Run:
         refs = united((), self._made.all())
         if not refs:
             return None
-        return ActionOutputs(resource_ref=refs[0], resource_refs=refs if len(self._documents) > 1 else ())
+        return ActionOutputs(
+            resource_ref=refs[0],
+            resource_refs=refs if len(self._documents) > 1 else (),
+            expiring=tuple(dict.fromkeys(self._expiring)),
+        )
 
 
 def _label(target: Target) -> str:

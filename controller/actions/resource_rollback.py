@@ -59,7 +59,7 @@ async def _take_back_served(context: ActionContext, ref: CoreReference, operatio
             "anew, or, if it was deleted together with its objects, say so by revertOptions.missingResources: Ignore"
         )
     target = Target(resource, ref.namespace if resource.namespaced else "", ref.name, recorded_as=ref.api_version)
-    return await take_back(context, target, ref, operation, explained=False)
+    return await take_back(context, target, ref, operation)
 
 
 async def _served(context: ActionContext, ref: CoreReference) -> Resource | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from app.engine.definition import object_key
 from app.engine.outcome import Failed
 from app.kube.errors import Conflict, NotFound
 from app.kube.resources import is_secret
@@ -56,14 +57,13 @@ async def take_back(
     ref: CoreReference,
     operation: ResourceOperation,
     *,
-    explained: bool = False,
     trusted: bool = False,
 ) -> Undone:
     """Take back what `operation` did to the object of `ref`.
 
     With a record of its prior state the object is restored; else it is deleted when the run created it: always after
     Create and Replace, after Apply when the marks say so. A reference without UID means that nobody saw the object
-    made, so then too the marks must say so, unless it is `trusted`. `explained`: why it may be gone is known.
+    made, so then too the marks must say so, unless it is `trusted`.
     """
     if operation is ResourceOperation.CREATE and ref.uid:
         unseen = await _deleted_unseen(context, target, ref.uid)
@@ -76,7 +76,7 @@ async def take_back(
     if live is None or (ref.uid and uid_of(live) != ref.uid):
         if prior is None and (context.in_doubt or context.attempt > 1):
             return Undone(Effect.DELETED)
-        if explained or not (ref.uid or trusted) or _may_be_missing(context):
+        if not (ref.uid or trusted) or _may_be_missing(context, ref):
             return Undone(Effect.GONE)
         verb = "delete" if prior is None else "restore"
         raise CannotUndo(f"Failed to {verb} {target.label}: {_absence(live, ref)}")
@@ -93,8 +93,8 @@ async def take_back(
     return Undone(Effect.KEPT, f"{target.label} existed before, and what it was like is not recorded")
 
 
-def _may_be_missing(context: ActionContext) -> bool:
-    return context.explained_absence or context.missing_resources is MissingResources.IGNORE
+def _may_be_missing(context: ActionContext, ref: CoreReference) -> bool:
+    return object_key(ref) in context.explained or context.missing_resources is MissingResources.IGNORE
 
 
 def _absence(live: Mapping[str, Any] | None, ref: CoreReference) -> str:

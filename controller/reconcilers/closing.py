@@ -23,6 +23,7 @@ from app.models.stored import members
 from app.runtime.logging import get_logger
 from controller.completion import announce_end, complete, count_end, note_unstarted, revert_snapshot
 from controller.endings import record_end, record_unstarted, records_of, regarding, tell_differs
+from controller.lifetimes import Lifetimes
 from controller.metadata import without_finalizer
 from controller.plan_status import PlanUnreadableError, read_plan
 from controller.reconcilers.execution_writes import ExecutionWrites
@@ -107,6 +108,9 @@ class Closing:
     ) -> None:
         """End a run that breaks off again and again; what it did until then is known, and recorded."""
         status = abandoned(status, why, self._services.now())
+        lifetimes = Lifetimes(self._services, definition, regarding(execution.metadata))
+        lifetimes.take_all(status)
+        await lifetimes.work_off()
         await record_end(self._services, snapshot, definition, status)
         await self._end(execution, status)
 

@@ -16,8 +16,9 @@ from app.kube.resources import JOBS, PODS
 from app.models.actions import ActionBody
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs
-from app.models.names import ACTION_LABEL, EXECUTION_UID_LABEL, IDENTITY_ANNOTATION
+from app.models.names import ACTION_LABEL, EXECUTION_UID_LABEL, IDENTITY_ANNOTATION, TTL_ANNOTATION
 from controller.actions.job import JobExecutor
+from controller.actions.job_ttl import release
 from tests.support.cluster import Cluster
 from tests.unit.actions.support import action, context, reverting
 
@@ -74,7 +75,8 @@ async def test_completed_job_succeeds_and_is_deleted_with_its_pods_on_rollback(
     assert ref.uid == made["metadata"]["uid"]
     assert ref.name.startswith("check-db-")
     assert made["metadata"]["annotations"][IDENTITY_ANNOTATION] == "run-1/first/0/Check%20DB%21"
-    assert made["spec"]["ttlSecondsAfterFinished"] == 600
+    assert "ttlSecondsAfterFinished" not in made["spec"]
+    assert made["metadata"]["annotations"][TTL_ANNOTATION] == "600"
     template = made["spec"]["template"]
     assert template["spec"]["containers"][0]["args"] == ["--region=b"]
     assert template["metadata"]["labels"]["own"] == "label"
@@ -88,6 +90,24 @@ async def test_completed_job_succeeds_and_is_deleted_with_its_pods_on_rollback(
     async with asyncio.timeout(30):
         while await kube.list_all(PODS, namespace=full_namespace):
             await asyncio.sleep(0.2)
+
+
+async def test_job_goes_by_its_lifetime_once_it_is_given_that(kube: KubeClient, full_namespace: str) -> None:
+    body, forward = job(full_namespace, ttl=0), at(kube, full_namespace)
+    ref = ref_of(await EXECUTOR.execute(body, forward))
+    assert await is_there(kube, ref)
+    await release(forward.kube, ref)
+    async with asyncio.timeout(60):
+        while await is_there(kube, ref):
+            await asyncio.sleep(0.2)
+    explained = reverting(forward, explained=frozenset({("batch", "Job", full_namespace, ref.name)}))
+    undone = await EXECUTOR.rollback(body, ActionOutputs(job_ref=ref), explained)
+    assert undone == Succeeded(f"Rolled back: Job {full_namespace}/{ref.name} was already gone")
+    seen = replace(forward, in_doubt=True, earlier=ActionOutputs(job_ref=ref))
+    again = await EXECUTOR.execute(body, seen)
+    assert isinstance(again, Failed)
+    assert again.undecided
+    assert await kube.list_all(JOBS, namespace=full_namespace) == []
 
 
 async def test_failed_job_tells_reason_and_last_words(kube: KubeClient, full_namespace: str) -> None:
@@ -155,8 +175,8 @@ async def test_job_deleted_by_hand_fails_at_once(kube: KubeClient, full_namespac
     assert outcome.message == f"Job {full_namespace}/{ref.name} was deleted before it ended, not by this run"
     undone = await EXECUTOR.rollback(body, ActionOutputs(job_ref=ref), reverting(forward))
     assert undone == Failed(f"Failed to delete Job {full_namespace}/{ref.name}: not found (deleted outside this plan)")
-    with_ttl = job(full_namespace, ttl=5)
-    undone = await EXECUTOR.rollback(with_ttl, ActionOutputs(job_ref=ref), reverting(forward))
+    explained = reverting(forward, explained=frozenset({("batch", "Job", full_namespace, ref.name)}))
+    undone = await EXECUTOR.rollback(body, ActionOutputs(job_ref=ref), explained)
     assert undone == Succeeded(f"Rolled back: Job {full_namespace}/{ref.name} was already gone")
 
 

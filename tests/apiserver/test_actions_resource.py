@@ -269,7 +269,9 @@ async def test_rollback_of_what_somebody_else_deleted(kube: KubeClient, namespac
         f"Failed to delete ConfigMap {namespace}/a: not found (deleted outside this plan)"
     )
     assert await rolled_back(missing_resources=MissingResources.IGNORE) == gone
-    assert await rolled_back(explained_absence=True) == gone
+    assert await rolled_back(explained=frozenset({("", "ConfigMap", namespace, "a")})) == gone
+    other = await rolled_back(explained=frozenset({("", "ConfigMap", namespace, "b"), ("", "Secret", namespace, "a")}))
+    assert isinstance(other, Failed)
     assert await rolled_back(in_doubt=True) == deleted
     assert await rolled_back(attempt=2) == deleted
 

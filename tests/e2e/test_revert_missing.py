@@ -166,6 +166,25 @@ def test_object_that_a_later_action_of_the_run_deleted_is_no_failure(drplan: Ins
     }
 
 
+def test_what_the_run_made_after_it_deleted_is_missed(drplan: Installation) -> None:
+    """Of one name: one that the run found and deleted, one that it made after that, which somebody deleted by hand."""
+    ns = drplan.namespace
+    create(drplan, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "thing"}})
+    actions = [
+        config_map_action("drop", "thing", ns, operation="Delete"),
+        config_map_action("make", "thing", ns),
+        config_map_action("drop-again", "thing", ns, operation="Delete"),
+        config_map_action("make-again", "thing", ns),
+    ]
+    create(drplan, workflow("w", actions), plan("p", [stage("s", "w")]), execution("e", "p"))
+    drplan.wait_phase("e", "Succeeded")
+    drplan.wait_unlocked("p")
+    remove(drplan, "ConfigMap", "thing", api_version="v1")
+    told = _told(drplan.take_back("r", "p", "e", "Failed", revertOptions={"failurePolicy": "Continue"}))
+    assert told["make-again"] == ("Failed", f"Failed to delete ConfigMap {ns}/thing: {NOT_FOUND}")
+    assert told["make"] == ("Succeeded", f"Rolled back: resource ConfigMap {ns}/thing was already gone")
+
+
 def test_failed_and_cancelled_runs_are_taken_back_as_far_as_they_went(drplan: Installation) -> None:
     ns, url = drplan.namespace, f"{drplan.site.url}/{drplan.namespace}"
     drplan.site.hold(f"/{ns}/slow")

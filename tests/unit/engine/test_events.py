@@ -18,6 +18,7 @@ from app.engine.events import (
     AttemptInterrupted,
     CancelRequested,
     Event,
+    ObjectsMade,
     RunResumed,
     RunSuspended,
     decode,
@@ -56,6 +57,10 @@ STORED: list[tuple[Event, dict[str, Any]]] = [
     (RunSuspended(AT, "away"), {"e": "RunSuspended", "t": T, "message": "away"}),
     (RunResumed(AT), {"e": "RunResumed", "t": T}),
     (AttemptInterrupted(AT, WHERE), {"e": "AttemptInterrupted", "t": T, "at": [1, 0, 2]}),
+    (
+        ObjectsMade(AT, WHERE, ActionOutputs(job_ref=CoreReference(name="j", uid="u"))),
+        {"e": "ObjectsMade", "t": T, "at": [1, 0, 2], "outputs": {"jobRef": {"name": "j", "uid": "u"}}},
+    ),
     (
         RunSuspended(AT, "gone", Reason.JOURNAL_INCOMPLETE),
         {"e": "RunSuspended", "t": T, "message": "gone", "reason": "JournalIncomplete"},

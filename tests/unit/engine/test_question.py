@@ -9,12 +9,13 @@ import pytest
 
 from app.engine.decide import deadline, decide
 from app.engine.definition import Address
-from app.engine.events import AttemptFailed, CancelRequested, RunSuspended, decode, encode
+from app.engine.events import AttemptFailed, CancelRequested, ObjectsMade, RunSuspended, decode, encode
 from app.engine.fold import fold_all
-from app.engine.outcome import Failed
+from app.engine.outcome import Failed, Succeeded
 from app.engine.question import AGAIN, DONE, answered, question, undecided_actions
 from app.models.actions import RetryPolicy
-from app.models.execution import DRPlanExecutionStatus
+from app.models.common import CoreReference
+from app.models.execution import ActionOutputs, DRPlanExecutionStatus
 from app.models.phases import Phase
 from tests.unit.engine.runs import Player, after, definition_of, flow, http, stage
 
@@ -81,6 +82,26 @@ def test_told_to_do_it_again_the_run_does_with_the_whole_time_out() -> None:
     assert deadline(player.definition, player.status, A) == after(3600) + timedelta(minutes=1)
     player.end("a")
     assert player.running == ["b"]
+
+
+def test_what_is_done_again_is_known_until_the_next_attempt_has_told_something() -> None:
+    """Until then an attempt may make what an earlier one had made; after a crash it is asked about anew."""
+    gone = ActionOutputs(job_ref=CoreReference(kind="Job", namespace="ns", name="j", uid="1"))
+    player = Player(definition_of(stage("one", flow("a"))))
+    player.fold(ObjectsMade(player.now, A, gone))
+    assert player.action("a").outputs == gone
+    player.end("a", Failed("it is gone", undecided=True))
+    assert (player.action("a").undecided, player.action("a").again) == (True, False)
+    player.fold(RunSuspended(player.now, "why"))
+    player.status = after_answer(player, AGAIN, 3)
+    assert player.action("a").again
+    player.start()
+    assert (player.action("a").again, player.action("a").outputs) == (True, gone)
+    anew = ActionOutputs(job_ref=CoreReference(kind="Job", namespace="ns", name="j", uid="2"))
+    player.fold(ObjectsMade(player.now, A, anew))
+    assert (player.action("a").again, player.action("a").outputs) == (False, anew)
+    player.end("a", Succeeded("done", anew))
+    assert not player.action("a").again
 
 
 def test_an_end_by_the_operator_may_be_the_end_of_the_run() -> None:

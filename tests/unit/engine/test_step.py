@@ -13,13 +13,16 @@ from app.engine.events import (
     AttemptFailed,
     AttemptInterrupted,
     CancelRequested,
+    ObjectsMade,
     RunResumed,
     RunSuspended,
 )
 from app.engine.fold import fold_all
 from app.engine.outcome import Failed, Outcome, Succeeded
 from app.engine.step import Inbox, Inherited, Step, begin, look_only_after, step
+from app.engine.tree import action_at
 from app.models.actions import RetryPolicy
+from app.models.common import CoreReference
 from app.models.execution import ActionOutputs
 from app.models.phases import Phase
 from app.models.suspension import Reason
@@ -66,6 +69,16 @@ def test_nothing_happened_but_something_may_start() -> None:
 def test_who_may_not_start_still_records_what_ended() -> None:
     decided = taken(player(), Inbox({A: Succeeded("done")}), may_start=False)
     assert (kinds(decided), decided.starts) == ([ActionFinished], ())
+
+
+def test_what_an_attempt_has_made_is_recorded_unless_its_end_records_it() -> None:
+    made = ActionOutputs(job_ref=CoreReference(kind="Job", namespace="ns", name="j", uid="1"))
+    decided = taken(player(), Inbox(made={A: made}))
+    assert decided.events == (ObjectsMade(after(1), A, made),)
+    assert action_at(decided.status, A).outputs == made
+    assert kinds(taken(player(), Inbox({A: Succeeded("done")}, made={A: made}))) == [ActionFinished]
+    assert kinds(taken(player(), Inbox(made={A: made}, cancel="by hand"))) == [CancelRequested, ObjectsMade]
+    assert kinds(taken(player(started=False), Inbox(made={A: made}))) == []
 
 
 def test_only_starts_that_have_a_slot_are_intended() -> None:
