@@ -16,6 +16,7 @@ PAGES = [
     REPOSITORY / "CONTRIBUTING.md",
     *sorted((REPOSITORY / "docs").rglob("*.md")),
     REPOSITORY / "charts" / "drplan" / "README.md",
+    REPOSITORY / "tests" / "README.md",
 ]
 _FENCE = re.compile(r"^([ \t]*)```([a-z]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[(?:[^\]\[]|\[[^\]]*\])*\]\(([^)\s]+)\)")
