@@ -26,6 +26,7 @@ from controller.actions import objects
 from controller.actions.objects import Target
 from controller.actions.registry import build_registry
 from controller.manifest_refs import LookupFailed, read_value
+from tests.security.chart_rights import read_references_in
 from tests.security.hostile_names import CANARY, HOSTILE, MINE, NAME, NAMESPACE, OWN
 from tests.security.test_reader import World, ours, world
 from tests.support.cluster import Cluster
@@ -78,6 +79,7 @@ def hostile(namespace: str) -> list[tuple[Json, str]]:
 
 def test_what_a_run_reads_leads_no_action_out_of_bounds(drplan: Installation, canary: Json) -> None:
     """Values of a ConfigMap become names in the run alone: every action fails and says why, nothing was asked for."""
+    read_references_in(drplan.cluster.api, drplan.namespace)
     cases = hostile(drplan.namespace)
     bait = [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"bait-{n}"}, "data": data}

@@ -10,6 +10,8 @@ import pytest
 
 from devcluster import ControlPlane, register_webhooks, start_controller, start_webhook
 from tests.e2e.support import action_of
+from tests.security.chart_rights import read_references_in
+from tests.security.conftest import as_installed
 from tests.support.cluster import Cluster
 from tests.support.installation import (
     CRDS,
@@ -50,6 +52,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, 
     with Site().serving() as site, Site().serving() as other, ControlPlane("minimal") as plane:
         plane.api.install_crds(CRDS)
         plane.install_clusternet()
+        as_installed(plane.api)
         register_webhooks(plane, start_webhook(plane))
         port = site.url.rpartition(":")[2]
         rules = (f"--egress-allow=127.0.0.1:{port}, *:1-100, 10.0.0.0/8", "--egress-deny=10.1.0.0/16, .denied.example")
@@ -119,6 +122,7 @@ def test_redirects_take_neither_method_nor_secret_elsewhere(closed: tuple[Cluste
     cluster, site, _ = closed
     drplan = Installation(cluster, site, cluster.namespace())
     root = f"/{drplan.namespace}"
+    read_references_in(cluster.api, drplan.namespace)
     cluster.kubectl("create", "secret", "generic", "token", "--from-literal=key=t0ps3cret", namespace=drplan.namespace)
     foreign = site.url.replace("127.0.0.1", "10.255.255.1")
     source = [{"name": "X-Api-Key", "secretKeyRef": {"name": "token", "key": "key"}}]

@@ -27,6 +27,7 @@ from devcluster.certificates import Authority, Pair
 from devcluster.ports import free_port, release
 from devcluster.services import DENIED_WORKFLOW
 from tests.security.callers import NAME, Callers
+from tests.security.conftest import as_installed
 from tests.security.holding import HELD, hold, post
 from tests.support.cluster import CRDS, REPOSITORY, Cluster
 from tests.support.installation import API
@@ -61,6 +62,7 @@ def cluster(callers: Callers, demanding_port: int) -> Iterator[Cluster]:
     flag = callers.flag(f"127.0.0.1:{demanding_port}")
     with ControlPlane("minimal", api_server_flags=[flag]) as plane:
         plane.api.install_crds(CRDS)
+        as_installed(plane.api)
         yield Cluster(plane)
 
 

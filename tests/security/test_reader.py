@@ -15,6 +15,7 @@ import pytest
 
 from devcluster.api import Api
 from devcluster.rights import EFFECTIVE_SECONDS, RBAC, bind
+from tests.security.chart_rights import read_references_in
 from tests.support.cluster import Cluster
 from tests.support.installation import API, Installation, execution, http_action, plan, revert, stage, workflow
 from tests.support.site import Site
@@ -125,6 +126,7 @@ PUBLIC: Json = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames":
 def world(installed: Cluster, site: Site) -> World:
     """The shop has a public ConfigMap, a Secret, and a plan that works; the bank has what is nobody else's business."""
     shop, bank = installed.namespace("shop"), installed.namespace("bank")
+    read_references_in(installed.api, shop, bank)
     drplan = Installation(installed, site, shop)
     drplan.apply(
         config_map("public", shop, site="berlin"),

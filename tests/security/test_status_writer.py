@@ -18,6 +18,7 @@ from devcluster.api import Api
 from devcluster.rights import bind
 from tests.acceptance.stories import put_status, without_controller
 from tests.e2e.support import create, events_of
+from tests.security.chart_rights import may_touch
 from tests.support.installation import (
     API,
     FINAL,
@@ -90,6 +91,8 @@ def attacker(drplan: Installation) -> Attacker:
 def victims(drplan: Installation) -> dict[str, str]:
     """Objects that nobody here may touch: of another namespace and of the controller's own; uid by namespace."""
     bank = drplan.cluster.namespace("bank")
+    for namespace in (drplan.namespace, bank):
+        may_touch(drplan.cluster.api, namespace)
     uids = {}
     for namespace in (bank, OWN):
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"victim-of-{drplan.namespace}"}}
@@ -356,6 +359,7 @@ def test_a_run_taken_up_after_lies_never_repeats_anything_and_comes_to_its_end(
 def test_a_lock_that_somebody_forged_keeps_no_plan_from_running(drplan: Installation, attacker: Attacker) -> None:
     impossible = ["x" * 300, "..", "old/status", "a%2fb", "", "a\u2028b"]
     names = [f"p{number}" for number in range(3 + len(impossible))]
+    may_touch(drplan.cluster.api, drplan.namespace)
     drplan.apply(workflow("w", [config_map_action("make", "made", drplan.namespace, "Apply")]))
     drplan.apply(*(plan(name, [stage("s", "w")]) for name in names))
     drplan.run("old", names[0])
