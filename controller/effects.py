@@ -70,7 +70,7 @@ async def attempt(
     except (ParameterError, KubeError) as error:
         outcome = Failed(single_line(str(error)), reports.made(), retryable=is_transient(error))
     except TimeoutError:
-        outcome = Failed(f"timed out after {format_duration(node.timeout)}", reports.made())
+        outcome = Failed(f"timed out after {format_duration(node.timeout)}", reports.made(), timed_out=True)
     except Exception as error:
         text = redact(f"{type(error).__name__}: {error}", secrets)
         stack = "".join(traceback.format_tb(error.__traceback__))

@@ -40,4 +40,4 @@ class Telling:
                     metrics.events_dropped_total.labels(reason="ordinary").inc()
                     continue
                 self._events_left -= 1
-            self._recorder.emit(self._stored, note.type, note.reason, note.message)
+            self._recorder.emit(self._stored, note.type, note.reason, note.message, series=note.series)

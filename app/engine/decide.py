@@ -81,6 +81,8 @@ def conclude(
         if not_before < deadline(definition, status, address):
             return AttemptFailed(now, address, cut(outcome.message), not_before, outcome.outputs)
     message = texts.exhausted(retries, outcome.message) if outcome.retryable else outcome.message
+    if outcome.timed_out and action.last_failure:
+        message = texts.no_more_time(message, retries, action.last_failure)
     return ActionFinished(now, address, Phase.FAILED, cut(message), outcome.outputs)
 
 

@@ -6,7 +6,8 @@ serve both; only what an action does differs (`Forward` or `RollBack`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
@@ -152,6 +153,10 @@ class RunDefinition:
     """For each stage those that need it."""
     size: int = field(init=False, compare=False)
     """Stages, workflows, actions, and what these wait for: what drawing a change takes time by."""
+    repeated_workflows: frozenset[str] = field(init=False, compare=False)
+    """Workflows that are used more than once, by `namespace/name`."""
+    repeated_actions: frozenset[str] = field(init=False, compare=False)
+    """Names that more than one action of the run has."""
 
     def __post_init__(self) -> None:
         found: list[list[int]] = [[] for _ in self.stages]
@@ -160,6 +165,10 @@ class RunDefinition:
                 found[need].append(index)
         object.__setattr__(self, "dependants", tuple(map(tuple, found)))
         object.__setattr__(self, "size", sum(map(_size, self.stages)))
+        workflows = [workflow for stage in self.stages for workflow in stage.workflows]
+        object.__setattr__(self, "repeated_workflows", _repeated(workflow.key for workflow in workflows))
+        actions = (action.name for workflow in workflows for action in workflow.actions)
+        object.__setattr__(self, "repeated_actions", _repeated(actions))
 
     def action(self, address: Address) -> ActionDefinition:
         """Return the action at `address`."""
@@ -168,6 +177,10 @@ class RunDefinition:
     def workflow(self, address: Address) -> WorkflowDefinition:
         """Return the workflow that `address` is in."""
         return self.stages[address.stage].workflows[address.workflow]
+
+
+def _repeated(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for name, count in Counter(names).items() if count > 1)
 
 
 def _size(stage: StageDefinition) -> int:

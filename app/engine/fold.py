@@ -26,6 +26,7 @@ from app.engine.events import (
     RunResumed,
     RunSuspended,
 )
+from app.engine.live import LAST_FAILURE_LIMIT, with_live_message
 from app.engine.outputs import merged
 from app.engine.rollup import run_ending
 from app.engine.settle import settle
@@ -91,9 +92,7 @@ def initial_status(
 
 def fold(definition: RunDefinition, status: DRPlanExecutionStatus, event: Event) -> DRPlanExecutionStatus:
     """Return the status after `event`. Raises `IllegalEventError` when the event cannot follow `status`."""
-    if _is_over(status):
-        raise IllegalEventError(f"{type(event).__name__} after the run ended {status.phase}")
-    return _end_if_done(definition, settle(definition, _apply(definition, status, event), event.at), event.at)
+    return with_live_message(definition, _folded(definition, status, event), (event,))
 
 
 def fold_all(
@@ -107,14 +106,21 @@ def fold_all(
     """
     for number, event in enumerate(events[:-1]):
         if _is_over(status) or not isinstance(event, _OfAction):
-            status = fold(definition, status, event)
+            status = _folded(definition, status, event)
             continue
         status = _apply(definition, status, event)
         is_start = isinstance(event, ActionStarted)
         if not (is_start and isinstance(events[number + 1], ActionStarted)):
             status = settle(definition, status, event.at, touched=None if is_start else event.address)
             status = _end_if_done(definition, status, event.at)
-    return fold(definition, status, events[-1]) if events else status
+    return with_live_message(definition, _folded(definition, status, events[-1]), events) if events else status
+
+
+def _folded(definition: RunDefinition, status: DRPlanExecutionStatus, event: Event) -> DRPlanExecutionStatus:
+    """What `fold` returns, but for the message of a run under way."""
+    if _is_over(status):
+        raise IllegalEventError(f"{type(event).__name__} after the run ended {status.phase}")
+    return _end_if_done(definition, settle(definition, _apply(definition, status, event), event.at), event.at)
 
 
 def end_run(status: DRPlanExecutionStatus, phase: Phase, message: str, at: datetime) -> DRPlanExecutionStatus:
@@ -219,6 +225,7 @@ def _attempt_failed(action: ActionStatus, event: AttemptFailed) -> ActionStatus:
     return action.model_copy(
         update={
             "next_attempt_time": event.not_before,
+            "last_failure": action.last_failure if event.undecided else cut(event.message, LAST_FAILURE_LIMIT),
             "undecided": event.undecided,
             "again": False,
             "message": event.message if event.undecided else cut(texts.waiting_for_retry(event.message)),

@@ -78,6 +78,7 @@ def completed(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
         if run.phase is Phase.SUCCEEDED:
             update["last_execution_ref"] = run.name
             update["last_execution_time"] = run.completion_time
+            update["last_execution_operation"] = run.operation.value
             if plan.phase is not PlanPhase.INVALID:
                 update["phase"] = PlanPhase.EXECUTED if run.operation is Operation.EXECUTE else PlanPhase.READY
             if run.operation is Operation.REVERT:
@@ -127,7 +128,12 @@ def without_stale_lock(plan: DRPlanStatus, at: datetime) -> DRPlanStatus:
 
 
 def last_successful_operation(plan: DRPlanStatus) -> str:
-    """Return the type of the last successful operation as history tells, or empty (decision D8)."""
+    """Return the type of the last successful operation, or empty (decision D8).
+
+    Plans that an earlier release completed have it in their history, as long as that goes back.
+    """
+    if plan.last_execution_operation:
+        return plan.last_execution_operation
     for record in plan.execution_history:
         if record.name == plan.last_execution_ref and record.phase == Phase.SUCCEEDED:
             return record.operation_type

@@ -1,19 +1,29 @@
-"""Kubernetes Events of a run, from the difference of two statuses (contract: lifecycle 11; decision O1)."""
+"""Kubernetes Events of a run, from the difference of two statuses (contract: lifecycle 11; decision O1).
+
+They come in the order of the story: what ended first, then what follows from it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from app.engine.definition import RunDefinition
+from app.models.base import rfc3339
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.phases import Operation, Phase
+
+Node = TypeVar("Node", ActionStatus, StageStatus, WorkflowExecutionStatus)
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One event. `ordinary` ones are dropped first when a run has many. The names say where in the run it happened."""
+    """One event. `ordinary` ones are dropped first when a run has many. The names say where in the run it happened.
+
+    `place` has the indexes of stage, workflow and action as far as they apply: names may occur several times.
+    `repeats` says that later notes of the same reason and place tell the same again, with newer words.
+    """
 
     type: Literal["Normal", "Warning"]
     reason: str
@@ -22,6 +32,16 @@ class Note:
     stage: str = ""
     workflow: str = ""
     action: str = ""
+    place: tuple[int, ...] = ()
+    repeats: bool = False
+
+    @property
+    def series(self) -> str:
+        """What repeats have in common beside the reason, and no other note has; empty for notes of the run itself."""
+        if not self.place:
+            return ""
+        place = "/".join(map(str, self.place))
+        return place if self.repeats else f"{place} {self.message}"
 
     def where(self) -> dict[str, str]:
         """Return the names that apply, for a log line (decision O2)."""
@@ -42,9 +62,11 @@ def started(definition: RunDefinition) -> Note:
 
 def changes(definition: RunDefinition, old: DRPlanExecutionStatus, new: DRPlanExecutionStatus) -> Iterator[Note]:
     """Yield the events that led from `old` to `new`, in the order of stages."""
-    for before, after in zip(old.stage_statuses, new.stage_statuses, strict=True):
-        if before is not after:
-            yield from (replace(note, stage=after.name) for note in _stage_changes(before, after))
+    for index, before, after in _changed(old.stage_statuses, new.stage_statuses):
+        yield from (
+            replace(note, stage=after.name, place=(index, *note.place))
+            for note in _stage_changes(definition, before, after)
+        )
     if old.phase is not new.phase:
         if new.phase is not None and new.phase.is_final:
             yield ended(definition.operation, new)
@@ -68,14 +90,22 @@ def ended(operation: Operation, status: DRPlanExecutionStatus) -> Note:
     return Note("Warning", "ExecutionFailed", f"Execution failed: {status.message}")
 
 
-def _stage_changes(old: StageStatus, new: StageStatus) -> Iterator[Note]:
+def _changed(old: Sequence[Node], new: Sequence[Node]) -> Iterator[tuple[int, Node, Node]]:
+    """Yield what differs, with its index: first what had begun before, because what begins now may follow from it."""
+    differing = [(i, a, b) for i, (a, b) in enumerate(zip(old, new, strict=True)) if a is not b]
+    yield from sorted(differing, key=lambda item: item[1].start_time is None)
+
+
+def _stage_changes(definition: RunDefinition, old: StageStatus, new: StageStatus) -> Iterator[Note]:
     if old.phase is Phase.PENDING and new.start_time is not None and new.phase is not Phase.SKIPPED:
         mode = "parallel" if new.parallel else "sequential"
         yield Note("Normal", "StageStarted", f"Started executing stage {new.name} (mode={mode})")
-    for before, after in zip(old.workflow_executions, new.workflow_executions, strict=True):
-        if before is not after:
-            key = after.workflow_ref.key
-            yield from (replace(note, workflow=key) for note in _workflow_changes(before, after))
+    for index, before, after in _changed(old.workflow_executions, new.workflow_executions):
+        key = after.workflow_ref.key
+        yield from (
+            replace(note, workflow=key, place=(index, *note.place))
+            for note in _workflow_changes(definition, new.name, before, after)
+        )
     if old.phase is not new.phase:
         if new.phase is Phase.SUCCEEDED:
             yield Note("Normal", "StageSucceeded", f"Stage {new.name} succeeded (duration={new.duration})")
@@ -85,33 +115,49 @@ def _stage_changes(old: StageStatus, new: StageStatus) -> Iterator[Note]:
             yield Note("Normal", "StageSkipped", f"Stage {new.name} skipped: {new.message}")
 
 
-def _workflow_changes(old: WorkflowExecutionStatus, new: WorkflowExecutionStatus) -> Iterator[Note]:
+def _workflow_changes(
+    definition: RunDefinition, stage: str, old: WorkflowExecutionStatus, new: WorkflowExecutionStatus
+) -> Iterator[Note]:
     name = new.workflow_ref.key
+    shown = name if name not in definition.repeated_workflows else f"{name} (stage {stage})"
     if old.phase is Phase.PENDING and new.start_time is not None and new.phase is not Phase.SKIPPED:
-        yield Note("Normal", "WorkflowStarted", f"Started executing workflow {name}", ordinary=True)
-    for before, after in zip(old.action_statuses, new.action_statuses, strict=True):
-        if before is not after:
-            yield from (replace(note, action=after.name) for note in _action_changes(before, after))
+        yield Note("Normal", "WorkflowStarted", f"Started executing workflow {shown}", ordinary=True)
+    for index, before, after in _changed(old.action_statuses, new.action_statuses):
+        where = f" of workflow {shown}" if after.name in definition.repeated_actions else ""
+        yield from (replace(note, action=after.name, place=(index,)) for note in _action_changes(before, after, where))
     if old.phase is not new.phase:
         if new.phase is Phase.SUCCEEDED:
-            message = f"Workflow {name} succeeded (duration={new.duration})"
+            message = f"Workflow {shown} succeeded (duration={new.duration})"
             yield Note("Normal", "WorkflowSucceeded", message, ordinary=True)
         elif new.phase in (Phase.FAILED, Phase.CANCELLED):
-            yield Note("Warning", "WorkflowFailed", f"Workflow {name} failed: {new.message}")
+            yield Note("Warning", "WorkflowFailed", f"Workflow {shown} failed: {new.message}")
 
 
-def _action_changes(old: ActionStatus, new: ActionStatus) -> Iterator[Note]:
-    if new.attempt > old.attempt:
-        if new.attempt == 1:
-            message = f"Started executing action {new.name} (type={new.type})"
-            yield Note("Normal", "ActionStarted", message, ordinary=True)
-        else:
-            yield Note("Normal", "ActionRetrying", f"Action {new.name} retrying (attempt={new.attempt})")
+def _action_changes(old: ActionStatus, new: ActionStatus, where: str) -> Iterator[Note]:
+    """`where` names the workflow, if other actions of the run have the same name."""
+    if new.attempt > old.attempt and old.attempt == 0:
+        message = f"Started executing action {new.name} (type={new.type}){where}"
+        yield Note("Normal", "ActionStarted", message, ordinary=True)
+    yield from _retries(old, new, where)
     if warnings := new.outputs.warnings if new.outputs and new.outputs != old.outputs else ():
-        text = f"Action {new.name}: the API server warns: {'; '.join(warnings)}"
+        text = f"Action {new.name}{where}: the API server warns: {'; '.join(warnings)}"
         yield Note("Warning", "ActionWarned", text)
     if old.phase is not new.phase:
         if new.phase is Phase.SUCCEEDED:
-            yield Note("Normal", "ActionSucceeded", f"Action {new.name} succeeded", ordinary=True)
+            yield Note("Normal", "ActionSucceeded", f"Action {new.name}{where} succeeded", ordinary=True)
         elif new.phase is Phase.FAILED:
-            yield Note("Warning", "ActionFailed", f"Action {new.name} failed: {new.message}")
+            yield Note("Warning", "ActionFailed", f"Action {new.name}{where} failed: {new.message}")
+
+
+def _retries(old: ActionStatus, new: ActionStatus, where: str) -> Iterator[Note]:
+    """Tell of a failed attempt once it is known when it is repeated; the repetition itself is then no news."""
+    due = None if new.undecided else new.next_attempt_time
+    if due is not None and due != old.next_attempt_time:
+        attempt, when = new.attempt + 1, f" at {rfc3339(due)}"
+    elif new.attempt > max(old.attempt, 1) and (old.next_attempt_time is None or old.undecided):
+        attempt, when = new.attempt, ""
+    else:
+        return
+    cause = f": {new.last_failure}" if new.last_failure else ""
+    text = f"Action {new.name}{where} retrying (attempt={attempt}){when}{cause}"
+    yield Note("Warning", "ActionRetrying", text, repeats=True)

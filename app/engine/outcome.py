@@ -23,7 +23,8 @@ class Failed:
     the failure is of a kind worth repeating (decision A1); whether it is repeated is the retry policy's matter.
     `retry_after` is what the other side asked for, in seconds. `in_doubt` says that the API server was asked to change
     something and never answered, so that nobody knows whether it did. `undecided` says that something may have been
-    done that must not be done twice: the run stands still until an operator says how it is.
+    done that must not be done twice: the run stands still until an operator says how it is. `timed_out` says that the
+    action's time was up.
     """
 
     message: str
@@ -32,6 +33,7 @@ class Failed:
     retry_after: float | None = None
     in_doubt: bool = False
     undecided: bool = False
+    timed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

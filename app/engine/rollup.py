@@ -20,13 +20,15 @@ class Ending:
 
     phase: Phase
     message: str
+    failed_at: datetime | None = None
+    """When that failed first which made it fail."""
 
 
 def workflow_ending(operation: Operation, definition: WorkflowDefinition, actions: tuple[ActionStatus, ...]) -> Ending:
     """Return how a workflow ended whose actions have all ended."""
     failed = first_failure(actions)
     if failed is not None:
-        return Ending(Phase.FAILED, _workflow_failure(operation, definition, failed))
+        return Ending(Phase.FAILED, _workflow_failure(operation, definition, failed), failed.failure_time)
     if any(action.phase is Phase.CANCELLED for action in actions):
         return Ending(Phase.CANCELLED, _cut_short(actions))
     kept_back = [a for a in actions if a.phase is Phase.SKIPPED and texts.was_kept_back(a.message)]
@@ -51,7 +53,9 @@ def stage_ending(
         if workflow.phase is Phase.FAILED
     ]
     if failed:
-        return Ending(Phase.FAILED, _stage_failure(operation, definition, failed))
+        first = min(failed, key=lambda pair: failure_moment(pair[1]))
+        message = _stage_failure(operation, definition, failed, first)
+        return Ending(Phase.FAILED, message, first[1].failure_time)
     if any(workflow.phase is Phase.CANCELLED for workflow in workflows):
         return Ending(Phase.CANCELLED, _first_message(workflows, Phase.CANCELLED))
     kept_back = [w for w in workflows if w.phase is Phase.SKIPPED and texts.was_kept_back(w.message)]
@@ -60,7 +64,7 @@ def stage_ending(
             return Ending(Phase.SKIPPED, kept_back[0].message)
         return Ending(Phase.CANCELLED, kept_back[0].message)
     if operation is Operation.REVERT:
-        rolled_back = sum(workflow.phase is Phase.SUCCEEDED for workflow in workflows)
+        rolled_back = sum(_undone(workflow) > 0 for workflow in workflows)
         return Ending(Phase.SUCCEEDED, f"Stage reverted successfully: {rolled_back} workflow(s) rolled back")
     if all(workflow.phase is Phase.SKIPPED for workflow in workflows):
         return Ending(Phase.SUCCEEDED, texts.ALL_WORKFLOWS_SKIPPED)
@@ -103,7 +107,12 @@ def _did_nothing(status: DRPlanExecutionStatus) -> bool:
 def first_failure(actions: Iterable[ActionStatus]) -> ActionStatus | None:
     """Return the action that failed first, the root cause when several did."""
     failed = [action for action in actions if action.phase is Phase.FAILED]
-    return min(failed, key=lambda action: action.completion_time or _NEVER, default=None)
+    return min(failed, key=failure_moment, default=None)
+
+
+def failure_moment(node: ActionStatus | WorkflowExecutionStatus | StageStatus) -> datetime:
+    """Return when something failed. Statuses of earlier releases say it by the second of its end only."""
+    return node.failure_time or node.completion_time or _NEVER
 
 
 def _workflow_failure(operation: Operation, definition: WorkflowDefinition, failed: ActionStatus) -> str:
@@ -118,18 +127,19 @@ def _stage_failure(
     operation: Operation,
     definition: StageDefinition,
     failed: list[tuple[WorkflowDefinition, WorkflowExecutionStatus]],
+    first: tuple[WorkflowDefinition, WorkflowExecutionStatus],
 ) -> str:
-    node, workflow = min(failed, key=lambda pair: pair[1].completion_time or _NEVER)
+    node, workflow = first
     if operation is Operation.REVERT:
         return f"Failed to revert workflow {node.key}"
     if definition.parallel:
         aborted = [w for n, w in failed if n.policy is WorkflowPolicy.FAIL_FAST]
-        return aborted[0].message if aborted else texts.ONE_OR_MORE_WORKFLOWS_FAILED
+        return min(aborted, key=failure_moment).message if aborted else texts.ONE_OR_MORE_WORKFLOWS_FAILED
     return texts.workflow_failed(node.key, workflow.message if node.policy is WorkflowPolicy.FAIL_FAST else "")
 
 
 def _run_failure(definition: RunDefinition, failed: list[tuple[StageDefinition, StageStatus]]) -> str:
-    node, stage = min(failed, key=lambda pair: pair[1].completion_time or _NEVER)
+    node, stage = min(failed, key=lambda pair: failure_moment(pair[1]))
     if definition.operation is Operation.REVERT:
         return _revert_failure(node, stage)
     if stops_plan(definition, node):
@@ -145,29 +155,33 @@ def stops_plan(definition: RunDefinition, stage: StageDefinition) -> bool:
 
 
 def _revert_failure(node: StageDefinition, stage: StageStatus) -> str:
-    for position, workflow in enumerate(stage.workflow_executions):
-        failed = first_failure(workflow.action_statuses)
-        if failed is not None:
-            return (
-                f"Failed to revert stage {node.name}: failed to revert workflow {node.workflows[position].key}: "
-                f"failed to rollback action {failed.name}: {failed.message}"
-            )
-    return f"Stage {node.name} rollback failed"
+    failures = [
+        (failed, position)
+        for position, workflow in enumerate(stage.workflow_executions)
+        if (failed := first_failure(workflow.action_statuses)) is not None
+    ]
+    if not failures:
+        return f"Stage {node.name} rollback failed"
+    failed, position = min(failures, key=lambda pair: failure_moment(pair[0]))
+    return (
+        f"Failed to revert stage {node.name}: failed to revert workflow {node.workflows[position].key}: "
+        f"failed to rollback action {failed.name}: {failed.message}"
+    )
 
 
 def _plan_reverted(status: DRPlanExecutionStatus) -> str:
-    succeeded = [stage for stage in status.stage_statuses if stage.phase is Phase.SUCCEEDED]
+    undone = [sum(map(_undone, stage.workflow_executions)) for stage in status.stage_statuses]
+    stages = sum(actions > 0 for actions in undone)
     skipped = sum(stage.phase is Phase.SKIPPED for stage in status.stage_statuses)
-    actions = sum(
-        action.phase is Phase.SUCCEEDED
-        for stage in succeeded
-        for workflow in stage.workflow_executions
-        for action in workflow.action_statuses
-    )
     return (
-        f"Plan reverted successfully: {len(succeeded)} stage(s) rolled back, {actions} action(s) rolled back, "
+        f"Plan reverted successfully: {stages} stage(s) rolled back, {sum(undone)} action(s) rolled back, "
         f"{skipped} stage(s) skipped"
     )
+
+
+def _undone(workflow: WorkflowExecutionStatus) -> int:
+    """Count the actions of a workflow that a Revert took back."""
+    return sum(action.phase is Phase.SUCCEEDED for action in workflow.action_statuses)
 
 
 def _cut_short(actions: tuple[ActionStatus, ...]) -> str:

@@ -88,7 +88,7 @@ def _settle_stage(
     stage = _settle_workflows(definition, node, stage, at, halt=frontier.halt, only=only)
     if all(workflow.phase in FINAL for workflow in stage.workflow_executions):
         ending = stage_ending(definition.operation, node, stage.workflow_executions)
-        return ended(stage, ending.phase, ending.message, at)
+        return ended(stage, ending.phase, ending.message, at, failed_at=ending.failed_at)
     return begun(stage, at) if _is_under_way(stage.workflow_executions) else stage
 
 
@@ -147,7 +147,7 @@ def _settle_workflow(
     settled = with_actions(definition.operation, workflow, actions)
     if all(action.phase.is_final for action in actions):
         ending = workflow_ending(definition.operation, node, actions)
-        return ended(settled, ending.phase, ending.message, at)
+        return ended(settled, ending.phase, ending.message, at, failed_at=ending.failed_at)
     return begun(settled, at) if _is_under_way(actions) else settled
 
 
@@ -161,12 +161,8 @@ def with_actions(
 ) -> WorkflowExecutionStatus:
     """Return `workflow` with its actions, progress and current action; itself when nothing differs."""
     current = next((action.name for action in actions if action.phase is Phase.RUNNING), "")
-    if operation is Operation.REVERT:
-        done = sum(action.phase is Phase.SUCCEEDED for action in actions)
-        progress = f"{done}/{len(actions)} actions rolled back"
-    else:
-        done = sum(action.phase.is_final for action in actions)
-        progress = f"{done}/{len(actions)} actions completed"
+    done = sum(action.phase is Phase.SUCCEEDED for action in actions)
+    progress = f"{done}/{len(actions)} actions {'rolled back' if operation is Operation.REVERT else 'completed'}"
     if actions is workflow.action_statuses and (progress, current) == (workflow.progress, workflow.current_action):
         return workflow
     return workflow.model_copy(update={"action_statuses": actions, "progress": progress, "current_action": current})

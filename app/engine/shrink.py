@@ -17,7 +17,9 @@ class _Step:
     body: int
     message: int
     details: bool
-    """Whether the single clusters of an action and the parameters of a workflow stay."""
+    """Whether the single clusters of an action, its latest failure and the parameters of a workflow stay."""
+    marks: bool = True
+    """Whether the Revert that took an action back stays named with it; the controller's record of it has it too."""
 
 
 _STEPS = (
@@ -26,6 +28,7 @@ _STEPS = (
     _Step(body=0, message=256, details=True),
     _Step(body=0, message=96, details=True),
     _Step(body=0, message=48, details=False),
+    _Step(body=0, message=48, details=False, marks=False),
 )
 
 
@@ -93,5 +96,7 @@ def _shorter(action: ActionStatus, step: _Step) -> ActionStatus:
             "message": cut(action.message, step.message),
             "outputs": outputs,
             "cluster_statuses": action.cluster_statuses if step.details else (),
+            "last_failure": cut(action.last_failure, step.message) if step.details else "",
+            "rolled_back_by": action.rolled_back_by if step.marks else "",
         }
     )

@@ -18,7 +18,6 @@ def summarize(status: DRPlanExecutionStatus) -> DRPlanExecutionStatus:
         for workflow in stage.workflow_executions
         for action in workflow.action_statuses
     )
-    completed = sum(count for phase, count in actions.items() if phase.is_final)
     summary = ExecutionSummary(
         total_stages=stages.total(),
         completed_stages=stages[Phase.SUCCEEDED],
@@ -36,7 +35,7 @@ def summarize(status: DRPlanExecutionStatus) -> DRPlanExecutionStatus:
         skipped_workflows=workflows[Phase.SKIPPED],
         cancelled_workflows=workflows[Phase.CANCELLED],
         total_actions=actions.total(),
-        completed_actions=completed,
+        completed_actions=sum(count for phase, count in actions.items() if phase.is_final),
         succeeded_actions=actions[Phase.SUCCEEDED],
         failed_actions=actions[Phase.FAILED],
         skipped_actions=actions[Phase.SKIPPED],
@@ -44,4 +43,4 @@ def summarize(status: DRPlanExecutionStatus) -> DRPlanExecutionStatus:
         running_actions=actions[Phase.RUNNING],
         pending_actions=actions[Phase.PENDING],
     )
-    return status.model_copy(update={"summary": summary, "progress": f"{completed}/{actions.total()}"})
+    return status.model_copy(update={"summary": summary, "progress": f"{actions[Phase.SUCCEEDED]}/{actions.total()}"})

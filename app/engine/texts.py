@@ -34,6 +34,11 @@ def waiting_for_retry(message: str) -> str:
     return f"attempt failed, will be repeated: {message}"
 
 
+def no_more_time(message: str, attempt: int, before: str) -> str:
+    """Message of an action whose time was up at an attempt after one that failed because of `before`."""
+    return f"{message}; attempt {attempt} had failed: {before}"
+
+
 def undecided(message: str) -> str:
     """Message of an action of which nobody knows whether it was done."""
     return f"{NOT_KNOWN}{message}"

@@ -53,10 +53,11 @@ def with_stage(status: DRPlanExecutionStatus, index: int, stage: StageStatus) ->
     return status.model_copy(update={"stage_statuses": replaced(status.stage_statuses, index, stage)})
 
 
-def ended(node: Node, phase: Phase, message: str, at: datetime) -> Node:
+def ended(node: Node, phase: Phase, message: str, at: datetime, *, failed_at: datetime | None = None) -> Node:
     """Return `node` as ended at `at`: terminal phase, both times, duration, message.
 
-    Leaders' clocks differ: what was started by one never ends before its start by another.
+    What failed did so at `failed_at`, if that was before it ended. Leaders' clocks differ: what was started by one
+    never ends before its start by another.
     """
     start = node.start_time or at
     end = max(at, start)
@@ -67,8 +68,10 @@ def ended(node: Node, phase: Phase, message: str, at: datetime) -> Node:
         "duration": format_duration(end - start),
         "message": cut(message),
     }
+    if phase is Phase.FAILED:
+        update["failure_time"] = failed_at or end
     if isinstance(node, ActionStatus):
-        update |= {"next_attempt_time": None, "undecided": False, "again": False}
+        update |= {"next_attempt_time": None, "undecided": False, "again": False, "last_failure": ""}
     if isinstance(node, WorkflowExecutionStatus):
         update["current_action"] = ""
     return node.model_copy(update=update)

@@ -1,10 +1,10 @@
-"""Kubernetes Events (events.k8s.io/v1), written off the critical path.
+"""Kubernetes Events, written off the critical path.
 
 `emit` never waits and never fails: it puts the event into a bounded queue, and one task writes. A repeat of the
-same event (same object, reason and note) within six minutes becomes a series of the first one, by a patch, and
-repeats that pile up meanwhile travel in one patch. An event waits for a moment in which nothing else is asked of the
-API server. So a busy run has the API server to itself, and its events follow some seconds later. A warning ends the
-waiting. What cannot be written is counted in
+same event within six minutes becomes a series of the first one, by a patch. Repeats that pile up meanwhile travel in
+one patch, and the more there have been the longer a patch waits for more. An event waits for a moment in which nothing
+else is asked of the API server. So a busy run has the API server to itself, and its events follow some seconds later.
+A warning ends the waiting. What cannot be written is counted in
 `drplan_events_dropped_total{reason}`: events are for people, and a run never waits for them.
 """
 
@@ -14,16 +14,14 @@ import asyncio
 import contextlib
 import math
 import socket
-import uuid
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.kube.client import KubeClient
-from app.kube.errors import AlreadyExists, ApiError, Forbidden, KubeError, NotFound, cut_message, is_transient
+from app.kube.errors import AlreadyExists, ApiError, Forbidden, KubeError, NotFound, is_transient
+from app.kube.event_series import Series, Stamps, event_body
 from app.kube.resources import EVENTS
-from app.kube.times import micro_time
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.tasks import backoff
@@ -49,25 +47,8 @@ MOST_PATIENT = 500
 MOST_LATE = 3.0
 """An event that has waited so many seconds waits for no quiet moment any more."""
 
-_NOTE_LIMIT = 1024
-_NAME_LIMIT = 253
-
 EventKind = Literal["Normal", "Warning"]
 _Key = tuple[str, str, str]
-
-
-@dataclass(slots=True)
-class _Series:
-    """One event and its repeats, as far as this process knows."""
-
-    namespace: str
-    body: dict[str, Any]
-    count: int
-    last_at: float
-    last_stamp: str
-    written: bool = False
-    queued: bool = False
-    queued_at: float = 0.0
 
 
 class EventRecorder:
@@ -91,13 +72,16 @@ class EventRecorder:
         self._instance = (instance or socket.gethostname())[:128]
         self._capacity = capacity
         self._idle_seconds = idle_seconds
-        self._series: OrderedDict[_Key, _Series] = OrderedDict()
-        self._queue: deque[_Series] = deque()
+        self._series: OrderedDict[_Key, Series] = OrderedDict()
+        self._queue: deque[Series] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._hurry = asyncio.Event()
         self._ending = False
+        self._stamps = Stamps()
+        self._later: dict[int, tuple[Series, asyncio.TimerHandle]] = {}
+        """Repeats that wait for their time, by the identity of their series."""
 
     def emit(
         self,
@@ -106,24 +90,36 @@ class EventRecorder:
         reason: str,
         note: str,
         action: str = "Run",
+        *,
+        series: str = "",
     ) -> None:
-        """Record an event about an object (apiVersion, kind and metadata are used). Notes are cut at 1 KiB."""
+        """Record an event about an object (apiVersion, kind and metadata are used). Notes are cut at 1 KiB.
+
+        It repeats an earlier one of the same object, reason and note. With `series`, that counts instead of the note,
+        of which the newest is shown.
+        """
         metadata = regarding["metadata"]
         identity = metadata.get("uid") or f"{metadata.get('namespace')}/{metadata['name']}"
-        key = (identity, reason, note)
-        now = asyncio.get_running_loop().time()
+        key = (identity, reason, series or note)
+        now, stamp = asyncio.get_running_loop().time(), self._stamps.take()
         known = self._series.get(key)
         if known is not None and now - known.last_at < SERIES_SECONDS:
-            known.count += 1
-            known.last_at = now
-            known.last_stamp = micro_time()
-            self._enqueue(known)
+            known.repeat(now, stamp, note)
+            self._enqueue_in_time(known, now)
             return
-        stamp = micro_time()
-        body = self._body(regarding, type_, reason, note, action, stamp)
-        series = _Series(body["metadata"]["namespace"], body, 1, now, stamp)
-        if self._enqueue(series):
-            self._series[key] = series
+        body = event_body(
+            regarding,
+            type_=type_,
+            reason=reason,
+            note=note,
+            action=action,
+            stamp=stamp,
+            component=self._component,
+            instance=self._instance,
+        )
+        found = Series(body["metadata"]["namespace"], body, now, stamp)
+        if self._enqueue(found):
+            self._series[key] = found
             self._series.move_to_end(key)
             while len(self._series) > KEPT_SERIES:
                 self._series.popitem(last=False)
@@ -146,12 +142,17 @@ class EventRecorder:
                     self._hurry.clear()
                 self._idle.set()
         finally:
-            metrics.events_dropped_total.labels("shutdown").inc(len(self._queue))
+            for _, timer in self._later.values():
+                timer.cancel()
+            metrics.events_dropped_total.labels("shutdown").inc(len(self._queue) + len(self._later))
 
     def hurry(self) -> None:
-        """Wait for no quiet moment any more: the process is about to end."""
+        """Wait for no quiet moment and for no further repeats any more: the process is about to end."""
         self._ending = True
         self._hurry.set()
+        for series, timer in list(self._later.values()):
+            timer.cancel()
+            self._enqueue_late(series)
 
     async def drain(self, timeout: float) -> bool:
         """Write without waiting until everything is written or dropped; false when the time is up first."""
@@ -174,7 +175,21 @@ class EventRecorder:
                     await self._hurry.wait()
                     return
 
-    def _enqueue(self, series: _Series) -> bool:
+    def _enqueue_in_time(self, series: Series, now: float) -> None:
+        """Have a repeat written, after the pause that follows the last write."""
+        if series.queued or id(series) in self._later:
+            return
+        if self._ending or series.next_write <= now:
+            self._enqueue(series)
+            return
+        timer = asyncio.get_running_loop().call_at(series.next_write, self._enqueue_late, series)
+        self._later[id(series)] = series, timer
+
+    def _enqueue_late(self, series: Series) -> None:
+        self._later.pop(id(series), None)
+        self._enqueue(series)
+
+    def _enqueue(self, series: Series) -> bool:
         if series.queued:
             return True
         if len(self._queue) >= self._capacity:
@@ -183,13 +198,13 @@ class EventRecorder:
         series.queued = True
         series.queued_at = asyncio.get_running_loop().time()
         self._queue.append(series)
-        if series.body["type"] == "Warning":
+        if series.body["type"] == "Warning" and not series.written:
             self._hurry.set()
         self._wake.set()
         self._idle.clear()
         return True
 
-    async def _write(self, series: _Series) -> None:
+    async def _write(self, series: Series) -> None:
         """Write one event or its new count; gives up on refusals at once, on absence after some tries."""
         delays = backoff(0.5, 10.0)
         for attempt in range(1, ATTEMPTS + 1):
@@ -206,66 +221,25 @@ class EventRecorder:
                 asked = e.retry_after if isinstance(e, ApiError) else None
                 await asyncio.sleep(min(10.0, asked or next(delays)))
 
-    async def _send(self, series: _Series) -> None:
-        count, stamp = series.count, series.last_stamp
-        progress = {"count": count, "lastObservedTime": stamp}
+    async def _send(self, series: Series) -> None:
         if series.written:
             try:
                 await self._kube.patch(
-                    EVENTS, series.body["metadata"]["name"], {"series": progress}, namespace=series.namespace
+                    EVENTS, series.body["metadata"]["name"], series.update(), namespace=series.namespace
                 )
-                return
             except NotFound:
-                series.body["metadata"]["name"] = _event_name(series.body["regarding"]["name"])
-        body = {**series.body, "series": progress} if count > 1 else series.body
+                series.new_name()
+            else:
+                series.wrote(asyncio.get_running_loop().time())
+                return
         # an earlier try whose answer was lost may have made it
         with contextlib.suppress(AlreadyExists):
-            await self._kube.create(EVENTS, body, namespace=series.namespace)
-        series.written = True
+            await self._kube.create(EVENTS, series.whole(), namespace=series.namespace)
+        series.wrote(asyncio.get_running_loop().time())
 
     def _drop(self, reason: str, error: KubeError) -> None:
         metrics.events_dropped_total.labels(reason).inc()
         log.info("event not written", reason=reason, error=f"{type(error).__name__}: {error}")
-
-    def _body(
-        self,
-        regarding: Mapping[str, Any],
-        type_: EventKind,
-        reason: str,
-        note: str,
-        action: str,
-        stamp: str,
-    ) -> dict[str, Any]:
-        metadata = regarding["metadata"]
-        about = {
-            "apiVersion": regarding.get("apiVersion"),
-            "kind": regarding.get("kind"),
-            "namespace": metadata.get("namespace"),
-            "name": metadata["name"],
-            "uid": metadata.get("uid"),
-            "resourceVersion": metadata.get("resourceVersion"),
-        }
-        return {
-            "apiVersion": EVENTS.api_version,
-            "kind": EVENTS.kind,
-            "metadata": {
-                "name": _event_name(metadata["name"]),
-                "namespace": metadata.get("namespace") or "default",
-            },
-            "eventTime": stamp,
-            "reportingController": self._component,
-            "reportingInstance": self._instance,
-            "regarding": {name: value for name, value in about.items() if value},
-            "type": type_,
-            "reason": reason,
-            "action": action,
-            "note": cut_message(note, _NOTE_LIMIT),
-        }
-
-
-def _event_name(regarding_name: str) -> str:
-    suffix = uuid.uuid4().hex[:16]
-    return f"{regarding_name[: _NAME_LIMIT - len(suffix) - 1].rstrip('.-')}.{suffix}"
 
 
 def _refusal_reason(error: KubeError) -> str:

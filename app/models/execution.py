@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from app.models.base import API_VERSION, MANY, ApiModel, Int32, Int64, Time, most
+from app.models.base import API_VERSION, MANY, ApiModel, Int32, Int64, MicroTime, Time, most
 from app.models.common import CoreReference, ObjectReference, Parameter
 from app.models.meta import Condition, ObjectMeta
 from app.models.phases import EXECUTION_PHASES, NODE_PHASES, Mode, Operation, Phase
@@ -137,6 +137,8 @@ class ActionStatus(ApiModel):
     """When its first attempt started."""
     completion_time: Time | None = None
     """When it ended."""
+    failure_time: MicroTime | None = None
+    """When it failed, to the microsecond: what failed first is named as the cause."""
     duration: str = ""
     """From start to end, as Go duration text."""
     attempt: Int32 = 0
@@ -145,8 +147,10 @@ class ActionStatus(ApiModel):
     """Attempts after the first."""
     interruptions: Int32 = 0
     """How often the controller was ended while this attempt was under way; the third time it is given up."""
-    next_attempt_time: Time | None = None
-    """When a failed attempt is repeated."""
+    next_attempt_time: MicroTime | None = None
+    """When a failed attempt is repeated, not sooner."""
+    last_failure: str = ""
+    """While the action goes on: why its latest failed attempt failed."""
     undecided: bool = False
     """True: nobody knows whether the attempt had its effect, which must not be had twice; an operator is asked."""
     again: bool = False
@@ -181,10 +185,12 @@ class WorkflowExecutionStatus(ApiModel):
     """When its first action started."""
     completion_time: Time | None = None
     """When it ended."""
+    failure_time: MicroTime | None = None
+    """When it failed, to the microsecond: what failed first is named as the cause."""
     duration: str = ""
     """From start to end, as Go duration text."""
     progress: str = ""
-    """`N/M actions completed`, or `N/M actions rolled back`."""
+    """`N/M actions completed`, or `N/M actions rolled back`: how many of all succeeded."""
     current_action: str = ""
     """The action that runs now."""
     message: str = ""
@@ -210,6 +216,8 @@ class StageStatus(ApiModel):
     """When its first workflow started."""
     completion_time: Time | None = None
     """When it ended."""
+    failure_time: MicroTime | None = None
+    """When it failed, to the microsecond: what failed first is named as the cause."""
     duration: str = ""
     """From start to end, as Go duration text."""
     message: str = ""
@@ -287,7 +295,7 @@ class DRPlanExecutionStatus(ApiModel):
     message: str = ""
     """Details."""
     progress: str = ""
-    """Actions that have ended of all actions, such as `12/40`."""
+    """Actions that succeeded of all actions, such as `12/40`."""
     summary: ExecutionSummary | None = None
     """Counts."""
     stage_statuses: tuple[StageStatus, ...] = ()

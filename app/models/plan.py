@@ -103,6 +103,8 @@ class DRPlanStatus(ApiModel):
     """When the last successful execution ended."""
     last_execution_ref: str = ""
     """Name of the last successful execution, Execute or Revert."""
+    last_execution_operation: str = ""
+    """What the last successful execution was: Execute or Revert. The history may no longer have it."""
     current_execution: CurrentExecution | None = None
     """The execution that runs now."""
     last_processed_trigger: str = ""

@@ -44,7 +44,7 @@ def failed(error: KubeError, outputs: ActionOutputs | None = None, *, prefix: st
 def timed_out(context: ActionContext, reason: str = "", outputs: ActionOutputs | None = None) -> Failed:
     """Return the outcome of an action that ran out of time; it is never repeated (decision A1)."""
     detail = f": {reason}" if reason else ""
-    return Failed(f"timed out after {context.timeout_text}{detail}", outputs)
+    return Failed(f"timed out after {context.timeout_text}{detail}", outputs, timed_out=True)
 
 
 async def attempt(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 from tests.e2e.support import create, events_of, merge
 from tests.support.installation import Installation, execution, http_action, plan, revert, stage, workflow
@@ -13,10 +14,13 @@ Events = list[tuple[str, str, str]]
 
 
 def _until(drplan: Installation, name: str, last: str) -> Events:
-    """The events of an execution, once the one with reason `last` is there. Durations in notes are cut out."""
+    """The events of an execution, once the one with reason `last` is there. Durations and times are cut out."""
     drplan.wait(lambda: any(reason == last for _, reason, _ in events_of(drplan, name)), message=f"no event {last}")
     found = events_of(drplan, name)
-    return [(type_, reason, re.sub(r"duration=[^)]+", "duration=T", note)) for type_, reason, note in found]
+    return [
+        (type_, reason, re.sub(r" at [0-9T:-]+Z", " at T", re.sub(r"duration=[^)]+", "duration=T", note)))
+        for type_, reason, note in found
+    ]
 
 
 def test_run_that_succeeds_after_a_retry_and_its_revert(drplan: Installation) -> None:
@@ -32,7 +36,7 @@ def test_run_that_succeeds_after_a_retry_and_its_revert(drplan: Installation) ->
             ("Normal", "StageStarted", "Started executing stage s (mode=parallel)"),
             ("Normal", "WorkflowStarted", f"Started executing workflow {ns}/w"),
             ("Normal", "ActionStarted", "Started executing action x (type=HTTP)"),
-            ("Normal", "ActionRetrying", "Action x retrying (attempt=2)"),
+            ("Warning", "ActionRetrying", "Action x retrying (attempt=2) at T: unexpected status code: 503"),
             ("Normal", "ActionSucceeded", "Action x succeeded"),
             ("Normal", "WorkflowSucceeded", f"Workflow {ns}/w succeeded (duration=T)"),
             ("Normal", "StageSucceeded", "Stage s succeeded (duration=T)"),
@@ -45,8 +49,76 @@ def test_run_that_succeeds_after_a_retry_and_its_revert(drplan: Installation) ->
     reverted = _until(drplan, "r", "RevertSucceeded")
     assert ("Normal", "RevertStarted", "Started reverting plan p") in reverted
     assert ("Normal", "RevertSucceeded", f"Revert succeeded: {status['message']}") in reverted
+
+
+def _told_by_kubectl(drplan: Installation, *command: str) -> list[tuple[str, str]]:
+    """Reason and message of each Event that kubectl prints, in its order."""
+    printed = drplan.kubectl(*command).stdout.rpartition("Events:")[2].splitlines()
+    found = [re.search(r"\b(Normal|Warning)\s+([A-Z]\w+)\s.*?([A-Z][a-z]+ .*)$", line) for line in printed]
+    return [(match[2], match[3]) for match in found if match]
+
+
+def test_kubectl_tells_the_story_of_a_run_in_order_and_its_retries_once(drplan: Installation) -> None:
+    """A run with more Events than kubectl sorts stably, one action of it repeated until somebody repairs its target."""
+    ns, url = drplan.namespace, f"{drplan.site.url}/{drplan.namespace}"
+    mark = drplan.cluster.audit.mark()
+    words = '{"error":"pool has no healthy members"}'
+    drplan.site.script(f"/{ns}/pool", Answer(status=503, body=words))
+    policy = {"limit": 100000, "interval": "20ms", "backoffMultiplier": "1.0"}
+    pool = http_action("same", f"{url}/pool", retryPolicy=policy)
+    create(
+        drplan,
+        workflow("w", [http_action("same", f"{url}/x"), http_action("b", f"{url}/x")]),
+        workflow("v", [pool, http_action("after", f"{url}/x")]),
+        plan("p", [stage("one", "w"), stage("two", "v", dependsOn=["one"]), stage("three", "w", dependsOn=["two"])]),
+        execution("e", "p"),
+    )
+    told = re.compile(
+        rf"stage two, action same of workflow {ns}/v: attempt ([0-9]+) (failed, the next try is at [0-9T:-]+Z|"
+        rf"is under way, attempt [0-9]+ failed): unexpected status code: 503: {re.escape(words)}"
+    )
+
+    def attempts() -> int:
+        found = told.fullmatch(drplan.status("e").get("message", ""))
+        return int(found[1]) if found else 0
+
+    drplan.wait(lambda: attempts() > 60)
+    assert told.search(drplan.kubectl("get", "drpe", "e").stdout), "without -o wide"
+    drplan.site.script(f"/{ns}/pool", Answer())
+    assert drplan.wait_phase("e", "Succeeded")["message"] == "All stages completed successfully"
+    repeats = len(drplan.site.calls(f"/{ns}/pool")) - 1
+    path = f"/apis/events.k8s.io/v1/namespaces/{ns}/events?fieldSelector=reason=ActionRetrying"
+
+    def series() -> dict[str, Any]:
+        [event] = drplan.cluster.api.request("GET", path)["items"]
+        return dict(event)
+
+    _until(drplan, "e", "ExecutionSucceeded")
+    drplan.wait(lambda: series().get("series", {}).get("count") == repeats, message="not all repeats are counted")
+    event = series()
+    assert event["type"] == "Warning"
+    assert event["note"].startswith(f"Action same of workflow {ns}/v retrying (attempt={repeats + 1}) at ")
+    assert event["note"].endswith(words)
+    asked = drplan.cluster.audit.since(mark, user=drplan.cluster.plane.identity("controller").username)
+    mine = [each for each in asked if each.resource == "events" and each.name == event["metadata"]["name"]]
+    assert len(mine) <= repeats / 5, "most repeats travel together"
+    first = [
+        ("ExecutionStarted", "Started executing plan p (operation=Execute)"),
+        ("StageStarted", "Started executing stage one (mode=sequential)"),
+        ("WorkflowStarted", f"Started executing workflow {ns}/w (stage one)"),
+        ("ActionStarted", f"Started executing action same (type=HTTP) of workflow {ns}/w (stage one)"),
+        ("ActionSucceeded", f"Action same of workflow {ns}/w (stage one) succeeded"),
+    ]
+    after = ["ActionStarted", "ActionRetrying", "ActionSucceeded", "ActionStarted", "ActionSucceeded"]
+    for command in (("describe", "drpe", "e"), ("events", "--for", "drpe/e")):
+        story = _told_by_kubectl(drplan, *command)
+        assert story[:5] == first, command
+        assert story[-1] == ("ExecutionSucceeded", "Execution succeeded: All stages completed successfully")
+        begin = story.index(("WorkflowStarted", f"Started executing workflow {ns}/v"))
+        assert [reason for reason, _ in story[begin + 1 : begin + 6]] == after, command
+        assert len(story) == len(set(story)) == 25, command
     described = drplan.kubectl("describe", "drpe", "e").stdout
-    assert "Execution succeeded: All stages completed successfully" in described
+    assert f"(x{repeats} over " in described
     assert "drplan-controller" in described
 
 

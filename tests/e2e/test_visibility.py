@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tests.e2e.support import cancel, create, stage_of
@@ -85,11 +86,12 @@ def test_columns_follow_a_run(drplan: Installation) -> None:
     drplan.site.wait_for(f"{root}/b")
     drplan.wait(lambda: drplan.status("e").get("progress") == "1/2")
     row = _row(drplan, "drpe", "e")
-    assert list(row) == ["NAME", "PLAN", "OPERATION", "PHASE", "PROGRESS", "DURATION", "AGE"]
+    assert list(row) == ["NAME", "PLAN", "OPERATION", "PHASE", "PROGRESS", "DURATION", "AGE", "MESSAGE"]
     assert (row["PLAN"], row["OPERATION"], row["PHASE"], row["PROGRESS"]) == ("p", "Execute", "Running", "1/2")
     row = _row(drplan, "drp", "p")
-    assert list(row) == ["NAME", "PHASE", "LAST", "CURRENT", "AGE"]
+    assert list(row) == ["NAME", "PHASE", "LAST", "CURRENT", "LAST-RUN", "RESULT", "WHEN", "AGE"]
     assert (row["PHASE"], row["CURRENT"], row["LAST"]) == ("Ready", "e", "")
+    assert (row["LAST-RUN"], row["RESULT"], row["WHEN"]) == ("e", "Running", "")
     row = _row(drplan, "drw", "w")
     assert list(row) == ["NAME", "PHASE", "ACTIONS", "AGE"]
     assert (row["PHASE"], row["ACTIONS"]) == ("Ready", "2")
@@ -104,6 +106,17 @@ def test_columns_follow_a_run(drplan: Installation) -> None:
     used = stage_of(status, "s")["workflowExecutions"][0]
     assert used["progress"] == "2/2 actions completed"
     assert not used.get("currentAction")
+    drplan.site.script(f"{root}/b", Answer(status=404))
+    create(drplan, execution("f", "p"))
+    assert drplan.wait_phase("f", "Failed")["progress"] == "1/2", "what succeeded"
+    drplan.wait_unlocked("p")
+    row = _row(drplan, "drp", "p")
+    assert (row["PHASE"], row["LAST"], row["CURRENT"]) == ("Executed", "e", "")
+    assert (row["LAST-RUN"], row["RESULT"]) == ("f", "Failed")
+    assert re.fullmatch(r"[0-9]+[a-z0-9]*", row["WHEN"])
+    row = _row(drplan, "drpe", "f")
+    assert row["MESSAGE"].startswith("Stage s failed: ")
+    drplan.kubectl("delete", "drpe", "f")
     listed = drplan.kubectl("get", "dr", "-o", "name").stdout.split()
     assert sorted(name.partition(".")[0] for name in listed) == ["drplan", "drplanexecution", "drworkflow"]
 

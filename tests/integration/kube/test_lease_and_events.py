@@ -86,7 +86,7 @@ async def test_events_are_shown_by_kubectl_and_repeats_are_one_series(cluster: C
         await asyncio.wait({task})
         events = {event["reason"]: event for event in await kube.list_all(EVENTS, namespace=namespace)}
     assert events["StageStarted"]["series"]["count"] == 5
-    assert len(events["StageFailed"]["note"]) == 1024
+    assert len(events["StageFailed"]["message"]) == 1024
     described = cluster.kubectl("describe", "configmap", "run", namespace=namespace).stdout
     assert "Started executing stage web (mode=parallel)" in described
     assert "x5" in described

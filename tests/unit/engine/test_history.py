@@ -90,6 +90,28 @@ def test_h1_two_failovers_and_their_way_back() -> None:
     assert [record.reverted_by for record in plan.execution_history] == ["", "revert-2", "", "revert-1"]
 
 
+@pytest.mark.parametrize("operation", [Operation.EXECUTE, Operation.REVERT])
+def test_d8_the_last_success_counts_also_when_the_history_no_longer_has_it(operation: Operation) -> None:
+    plan = done(READY, execute(0))
+    if operation is Operation.REVERT:
+        plan = done(plan, revert(0))
+    phase = plan.phase
+    for number in range(1, 13):
+        plan = done(plan, execute(number), Phase.FAILED)
+    assert {record.phase for record in plan.execution_history} == {"Failed"}
+    invalid = plan.model_copy(update={"phase": PlanPhase.INVALID})
+    assert last_successful_operation(invalid) == operation
+    assert valid_phase(invalid) is phase
+
+
+def test_d8_a_success_while_the_plan_is_invalid_counts_once_it_is_valid_again() -> None:
+    plan = with_lock(READY, execute()).model_copy(update={"phase": PlanPhase.INVALID})
+    plan = completed(plan, ended(execute(), Phase.SUCCEEDED))
+    for number in range(1, 13):
+        plan = done(plan, execute(number), Phase.FAILED)
+    assert (plan.phase, valid_phase(plan)) == (PlanPhase.INVALID, PlanPhase.EXECUTED)
+
+
 @pytest.mark.parametrize("phase", [Phase.FAILED, Phase.CANCELLED])
 def test_h2_a_run_that_did_not_succeed_changes_neither_phase_nor_reference(phase: Phase) -> None:
     before = done(READY, execute(1))

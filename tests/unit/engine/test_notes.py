@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app.engine import notes
 from app.engine.build import execute_definition
-from app.engine.definition import RunDefinition
-from app.engine.events import CancelRequested
+from app.engine.definition import Address, RunDefinition
+from app.engine.events import ActionStarted, AttemptFailed, CancelRequested
+from app.engine.fold import fold_all, initial_status
 from app.engine.notes import Note
 from app.engine.outcome import Failed
 from app.engine.revert import revert_definition
+from app.models.actions import RetryPolicy
 from app.models.execution import DRPlanExecutionStatus
 from app.models.phases import Operation, Phase
-from tests.unit.engine.runs import Player, definition_of, flow, http, revert_of, snapshot_of, stage
+from tests.unit.engine.runs import START, Player, definition_of, flow, http, revert_of, snapshot_of, stage
 
 UNDO = {"http": {"url": "http://site.invalid/undo"}}
 
@@ -76,7 +80,7 @@ def test_a_run_that_fails_after_a_retry() -> None:
     teller.wait(10)
     teller.end("a", Failed("gone"))
     assert teller.texts() == [
-        "Normal ActionRetrying: Action a retrying (attempt=2)",
+        "Warning ActionRetrying: Action a retrying (attempt=2) at 2026-03-01T08:00:06Z: busy",
         "Warning ActionFailed: Action a failed: gone",
         "Warning WorkflowFailed: Workflow ns/one-0 failed: action a failed: gone",
         "Warning StageFailed: Stage one failed: workflow ns/one-0 failed: action a failed: gone",
@@ -84,6 +88,80 @@ def test_a_run_that_fails_after_a_retry() -> None:
         "Warning ExecutionFailed: Execution failed: Stage one failed: workflow ns/one-0 failed: action a failed: gone",
     ]
     assert not any(note.ordinary for note in teller.told), "failures and retries are never dropped"
+
+
+def test_each_retry_is_told_once_as_a_warning_of_one_series_with_its_cause() -> None:
+    teller = Teller(definition_of(stage("one", flow(http("a", retry=RetryPolicy(limit=9, interval="1s"))))))
+    teller.told.clear()
+    for cause in ("busy", "refused"):
+        teller.end("a", Failed(cause, retryable=True))
+        teller.wait(10)
+    assert [(note.type, note.reason, note.repeats, note.series) for note in teller.told] == [
+        ("Warning", "ActionRetrying", True, "0/0/0")
+    ] * 2
+    assert [note.message.rpartition("Z: ")[2] for note in teller.told] == ["busy", "refused"]
+
+
+def test_a_retry_without_any_waiting_is_told_with_its_start() -> None:
+    definition = definition_of(stage("one", flow(http("a", retry=RetryPolicy(limit=9)))))
+    before = Player(definition).status
+    at = Address(0, 0, 0)
+    after_both = fold_all(
+        definition, before, [AttemptFailed(START, at, "busy", START), ActionStarted(START, at, attempt=2)]
+    )
+    [note] = notes.changes(definition, before, after_both)
+    assert (note.type, note.message) == ("Warning", "Action a retrying (attempt=2): busy")
+
+
+def first_notes(definition: RunDefinition) -> list[Note]:
+    """What is told of everything that starts at once."""
+    return list(notes.changes(definition, initial_status(definition, START), Player(definition).status))
+
+
+def test_equal_names_of_actions_are_told_apart() -> None:
+    parts = (stage("one", flow("a", "b"), flow("a"), parallel=True), stage("two", flow("c")))
+    told = first_notes(definition_of(*parts, at_once=2))
+    assert [note.message for note in told if note.reason == "ActionStarted"] == [
+        "Started executing action a (type=HTTP) of workflow ns/one-0",
+        "Started executing action a (type=HTTP) of workflow ns/one-1",
+        "Started executing action c (type=HTTP)",
+    ]
+    assert len({(note.reason, note.series) for note in told}) == len(told)
+
+
+def test_one_workflow_that_is_used_twice_is_told_apart() -> None:
+    definition = definition_of(stage("one", flow("a")), stage("two", flow("a")), at_once=2)
+    one, two = definition.stages
+    told = first_notes(replace(definition, stages=(one, replace(two, workflows=one.workflows))))
+    assert [note.message for note in told if note.reason != "StageStarted"] == [
+        "Started executing workflow ns/one-0 (stage one)",
+        "Started executing action a (type=HTTP) of workflow ns/one-0 (stage one)",
+        "Started executing workflow ns/one-0 (stage two)",
+        "Started executing action a (type=HTTP) of workflow ns/one-0 (stage two)",
+    ]
+
+
+def test_what_ended_is_told_before_what_follows_from_it_whatever_the_order_of_the_lists() -> None:
+    one = stage("app", flow(http("late", "early"), "early"), depends_on=("base",))
+    teller = Teller(definition_of(one, stage("base", flow("x"))))
+    teller.play()
+    assert [text.partition(": ")[2] for text in teller.texts()] == [
+        "Started executing stage base (mode=sequential)",
+        "Started executing workflow ns/base-0",
+        "Started executing action x (type=HTTP)",
+        "Action x succeeded",
+        "Workflow ns/base-0 succeeded (duration=1s)",
+        "Stage base succeeded (duration=1s)",
+        "Started executing stage app (mode=sequential)",
+        "Started executing workflow ns/app-0",
+        "Started executing action early (type=HTTP)",
+        "Action early succeeded",
+        "Started executing action late (type=HTTP)",
+        "Action late succeeded",
+        "Workflow ns/app-0 succeeded (duration=2s)",
+        "Stage app succeeded (duration=2s)",
+        "Execution succeeded: All stages completed successfully",
+    ]
 
 
 def test_a_run_that_is_cancelled() -> None:

@@ -102,6 +102,25 @@ def test_work_and_records_are_in_reverse_at_every_level() -> None:
     assert status.phase is Phase.SUCCEEDED
 
 
+def test_where_nothing_was_to_be_taken_back_nothing_is_said_to_have_been() -> None:
+    snapshot = snapshot_of(
+        stage("one", flow("a"), flow(undone("b"))), stage("two", flow("c")), stage("three", flow("d"))
+    )
+    player = reverting(snapshot, executed(snapshot))
+    while player.running:
+        name = player.running[0]
+        player.end(name, None if name == "b" else NothingToDo("No rollback defined for HTTP action"))
+    messages = {one.name: one.message for one in player.status.stage_statuses}
+    assert messages == {
+        "three": "Stage reverted successfully: 0 workflow(s) rolled back",
+        "two": "Stage reverted successfully: 0 workflow(s) rolled back",
+        "one": "Stage reverted successfully: 1 workflow(s) rolled back",
+    }
+    assert player.status.message == (
+        "Plan reverted successfully: 1 stage(s) rolled back, 1 action(s) rolled back, 0 stage(s) skipped"
+    )
+
+
 def test_an_action_knows_which_one_it_takes_back() -> None:
     snapshot = snapshot_of(stage("one", flow("x"), flow(undone("a"), undone("b"))))
     step = rollback_at(reverting(snapshot, executed(snapshot)), "b")

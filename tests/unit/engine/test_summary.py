@@ -24,7 +24,7 @@ def test_counts_in_the_middle_of_a_run() -> None:
     )
     player.end("a")
     status = summarize(player.status)
-    assert status.progress == "2/7"
+    assert status.progress == "1/7"
     assert status.summary == ExecutionSummary(
         total_stages=4,
         completed_stages=1,
@@ -48,7 +48,7 @@ def test_counts_in_the_middle_of_a_run() -> None:
 def test_counts_at_the_end_of_a_failed_run() -> None:
     player = Player(definition_of(stage("one", flow("a", "b")), stage("two", flow("c"), depends_on=("one",))))
     status = summarize(player.play(failing="a"))
-    assert status.progress == "3/3"
+    assert status.progress == "0/3"
     assert status.summary == ExecutionSummary(
         total_stages=2,
         failed_stages=1,

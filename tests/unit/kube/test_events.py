@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -12,6 +13,7 @@ import pytest
 
 from app.kube.client import KubeClient
 from app.kube.errors import AlreadyExists, ApiError, ApiUnavailable, Forbidden, Invalid, KubeError, NotFound
+from app.kube.event_series import LONGEST_PAUSE
 from app.kube.events import MOST_LATE, EventRecorder
 from app.runtime import metrics
 
@@ -73,7 +75,7 @@ async def test_an_event_has_what_kubectl_describe_shows() -> None:
         assert await recorder.drain(5)
     (event,) = kube.created
     assert event["metadata"]["name"].startswith("run-1.")
-    assert event["regarding"] == {
+    assert event["involvedObject"] == {
         "apiVersion": "dr.bkbcs.tencent.com/v1alpha1",
         "kind": "DRPlanExecution",
         "namespace": "prod",
@@ -82,9 +84,12 @@ async def test_an_event_has_what_kubectl_describe_shows() -> None:
         "resourceVersion": "5",
     }
     assert (event["type"], event["reason"], event["action"]) == ("Normal", "StageStarted", "Run")
-    assert event["note"] == "Started executing stage web (mode=parallel)"
-    assert (event["reportingController"], event["reportingInstance"]) == ("drplan-controller", "pod-1")
-    assert event["eventTime"].endswith("Z")
+    assert event["message"] == "Started executing stage web (mode=parallel)"
+    assert (event["reportingComponent"], event["reportingInstance"]) == ("drplan-controller", "pod-1")
+    assert event["source"] == {"component": "drplan-controller"}
+    assert re.fullmatch(r"[0-9T:-]+[.][0-9]{6}Z", event["eventTime"])
+    second = f"{event['eventTime'].partition('.')[0]}Z"
+    assert (event["firstTimestamp"], event["lastTimestamp"], event["count"]) == (second, second, 1)
     assert "series" not in event
 
 
@@ -101,6 +106,64 @@ async def test_repeats_become_one_series() -> None:
     assert len(kube.created) == 1
     name = kube.created[0]["metadata"]["name"]
     assert [(n, p["series"]["count"]) for n, p in kube.patched] == [(name, 4), (name, 5)]
+
+
+async def test_a_series_of_its_own_shows_the_newest_words_and_when_it_was_seen_last() -> None:
+    kube = Written()
+    async with recording(kube) as recorder:
+        for attempt in range(2, 6):
+            recorder.emit(RUN, "Warning", "ActionRetrying", f"attempt {attempt}", series="0/0/0")
+            await asyncio.sleep(20)
+        recorder.emit(RUN, "Warning", "ActionRetrying", "of another action", series="0/0/1")
+        recorder.emit(RUN, "Warning", "ActionFailed", "attempt 2", series="0/0/0")
+        await recorder.drain(5)
+    assert [event["message"] for event in kube.created] == ["attempt 2", "of another action", "attempt 2"]
+    name, patch = kube.patched[-1]
+    assert name == kube.created[0]["metadata"]["name"]
+    assert (patch["message"], patch["count"], patch["series"]["count"]) == ("attempt 5", 4, 4)
+    assert patch["series"]["lastObservedTime"] == patch["lastTimestamp"].replace("Z", ".000000Z")
+    assert patch["lastTimestamp"] >= kube.created[0]["lastTimestamp"]
+
+
+async def test_what_repeats_fast_is_written_ever_more_rarely_and_its_end_is_not_lost() -> None:
+    kube = Written()
+    async with recording(kube) as recorder:
+        for attempt in range(400):
+            recorder.emit(RUN, "Warning", "ActionRetrying", f"attempt {attempt}", series="0/0/0")
+            await asyncio.sleep(0.015)
+        assert len(kube.created) + len(kube.patched) <= 5, "6 seconds"
+        await asyncio.sleep(LONGEST_PAUSE + 1)
+    assert len(kube.created) == 1
+    assert (kube.patched[-1][1]["message"], kube.patched[-1][1]["count"]) == ("attempt 399", 400)
+    assert len(kube.patched) <= 6
+
+
+async def test_repeats_that_wait_are_written_before_the_process_ends_or_counted() -> None:
+    kube = Written()
+    before = dropped("shutdown")
+    async with recording(kube) as recorder:
+        for _ in range(2):
+            recorder.emit(RUN, "Normal", "A", "x")
+            await asyncio.sleep(0.1)
+        assert await recorder.drain(1)
+    assert [patch["count"] for _, patch in kube.patched] == [2]
+    async with recording(Written()) as recorder:
+        for _ in range(2):
+            recorder.emit(RUN, "Normal", "A", "x")
+            await asyncio.sleep(0.1)
+    assert dropped("shutdown") == before + 1
+
+
+async def test_names_and_times_of_events_grow_in_the_order_in_which_they_happened() -> None:
+    kube = Written()
+    async with recording(kube) as recorder:
+        for number in range(100):
+            recorder.emit(RUN, "Normal", "A", str(number))
+        await recorder.drain(5)
+    assert [event["message"] for event in kube.created] == [str(number) for number in range(100)]
+    for key in (lambda e: e["metadata"]["name"], lambda e: e["eventTime"]):
+        found = [key(event) for event in kube.created]
+        assert found == sorted(set(found))
 
 
 async def test_another_note_reason_or_object_is_another_event() -> None:
@@ -232,11 +295,11 @@ async def test_events_wait_for_a_moment_without_other_requests_but_not_for_ever(
         assert kube.created == []
         idle[0] = 1.0
         await asyncio.sleep(0.1)
-        assert [event["note"] for event in kube.created] == ["first"]
+        assert [event["message"] for event in kube.created] == ["first"]
         idle[0] = 0.0
         recorder.emit(RUN, "Normal", "A", "second")
         await asyncio.sleep(0.6)
-    assert [event["note"] for event in kube.created] == ["first", "second"]
+    assert [event["message"] for event in kube.created] == ["first", "second"]
 
 
 async def test_many_waiting_events_are_written_without_waiting() -> None:
@@ -265,7 +328,7 @@ async def test_a_full_queue_drops_and_counts_and_never_waits() -> None:
         for number in range(5):
             recorder.emit(RUN, "Normal", "A", str(number))
         await recorder.drain(5)
-    assert [event["note"] for event in kube.created] == ["0", "1"]
+    assert [event["message"] for event in kube.created] == ["0", "1"]
     assert dropped("queue_full") == before + 3
 
 
@@ -285,7 +348,7 @@ async def test_notes_are_cut_and_names_fit() -> None:
         recorder.emit(long_name, "Normal", "A", "ü" * 3000)
         await recorder.drain(5)
     (event,) = kube.created
-    assert len(event["note"].encode()) <= 1024
+    assert len(event["message"].encode()) <= 1024
     assert len(event["metadata"]["name"]) <= 253
     assert event["metadata"]["namespace"] == "default"
 

@@ -90,8 +90,8 @@ def test_names_columns_and_selectors() -> None:
     columns = {kind: v["additionalPrinterColumns"] for kind, v in versions.items()}
     assert {kind: [column["name"] for column in c if not column.get("priority")] for kind, c in columns.items()} == {
         "DRWorkflow": ["Phase", "Actions", "Age"],
-        "DRPlan": ["Phase", "Last", "Current", "Age"],
-        "DRPlanExecution": ["Plan", "Operation", "Phase", "Progress", "Duration", "Age"],
+        "DRPlan": ["Phase", "Last", "Current", "Last-Run", "Result", "When", "Age"],
+        "DRPlanExecution": ["Plan", "Operation", "Phase", "Progress", "Duration", "Age", "Message"],
     }
     assert [column["name"] for column in columns["DRPlanExecution"] if column.get("priority")] == [
         "Mode",
@@ -99,7 +99,6 @@ def test_names_columns_and_selectors() -> None:
         "Reverted-By",
         "Started",
         "Completed",
-        "Message",
     ]
     assert versions["DRPlanExecution"]["selectableFields"] == [
         {"jsonPath": ".spec.planRef"},

@@ -1,0 +1,71 @@
+"""What a run under way says of itself: which action is being repeated, why, and when it is tried next.
+
+The message changes only with events that change the status anyway, so that it costs no write of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from app.engine import texts
+from app.engine.definition import Address, RunDefinition
+from app.engine.events import AttemptFailed, CancelRequested, Event, RunResumed
+from app.engine.text import MESSAGE_LIMIT, cut
+from app.engine.tree import running_actions
+from app.models.base import rfc3339
+from app.models.execution import ActionStatus, DRPlanExecutionStatus
+from app.models.phases import Phase
+
+LAST_FAILURE_LIMIT = 512
+"""Bytes of the cause that an action keeps of its latest failed attempt."""
+_NAME_LIMIT = 128
+"""Bytes of each name in the message: the cause must have room beside names as long as Kubernetes has them."""
+_TELLING = (AttemptFailed, CancelRequested, RunResumed)
+
+
+def with_live_message(
+    definition: RunDefinition, status: DRPlanExecutionStatus, events: Iterable[Event]
+) -> DRPlanExecutionStatus:
+    """Return `status`, which `events` have led to, with the message that a run under way has."""
+    if status.phase is not Phase.RUNNING:
+        return status
+    if status.message == definition.note and not any(isinstance(event, _TELLING) for event in events):
+        return status
+    message = live_message(definition, status)
+    return status if message == status.message else status.model_copy(update={"message": message})
+
+
+def live_message(definition: RunDefinition, status: DRPlanExecutionStatus) -> str:
+    """Return what there is to say of actions that are being repeated; without any, the note of the run alone."""
+    repeated = [(address, action) for address, action in running_actions(status) if _is_repeated(action)]
+    if not repeated:
+        return definition.note
+    address, action = min(repeated, key=lambda pair: pair[1].next_attempt_time is None)
+    tail = f" ({definition.note})" if definition.note else ""
+    if others := len(repeated) - 1:
+        tail = f" (and {others} more action{'s are' if others > 1 else ' is'} being repeated){tail}"
+    head = f"{_where(definition, address)}: {_course(action)}: "
+    room = MESSAGE_LIMIT - len(head.encode()) - len(tail.encode())
+    return cut(f"{head}{cut(_cause(action), room)}{tail}")
+
+
+def _is_repeated(action: ActionStatus) -> bool:
+    waits = action.next_attempt_time is not None and not action.undecided
+    return waits or (action.attempt > 1 and action.last_failure != "")
+
+
+def _course(action: ActionStatus) -> str:
+    if action.next_attempt_time is None:
+        return f"attempt {action.attempt} is under way, attempt {action.attempt - 1} failed"
+    return f"attempt {action.attempt} failed, the next try is at {rfc3339(action.next_attempt_time)}"
+
+
+def _cause(action: ActionStatus) -> str:
+    """Statuses of earlier releases have the cause in the action's message only."""
+    return action.last_failure or action.message.removeprefix(texts.waiting_for_retry(""))
+
+
+def _where(definition: RunDefinition, address: Address) -> str:
+    stage, workflow = definition.stages[address.stage], definition.workflow(address)
+    names = (stage.name, definition.action(address).name, workflow.key)
+    return "stage {}, action {} of workflow {}".format(*(cut(name, _NAME_LIMIT) for name in names))
