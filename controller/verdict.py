@@ -14,6 +14,7 @@ from app.engine.history import ended_record
 from app.engine.texts import EXECUTION_CANCELED
 from app.engine.wishes import asks
 from app.models.execution import DRPlanExecution
+from app.models.failures import FailureReason
 from app.models.meta import ObjectMeta
 from app.models.names import CANCEL_ANNOTATION, RESUME_ANNOTATION, START_RESTORED_ANNOTATION
 from app.models.phases import Phase, PlanPhase
@@ -56,6 +57,8 @@ class End:
 
     phase: Phase
     message: str
+    reason: FailureReason = FailureReason.START_REFUSED
+    """Why it fails."""
 
 
 Verdict = Go | Wait | Again | End
@@ -113,11 +116,13 @@ def by_plan(execution: DRPlanExecution, plan: DRPlan | None, unreadable: str, pa
     """
     name = execution.spec.plan_ref
     if unreadable:
-        return End(Phase.FAILED, unreadable)
+        return End(Phase.FAILED, unreadable, FailureReason.PLAN_NOT_READY)
     if plan is None:
-        return End(Phase.FAILED, f'plan not found: drplans.dr.bkbcs.tencent.com "{name}" not found')
+        why = f'plan not found: drplans.dr.bkbcs.tencent.com "{name}" not found'
+        return End(Phase.FAILED, why, FailureReason.PLAN_NOT_READY)
     if known_invalid(plan):
-        return End(Phase.FAILED, f"plan {name} is not ready (phase={PlanPhase.INVALID})")
+        why = f"plan {name} is not ready (phase={PlanPhase.INVALID})"
+        return End(Phase.FAILED, why, FailureReason.PLAN_NOT_READY)
     if plan.status.observed_generation == plan.metadata.generation:
         return Go()
     if patience > 0:
@@ -126,6 +131,7 @@ def by_plan(execution: DRPlanExecution, plan: DRPlan | None, unreadable: str, pa
         Phase.FAILED,
         f"plan {name} was not validated within {VALIDATION_PATIENCE:.0f} s; see the controller's log for why, then "
         "create a new execution",
+        FailureReason.PLAN_NOT_READY,
     )
 
 
@@ -147,7 +153,8 @@ def by_rival(execution: DRPlanExecution, rival: Rival | None) -> Verdict:
         return Go()
     if rival.is_completing:
         return Again(f"the run of plan {execution.spec.plan_ref} is being completed")
-    return End(Phase.FAILED, already_running(execution.spec.plan_ref, execution.metadata.namespace, rival.name))
+    why = already_running(execution.spec.plan_ref, execution.metadata.namespace, rival.name)
+    return End(Phase.FAILED, why, FailureReason.PLAN_BUSY)
 
 
 def by_lock(status: DRPlanStatus, execution: DRPlanExecution, started: Iterable[ObjectMeta] = ()) -> Verdict:
@@ -158,7 +165,8 @@ def by_lock(status: DRPlanStatus, execution: DRPlanExecution, started: Iterable[
     held, uid = status.current_execution, execution.metadata.uid
     if held is not None and held.uid != uid:
         namespace = held.namespace or execution.metadata.namespace
-        return End(Phase.FAILED, already_running(execution.spec.plan_ref, namespace, held.name))
+        why = already_running(execution.spec.plan_ref, namespace, held.name)
+        return End(Phase.FAILED, why, FailureReason.PLAN_BUSY)
     for other in started:
         if other.uid != uid:
             return Again(f"execution {other.name} is not taken up yet")

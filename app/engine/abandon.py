@@ -8,13 +8,16 @@ from app.engine import texts
 from app.engine.fold import end_run
 from app.engine.tree import ended
 from app.models.execution import DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
+from app.models.failures import FailureReason
 from app.models.phases import Phase
 
 
 def abandoned(status: DRPlanExecutionStatus, why: str, at: datetime) -> DRPlanExecutionStatus:
     """Return `status` as Failed: what ran is Failed because nobody knows how it ended, what never began is Skipped."""
     stages = tuple(_stage(stage, why, at) for stage in status.stage_statuses)
-    return end_run(status.model_copy(update={"stage_statuses": stages}), Phase.FAILED, why, at)
+    return end_run(
+        status.model_copy(update={"stage_statuses": stages}), Phase.FAILED, why, at, reason=FailureReason.RUN_LOST
+    )
 
 
 def _stage(stage: StageStatus, why: str, at: datetime) -> StageStatus:

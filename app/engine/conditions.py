@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 
 from app.engine.text import cut
 from app.models.execution import DRPlanExecutionStatus
+from app.models.failures import FailureReason
 from app.models.meta import Condition, ConditionStatus
 from app.models.phases import Phase
 from app.models.suspension import Reason
@@ -80,17 +82,52 @@ def resumed_at(status: DRPlanExecutionStatus) -> datetime | None:
     return found.last_transition_time if found is not None else None
 
 
-def with_ended(status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
-    """Return `status`, whose phase is terminal, with the conditions that say so."""
+def with_ended(status: DRPlanExecutionStatus, at: datetime, failure: FailureReason) -> DRPlanExecutionStatus:
+    """Return `status`, whose phase is terminal, with the conditions that say so, each its own thing.
+
+    `failure` is the reason of `Failed` when it is true; the others have the phase as theirs.
+    """
     phase = status.phase or Phase.FAILED
-    reason = _REASONS[phase]
     conditions = status.conditions
-    for type_, true in (
-        ("Complete", phase is Phase.SUCCEEDED),
-        ("Completed", True),
-        ("Failed", phase is Phase.FAILED),
-        ("Cancelled", phase is Phase.CANCELLED),
-    ):
+    for type_, (true, message) in _ends(status, phase, cancel_requested(status)).items():
         word: ConditionStatus = "True" if true else "False"
-        conditions = set_condition(conditions, type_, word, reason, status.message, at, status.observed_generation)
+        reason = failure.value if true and type_ == "Failed" else _REASONS[phase]
+        conditions = set_condition(conditions, type_, word, reason, message, at, status.observed_generation)
     return status.model_copy(update={"conditions": conditions})
+
+
+def _ends(status: DRPlanExecutionStatus, phase: Phase, cancelled: bool) -> dict[str, tuple[bool, str]]:
+    """Return of each condition whether it holds at the end, and what it says."""
+    failed = _count(status)[Phase.FAILED]
+    so_far = f"; before, {failed} of its actions had failed" if failed else ""
+    not_failed = f"The run was cancelled{so_far}" if phase is Phase.CANCELLED else "The run did not fail"
+    not_cancelled = "The run ended before its cancel was carried out" if cancelled else "Nobody cancelled the run"
+    is_ = {each: phase is each for each in _REASONS}
+    return {
+        "Complete": (
+            is_[Phase.SUCCEEDED],
+            status.message if is_[Phase.SUCCEEDED] else f"The run did not succeed; it ended {phase}",
+        ),
+        "Completed": (True, _account(status, phase)),
+        "Failed": (is_[Phase.FAILED], status.message if is_[Phase.FAILED] else not_failed),
+        "Cancelled": (is_[Phase.CANCELLED], status.message if is_[Phase.CANCELLED] else not_cancelled),
+    }
+
+
+def _account(status: DRPlanExecutionStatus, phase: Phase) -> str:
+    """Say in figures what a run came to."""
+    counts = _count(status)
+    if not counts:
+        return f"The execution ended {phase} before anything was run"
+    others = [f"{counts[each]} {each}" for each in (Phase.FAILED, Phase.SKIPPED, Phase.CANCELLED) if counts[each]]
+    figures = ", ".join([f"{counts[Phase.SUCCEEDED]} of {counts.total()} actions Succeeded", *others])
+    return f"The run ended {phase} after {status.duration}: {figures}"
+
+
+def _count(status: DRPlanExecutionStatus) -> Counter[Phase]:
+    return Counter(
+        action.phase
+        for stage in status.stage_statuses
+        for workflow in stage.workflow_executions
+        for action in workflow.action_statuses
+    )

@@ -9,11 +9,12 @@ from app.engine import texts
 from app.engine.conditions import cancel_requested, resumed_at
 from app.engine.definition import Address, RunDefinition
 from app.engine.events import ActionFinished, AttemptFailed
-from app.engine.outcome import NothingToDo, Outcome, Succeeded
+from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
 from app.engine.policy import is_ready, open_stages, open_workflows
 from app.engine.text import cut
 from app.engine.tree import action_at, running_actions
 from app.models.execution import DRPlanExecutionStatus
+from app.models.failures import ActionFailure
 from app.models.phases import Phase
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -83,7 +84,13 @@ def conclude(
     message = texts.exhausted(retries, outcome.message) if outcome.retryable else outcome.message
     if outcome.timed_out and action.last_failure:
         message = texts.no_more_time(message, retries, action.last_failure)
-    return ActionFinished(now, address, Phase.FAILED, cut(message), outcome.outputs)
+    return ActionFinished(now, address, Phase.FAILED, cut(message), outcome.outputs, _reason(outcome, retries))
+
+
+def _reason(outcome: Failed, retries: int) -> str:
+    if outcome.timed_out:
+        return ActionFailure.TIMED_OUT
+    return ActionFailure.RETRIES_EXHAUSTED if outcome.retryable and retries else ""
 
 
 def deadline(definition: RunDefinition, status: DRPlanExecutionStatus, address: Address) -> datetime:

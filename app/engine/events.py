@@ -67,6 +67,8 @@ class ActionFinished:
     phase: Phase
     message: str
     outputs: ActionOutputs | None = None
+    reason: str = ""
+    """Why it failed, one of `ActionFailure`; empty when that says nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,8 @@ def encode(event: Event) -> dict[str, Any]:
             data["undecided"] = True
     if isinstance(event, ActionFinished):
         data["phase"] = event.phase.value
+        if event.reason:
+            data["reason"] = event.reason
     if isinstance(event, AttemptFailed | ActionFinished | CancelRequested | RunSuspended):
         data["message"] = cut(event.message)
     if isinstance(event, RunSuspended) and event.reason is not Reason.OUTCOME_UNKNOWN:
@@ -174,7 +178,8 @@ def decode(data: dict[str, Any]) -> Event:
         case "ObjectsMade":
             return ObjectsMade(at, Address(*data["at"]), outputs or ActionOutputs())
         case "ActionFinished":
-            return ActionFinished(at, Address(*data["at"]), Phase(data["phase"]), data["message"], outputs)
+            phase, reason = Phase(data["phase"]), data.get("reason", "")
+            return ActionFinished(at, Address(*data["at"]), phase, data["message"], outputs, reason)
         case "CancelRequested":
             return CancelRequested(at, data["message"])
         case "RunSuspended":

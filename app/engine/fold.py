@@ -28,7 +28,7 @@ from app.engine.events import (
 )
 from app.engine.live import LAST_FAILURE_LIMIT, with_live_message
 from app.engine.outputs import merged
-from app.engine.rollup import run_ending
+from app.engine.rollup import failure_reason, run_ending
 from app.engine.settle import settle
 from app.engine.text import cut
 from app.engine.tree import action_at, begun, ended, running_actions, with_action, with_stage, with_workflow
@@ -40,7 +40,8 @@ from app.models.execution import (
     StageStatus,
     WorkflowExecutionStatus,
 )
-from app.models.phases import Phase, may_follow
+from app.models.failures import FailureReason
+from app.models.phases import Operation, Phase, may_follow
 
 
 class IllegalEventError(ValueError):
@@ -123,20 +124,26 @@ def _folded(definition: RunDefinition, status: DRPlanExecutionStatus, event: Eve
     return _end_if_done(definition, settle(definition, _apply(definition, status, event), event.at), event.at)
 
 
-def end_run(status: DRPlanExecutionStatus, phase: Phase, message: str, at: datetime) -> DRPlanExecutionStatus:
-    """Return `status` as ended at `at`, conditions included. The one place that ends a run."""
+def end_run(
+    status: DRPlanExecutionStatus, phase: Phase, message: str, at: datetime, *, reason: FailureReason | None = None
+) -> DRPlanExecutionStatus:
+    """Return `status` as ended at `at`, conditions included. The one place that ends a run.
+
+    `reason` says why it failed; without it what failed first does.
+    """
     end = max(at, status.start_time or at)
     update: dict[str, Any] = {"phase": phase, "completion_time": end, "message": cut(message)}
     if status.start_time is not None:
         update["duration"] = format_duration(end - status.start_time)
-    return with_ended(status.model_copy(update=update), end)
+    return with_ended(status.model_copy(update=update), end, reason or failure_reason(status))
 
 
 def _end_if_done(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
     if not all(stage.phase.is_final for stage in status.stage_statuses):
         return status
     ending = run_ending(definition, status, cancelled=cancel_requested(status))
-    return end_run(status, ending.phase, ending.message, at)
+    reason = FailureReason.ROLLBACK_PARTIAL_FAILED if definition.operation is Operation.REVERT else None
+    return end_run(status, ending.phase, ending.message, at, reason=reason)
 
 
 def _is_over(status: DRPlanExecutionStatus) -> bool:
@@ -236,7 +243,10 @@ def _attempt_failed(action: ActionStatus, event: AttemptFailed) -> ActionStatus:
 
 def _action_finished(action: ActionStatus, event: ActionFinished) -> ActionStatus:
     finished = ended(action, event.phase, event.message, event.at)
-    return finished.model_copy(update={"outputs": merged(action.outputs, event.outputs)})
+    update: dict[str, Any] = {"outputs": merged(action.outputs, event.outputs)}
+    if event.reason:
+        update["reason"] = event.reason
+    return finished.model_copy(update=update)
 
 
 def _resumed(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:

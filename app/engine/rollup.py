@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from app.engine import texts
 from app.engine.definition import RunDefinition, StageDefinition, WorkflowDefinition
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
+from app.models.failures import OF_ACTION, ActionFailure, FailureReason
 from app.models.phases import Mode, Operation, Phase, PlanPolicy, StagePolicy, WorkflowPolicy
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -108,6 +109,16 @@ def first_failure(actions: Iterable[ActionStatus]) -> ActionStatus | None:
     """Return the action that failed first, the root cause when several did."""
     failed = [action for action in actions if action.phase is Phase.FAILED]
     return min(failed, key=failure_moment, default=None)
+
+
+def failure_reason(status: DRPlanExecutionStatus) -> FailureReason:
+    """Return why a run failed, by the action that failed first; without any it did nothing."""
+    actions = (a for stage in status.stage_statuses for w in stage.workflow_executions for a in w.action_statuses)
+    failed = first_failure(actions)
+    if failed is None:
+        return FailureReason.NOTHING_DONE if status.stage_statuses else FailureReason.START_REFUSED
+    known = failed.reason in set(ActionFailure)
+    return OF_ACTION[ActionFailure(failed.reason)] if known else FailureReason.ACTION_FAILED
 
 
 def failure_moment(node: ActionStatus | WorkflowExecutionStatus | StageStatus) -> datetime:

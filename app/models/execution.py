@@ -151,6 +151,8 @@ class ActionStatus(ApiModel):
     """When a failed attempt is repeated, not sooner."""
     last_failure: str = ""
     """While the action goes on: why its latest failed attempt failed."""
+    reason: str = ""
+    """Why it failed, where that is more than the message says: RetriesExhausted or TimedOut."""
     undecided: bool = False
     """True: nobody knows whether the attempt had its effect, which must not be had twice; an operator is asked."""
     again: bool = False

@@ -19,7 +19,7 @@ _BASE = 10 * 1024
 """The run itself: its message and those of its conditions are not shortened."""
 _STAGE = 370
 _WORKFLOW = 450
-_ACTION = 380
+_ACTION = 410
 _REFERENCE = 330
 """An object with names as they mostly are."""
 _REFERENCE_WITHOUT_TEXTS = 110

@@ -15,9 +15,10 @@ from app.kube.errors import ApiError, Conflict, NotFound, is_transient
 from app.kube.kept import Records
 from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
+from app.models.failures import FailureReason
 from app.models.meta import ObjectMeta
 from app.models.names import FINALIZER
-from app.models.phases import FINAL, Phase
+from app.models.phases import FINAL, Operation, Phase
 from app.models.snapshot import Snapshot
 from app.models.stored import members
 from app.runtime.logging import get_logger
@@ -125,10 +126,18 @@ class Closing:
         if written is None and execution.metadata.deletion_timestamp is not None:
             await self.release(execution)
 
-    async def unstarted(self, execution: DRPlanExecution, phase: Phase, message: str) -> None:
+    async def unstarted(
+        self,
+        execution: DRPlanExecution,
+        phase: Phase,
+        message: str,
+        reason: FailureReason = FailureReason.START_REFUSED,
+    ) -> None:
         """End an execution that never owned its plan: first the records, then its own status (decision D7)."""
         bare = DRPlanExecutionStatus(observed_generation=execution.metadata.generation)
-        status = end_run(bare, phase, message, self._services.now())
+        if execution.spec.operation_type is Operation.REVERT:
+            reason = FailureReason.ROLLBACK_PRECONDITION_FAILED
+        status = end_run(bare, phase, message, self._services.now(), reason=reason)
         ended = execution.model_copy(update={"status": status})
         with suppress(PlanUnreadableError):
             if not await self._lock_is_ours(execution):

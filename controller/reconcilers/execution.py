@@ -18,6 +18,7 @@ from app.engine.notes import started
 from app.engine.wishes import resume_answer
 from app.kube.errors import Conflict, KubeError
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
+from app.models.failures import FailureReason
 from app.models.meta import ObjectMeta
 from app.models.names import FINALIZER
 from app.models.phases import FINAL, Phase
@@ -257,8 +258,8 @@ class ExecutionReconciler:
             case Wait(message, seconds, reason):
                 await self._wait(execution, message, reason)
                 return seconds
-            case End(phase, message):
-                await self._closing.unstarted(execution, phase, message)
+            case End(phase, message, failure):
+                await self._closing.unstarted(execution, phase, message, failure)
                 return None
 
     async def _start(self, execution: DRPlanExecution, definitions: Definitions, *, is_new: bool) -> float | None:
@@ -403,7 +404,8 @@ class ExecutionReconciler:
 
         namespace, name = plan.metadata.namespace, plan.metadata.name
         if await change_plan_status(self._services, namespace, name, change, plan) is None:
-            return End(Phase.FAILED, f"plan not found: DRPlan {name} was deleted")
+            why = f"plan not found: DRPlan {name} was deleted"
+            return End(Phase.FAILED, why, FailureReason.PLAN_NOT_READY)
         return verdict
 
 

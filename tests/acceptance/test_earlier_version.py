@@ -404,7 +404,7 @@ def test_ac9_run_that_never_began_says_so(earlier: Installation) -> None:
 def test_ac10_old_reverts_are_listed_and_read(earlier: Installation) -> None:
     earlier.wait(lambda: earlier.get("drpe", "back-undo")["metadata"].get("labels"))
     table = earlier.kubectl("get", "drpe", "-l", "dr.bkbcs.tencent.com/plan=back").stdout.splitlines()
-    assert table[0].split() == ["NAME", "PLAN", "OPERATION", "PHASE", "PROGRESS", "DURATION", "AGE"]
+    assert table[0].split() == ["NAME", "PLAN", "OPERATION", "PHASE", "PROGRESS", "DURATION", "AGE", "MESSAGE"]
     rows = {line.split()[0]: line.split()[1:4] for line in table[1:]}
     assert rows == {
         "back-run": ["back", "Execute", "Succeeded"],

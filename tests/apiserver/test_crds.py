@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -482,18 +483,24 @@ def test_columns_of_executions(cluster: Cluster, namespace: str, executions: Res
     executions.created({"planRef": "p", "operationType": "Execute"})
     executions.set_status("x", {"phase": "Running", "progress": "12/40", "duration": "1m30s"})
     header, row = rows(cluster.kubectl("get", "drpe", namespace=namespace).stdout)
-    assert header == ["NAME", "PLAN", "OPERATION", "PHASE", "PROGRESS", "DURATION", "AGE"]
+    assert header == ["NAME", "PLAN", "OPERATION", "PHASE", "PROGRESS", "DURATION", "AGE", "MESSAGE"]
     assert row[:-1] == ["x", "p", "Execute", "Running", "12/40", "1m30s"]
 
 
 def test_columns_of_plans_and_workflows(cluster: Cluster, namespace: str, plans: Resource, workflows: Resource) -> None:
     plans.created({"stages": [{"name": "s", "workflows": [{"workflowRef": {"name": "w"}}]}]})
-    plans.set_status("x", {"phase": "Executed", "lastExecutionRef": "e1", "currentExecution": {"name": "e2"}})
+    runs = [
+        {"name": name, "namespace": namespace, "operationType": "Execute", "phase": phase, "completionTime": time}
+        for name, phase, time in (("e3", "Failed", "2026-01-01T00:00:00Z"), ("e1", "Succeeded", "2025-01-01T00:00:00Z"))
+    ]
+    status = {"phase": "Executed", "lastExecutionRef": "e1", "currentExecution": {"name": "e2"}}
+    plans.set_status("x", {**status, "executionHistory": runs})
     workflows.created(action(type="HTTP", http={"url": "u"}))
     workflows.set_status("x", {"phase": "Ready", "actionCount": 1})
     plan_rows = rows(cluster.kubectl("get", "drp", namespace=namespace).stdout)
-    assert plan_rows[0] == ["NAME", "PHASE", "LAST", "CURRENT", "AGE"]
-    assert plan_rows[1][:-1] == ["x", "Executed", "e1", "e2"]
+    assert plan_rows[0] == ["NAME", "PHASE", "LAST", "CURRENT", "LAST-RUN", "RESULT", "WHEN", "AGE"]
+    assert plan_rows[1][:-2] == ["x", "Executed", "e1", "e2", "e3", "Failed"]
+    assert re.fullmatch(r"[0-9]+[a-z0-9]+", plan_rows[1][-2])
     workflow_rows = rows(cluster.kubectl("get", "drw", namespace=namespace).stdout)
     assert workflow_rows[0] == ["NAME", "PHASE", "ACTIONS", "AGE"]
     assert workflow_rows[1][:-1] == ["x", "Ready", "1"]

@@ -116,7 +116,8 @@ def test_kubectl_tells_the_story_of_a_run_in_order_and_its_retries_once(drplan: 
         assert story[-1] == ("ExecutionSucceeded", "Execution succeeded: All stages completed successfully")
         begin = story.index(("WorkflowStarted", f"Started executing workflow {ns}/v"))
         assert [reason for reason, _ in story[begin + 1 : begin + 6]] == after, command
-        assert len(story) == len(set(story)) == 25, command
+        assert story == [(reason, note) for _, reason, note in events_of(drplan, "e")], command
+        assert len(set(story)) == 27, command
     described = drplan.kubectl("describe", "drpe", "e").stdout
     assert f"(x{repeats} over " in described
     assert "drplan-controller" in described

@@ -73,9 +73,8 @@ def check_counts(status: DRPlanExecutionStatus) -> None:
         }
         assert sum(getattr(summary, f"{name}_{level}") for name in names.values()) == len(found)
     assert summary.completed_stages == summary.succeeded_stages
-    done = sum(phase.is_final for phase in levels["actions"])
-    assert summary.completed_actions == done
-    assert counted.progress == f"{done}/{len(levels['actions'])}"
+    assert summary.completed_actions == sum(phase.is_final for phase in levels["actions"])
+    assert counted.progress == f"{summary.succeeded_actions}/{len(levels['actions'])}"
 
 
 def check_step(old: DRPlanExecutionStatus, new: DRPlanExecutionStatus) -> None:
@@ -185,12 +184,9 @@ def _check_current(definition: RunDefinition, workflow: WorkflowExecutionStatus)
         assert not _has(workflow.action_statuses, Phase.RUNNING)
         return
     total = len(workflow.action_statuses)
-    if definition.operation is Operation.REVERT:
-        done = sum(action.phase is Phase.SUCCEEDED for action in workflow.action_statuses)
-        assert workflow.progress == f"{done}/{total} actions rolled back"
-    else:
-        done = sum(action.phase.is_final for action in workflow.action_statuses)
-        assert workflow.progress == f"{done}/{total} actions completed"
+    done = sum(action.phase is Phase.SUCCEEDED for action in workflow.action_statuses)
+    word = "rolled back" if definition.operation is Operation.REVERT else "completed"
+    assert workflow.progress == f"{done}/{total} actions {word}"
 
 
 def _check_order_of_actions(definition: RunDefinition, s: int, w: int, found: tuple[ActionStatus, ...]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.models.execution import DRPlanExecution
+from app.models.failures import FailureReason
 from app.models.meta import ObjectMeta
 from app.models.phases import Phase
 from app.models.plan import DRPlan
@@ -77,12 +78,19 @@ def test_one_from_long_ago_waits_for_a_human(age: int, goes: bool) -> None:
     assert by_itself(execution(created=timedelta(seconds=age), start_restored="true"), NOW, PATIENT) == Go()
 
 
+BUSY = End(Phase.FAILED, "plan p already has a running execution: ns/f", FailureReason.PLAN_BUSY)
+
+
+def not_ready(message: str) -> End:
+    return End(Phase.FAILED, message, FailureReason.PLAN_NOT_READY)
+
+
 @pytest.mark.parametrize(
     ("found", "unreadable", "patience", "expected"),
     [
-        (None, "DRPlan ns/p cannot be read: x", 60.0, End(Phase.FAILED, "DRPlan ns/p cannot be read: x")),
-        (None, "", 60.0, End(Phase.FAILED, f'plan not found: drplans.{DR} "p" not found')),
-        (plan("Invalid"), "", 60.0, End(Phase.FAILED, "plan p is not ready (phase=Invalid)")),
+        (None, "DRPlan ns/p cannot be read: x", 60.0, not_ready("DRPlan ns/p cannot be read: x")),
+        (None, "", 60.0, not_ready(f'plan not found: drplans.{DR} "p" not found')),
+        (plan("Invalid"), "", 60.0, not_ready("plan p is not ready (phase=Invalid)")),
         (plan(observed=2), "", 60.0, Wait("Waiting until plan p has been validated", 2.0)),
         (plan(observed=2), "", 0.5, Wait("Waiting until plan p has been validated", 0.5)),
         (plan(), "", 0.0, Go()),
@@ -110,7 +118,7 @@ def test_an_execution_that_the_history_has_ended_does_not_run_again() -> None:
 
 def test_a_rival_refuses_and_one_that_is_being_completed_is_waited_for() -> None:
     assert by_rival(execution(), None) == Go()
-    assert by_rival(execution(), Rival("f")) == End(Phase.FAILED, "plan p already has a running execution: ns/f")
+    assert by_rival(execution(), Rival("f")) == BUSY
     assert isinstance(by_rival(execution(), Rival("f", is_completing=True)), Again)
 
 
@@ -118,9 +126,7 @@ def test_whose_the_lock_is() -> None:
     held = {"name": "f", "namespace": "ns", "uid": "other", "operationType": "Execute"}
     other = ObjectMeta.from_wire({"name": "f", "namespace": "ns", "uid": "other"})
     own = ObjectMeta.from_wire({"name": "e", "namespace": "ns", "uid": "u"})
-    assert by_lock(plan(currentExecution=held).status, execution()) == End(
-        Phase.FAILED, "plan p already has a running execution: ns/f"
-    )
+    assert by_lock(plan(currentExecution=held).status, execution()) == BUSY
     assert by_lock(plan(currentExecution={**held, "uid": "u"}).status, execution(), [own]) == Go()
     assert by_lock(plan().status, execution()) == Go()
     assert by_lock(plan().status, execution(), [other]) == Again("execution f is not taken up yet")

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from app.engine.abandon import abandoned
+from app.engine.build import execute_definition
 from app.engine.conditions import cancel_requested, set_condition, with_suspension
 from app.engine.events import CancelRequested, RunResumed, RunSuspended
+from app.engine.fold import end_run
+from app.engine.outcome import Failed
+from app.engine.revert import revert_definition
+from app.models.actions import RetryPolicy
 from app.models.execution import DRPlanExecutionStatus
-from app.models.phases import Phase
+from app.models.phases import Phase, StagePolicy
 from app.models.suspension import Reason
-from tests.unit.engine.runs import START, Player, after, definition_of, flow, stage
+from tests.unit.engine.runs import START, Player, after, definition_of, flow, http, revert_of, snapshot_of, stage
 
 
 def conditions(status: DRPlanExecutionStatus) -> dict[str, tuple[str, str]]:
@@ -43,9 +49,66 @@ def test_an_end_can_be_waited_for(failing: str, cancelled: bool, expected: dict[
     status = run.play(failing)
     found = conditions(status)
     assert {type_: word for type_, (word, _) in found.items()} == {"Started": "True", **expected}
-    assert {found[type_][1] for type_ in expected} == {str(status.phase)}
-    assert {c.message for c in status.conditions if c.type != "Started"} == {status.message}
+    reasons = {type_: found[type_][1] for type_ in expected}
+    assert reasons == dict.fromkeys(expected, str(status.phase)) | ({"Failed": "ActionFailed"} if failing else {})
+    true = next(type_ for type_, (word, _) in found.items() if word == "True" and type_ not in ("Started", "Completed"))
+    messages = {condition.type: condition.message for condition in status.conditions}
+    assert messages[true] == status.message
+    assert len(set(messages.values())) == len(messages), "each says its own thing"
     assert cancel_requested(status) is cancelled
+
+
+def test_each_condition_says_its_own_thing() -> None:
+    run = Player(definition_of(stage("one", flow("a", "b")), stage("two", flow("c"))))
+    messages = {condition.type: condition.message for condition in run.play("a").conditions}
+    assert messages == {
+        "Started": "The run has started",
+        "Complete": "The run did not succeed; it ended Failed",
+        "Completed": "The run ended Failed after 1s: 0 of 3 actions Succeeded, 1 Failed, 2 Skipped",
+        "Failed": "Stage one failed: workflow ns/one-0 failed: action a failed: a broke",
+        "Cancelled": "Nobody cancelled the run",
+    }
+    run = Player(definition_of(stage("one", flow("a"), flow("b"), parallel=True, policy=StagePolicy.CONTINUE)))
+    run.end("a", Failed("broke"))
+    run.fold(CancelRequested(run.now, "stop"))
+    run.end("b")
+    messages = {condition.type: condition.message for condition in run.status.conditions}
+    assert messages["Failed"] == "The run was cancelled; before, 1 of its actions had failed"
+    assert messages["Cancelled"] == "Execution canceled by user"
+    assert messages["Completed"] == "The run ended Cancelled after 2s: 1 of 2 actions Succeeded, 1 Failed"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "of_action", "of_run"),
+    [
+        (Failed("gone"), "", "ActionFailed"),
+        (Failed("busy", retryable=True), "RetriesExhausted", "RetriesExhausted"),
+        (Failed("timed out after 1s", timed_out=True), "TimedOut", "ActionTimedOut"),
+    ],
+)
+def test_a_failed_run_has_the_reason_of_what_failed_first(outcome: Failed, of_action: str, of_run: str) -> None:
+    once = RetryPolicy(limit=1, interval="1s")
+    run = Player(definition_of(stage("one", flow("x"), flow(http("a", retry=once)), flow("b"), parallel=True)))
+    run.end("a", outcome)
+    if outcome.retryable:
+        run.wait(10)
+        run.end("a", outcome)
+    assert run.action("a").reason == of_action
+    run.end("b", Failed("later"))
+    run.status = DRPlanExecutionStatus.from_wire(run.status.to_wire())
+    run.end("x")
+    assert conditions(run.status)["Failed"] == ("True", of_run)
+
+
+def test_a_failed_revert_and_one_that_was_lost_have_reasons_of_their_own() -> None:
+    snapshot = snapshot_of(stage("one", flow(http("a", rollback={"http": {"url": "http://site.invalid/"}}))))
+    revert = Player(revert_definition(revert_of(snapshot, Player(execute_definition(snapshot)).play())))
+    assert conditions(revert.play("a"))["Failed"] == ("True", "RollbackPartialFailed")
+    assert conditions(abandoned(player().status, "why", after(1)))["Failed"] == ("True", "RunLost")
+    unstarted = end_run(DRPlanExecutionStatus(), Phase.FAILED, "why", START)
+    assert conditions(unstarted)["Failed"] == ("True", "StartRefused")
+    said = {condition.type: condition.message for condition in unstarted.conditions}
+    assert said["Completed"] == "The execution ended Failed before anything was run"
 
 
 def test_a_cancel_is_marked_and_the_mark_outlasts_a_round_trip() -> None:

@@ -156,7 +156,8 @@ def test_a_repetition_found_after_a_restart_is_concluded_from_its_record() -> No
     player.wait(10)
     status = DRPlanExecutionStatus.from_wire(player.status.to_wire())
     event = conclude(player.definition, status, A, Failed("busy", retryable=True), player.now, jitter=0.5)
-    assert event == ActionFinished(player.now, A, Phase.FAILED, "action failed after 1 retries: busy")
+    message = "action failed after 1 retries: busy"
+    assert event == ActionFinished(player.now, A, Phase.FAILED, message, reason="RetriesExhausted")
 
 
 def test_starts_of_stages_and_workflows_are_listed_in_definition_order() -> None:

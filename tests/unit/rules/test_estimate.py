@@ -71,6 +71,7 @@ def ended(outcome: Outcome | None, player: Player) -> dict[str, object]:
         "start_time": player.now,
         "completion_time": player.now,
         "failure_time": player.now if isinstance(outcome, Failed) else None,
+        "reason": "RetriesExhausted" if isinstance(outcome, Failed) else "",
         "last_failure": "" if isinstance(outcome, Failed) else "m" * 512,
         "rolled_back_by": "r" * 253,
         "duration": "123h59m59.999s",
