@@ -64,7 +64,7 @@ def test_kubectl_tells_the_story_of_a_run_in_order_and_its_retries_once(drplan: 
     mark = drplan.cluster.audit.mark()
     words = '{"error":"pool has no healthy members"}'
     drplan.site.script(f"/{ns}/pool", Answer(status=503, body=words))
-    policy = {"limit": 100000, "interval": "20ms", "backoffMultiplier": "1.0"}
+    policy = {"limit": 100000, "interval": "100ms", "backoffMultiplier": "1.0"}
     pool = http_action("same", f"{url}/pool", retryPolicy=policy)
     create(
         drplan,
@@ -82,7 +82,7 @@ def test_kubectl_tells_the_story_of_a_run_in_order_and_its_retries_once(drplan: 
         found = told.fullmatch(drplan.status("e").get("message", ""))
         return int(found[1]) if found else 0
 
-    drplan.wait(lambda: attempts() > 60)
+    drplan.wait(lambda: attempts() > 25)
     assert told.search(drplan.kubectl("get", "drpe", "e").stdout), "without -o wide"
     drplan.site.script(f"/{ns}/pool", Answer())
     assert drplan.wait_phase("e", "Succeeded")["message"] == "All stages completed successfully"
@@ -101,7 +101,7 @@ def test_kubectl_tells_the_story_of_a_run_in_order_and_its_retries_once(drplan: 
     assert event["note"].endswith(words)
     asked = drplan.cluster.audit.since(mark, user=drplan.cluster.plane.identity("controller").username)
     mine = [each for each in asked if each.resource == "events" and each.name == event["metadata"]["name"]]
-    assert len(mine) <= repeats / 5, "most repeats travel together"
+    assert len(mine) <= repeats / 3, "most repeats travel together"
     first = [
         ("ExecutionStarted", "Started executing plan p (operation=Execute)"),
         ("StageStarted", "Started executing stage one (mode=sequential)"),

@@ -105,6 +105,8 @@ def test_a_failed_revert_and_one_that_was_lost_have_reasons_of_their_own() -> No
     revert = Player(revert_definition(revert_of(snapshot, Player(execute_definition(snapshot)).play())))
     assert conditions(revert.play("a"))["Failed"] == ("True", "RollbackPartialFailed")
     assert conditions(abandoned(player().status, "why", after(1)))["Failed"] == ("True", "RunLost")
+    nothing = Player(definition_of(stage("one", flow(http("a", when='mode == "install"'))), mode="delete"))
+    assert conditions(nothing.status)["Failed"] == ("True", "NothingDone")
     unstarted = end_run(DRPlanExecutionStatus(), Phase.FAILED, "why", START)
     assert conditions(unstarted)["Failed"] == ("True", "StartRefused")
     said = {condition.type: condition.message for condition in unstarted.conditions}
