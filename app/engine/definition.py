@@ -154,9 +154,9 @@ class RunDefinition:
     size: int = field(init=False, compare=False)
     """Stages, workflows, actions, and what these wait for: what drawing a change takes time by."""
     repeated_workflows: frozenset[str] = field(init=False, compare=False)
-    """Workflows that are used more than once, by `namespace/name`."""
+    """Workflows of which more than one use may be under way at the same time, by `namespace/name`."""
     repeated_actions: frozenset[str] = field(init=False, compare=False)
-    """Names that more than one action of the run has."""
+    """Names of which more than one action may be under way at the same time."""
 
     def __post_init__(self) -> None:
         found: list[list[int]] = [[] for _ in self.stages]
@@ -165,10 +165,11 @@ class RunDefinition:
                 found[need].append(index)
         object.__setattr__(self, "dependants", tuple(map(tuple, found)))
         object.__setattr__(self, "size", sum(map(_size, self.stages)))
-        workflows = [workflow for stage in self.stages for workflow in stage.workflows]
-        object.__setattr__(self, "repeated_workflows", _repeated(workflow.key for workflow in workflows))
-        actions = (action.name for workflow in workflows for action in workflow.actions)
-        object.__setattr__(self, "repeated_actions", _repeated(actions))
+        groups = _at_once(self.stages, self.max_parallel_stages)
+        workflows = [_repeated(workflow.key for workflow in group) for group in groups]
+        actions = [_repeated(action.name for workflow in group for action in workflow.actions) for group in groups]
+        object.__setattr__(self, "repeated_workflows", frozenset[str]().union(*workflows))
+        object.__setattr__(self, "repeated_actions", frozenset[str]().union(*actions))
 
     def action(self, address: Address) -> ActionDefinition:
         """Return the action at `address`."""
@@ -177,6 +178,13 @@ class RunDefinition:
     def workflow(self, address: Address) -> WorkflowDefinition:
         """Return the workflow that `address` is in."""
         return self.stages[address.stage].workflows[address.workflow]
+
+
+def _at_once(stages: Sequence[StageDefinition], max_parallel_stages: int) -> list[list[WorkflowDefinition]]:
+    """Return groups of workflows of which some may be under way at the same time."""
+    if max_parallel_stages > 1:
+        return [[workflow for stage in stages for workflow in stage.workflows]]
+    return [list(stage.workflows) for stage in stages if stage.parallel]
 
 
 def _repeated(names: Iterable[str]) -> frozenset[str]:

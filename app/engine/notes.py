@@ -134,7 +134,7 @@ def _workflow_changes(
 
 
 def _action_changes(old: ActionStatus, new: ActionStatus, where: str) -> Iterator[Note]:
-    """`where` names the workflow, if other actions of the run have the same name."""
+    """`where` names the workflow, if another action of the same name may be under way beside this one."""
     if new.attempt > old.attempt and old.attempt == 0:
         message = f"Started executing action {new.name} (type={new.type}){where}"
         yield Note("Normal", "ActionStarted", message, ordinary=True)
