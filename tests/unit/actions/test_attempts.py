@@ -79,7 +79,7 @@ async def test_expired_action_is_only_looked_at() -> None:
     async def last_look() -> Outcome:
         return timed_out(where, "still missing")
 
-    assert await attempt(where, work, last_look) == Failed("timed out after 0s: still missing")
+    assert await attempt(where, work, last_look) == Failed("timed out after 0s: still missing", timed_out=True)
 
 
 async def test_last_look_is_bounded_and_its_errors_are_told() -> None:
@@ -95,7 +95,7 @@ async def test_last_look_is_bounded_and_its_errors_are_told() -> None:
     assert isinstance(hung, Failed)
     assert not hung.retryable
     assert hung.outputs == OUTPUTS
-    assert await attempt(where, unexpected, fails) == Failed("timed out after 0s: no answer")
+    assert await attempt(where, unexpected, fails) == Failed("timed out after 0s: no answer", timed_out=True)
 
 
 async def test_settling_is_not_cut_off() -> None:

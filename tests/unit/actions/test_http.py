@@ -284,7 +284,7 @@ async def test_running_out_of_time_is_not_repeated(http: HttpSender) -> None:
     assert isinstance(outcome, Failed)
     assert not outcome.retryable
     assert outcome.message.startswith("timed out after 0.3s: HTTP request failed: GET ")
-    assert expired == Failed("timed out after 0s")
+    assert expired == Failed("timed out after 0s", timed_out=True)
     assert len(site.requests) == 1
 
 

@@ -43,7 +43,7 @@ class Controller:
             settings=settings,
             journal=journal,
             kube=None,
-            recorder=SimpleNamespace(emit=lambda *_: None),
+            recorder=SimpleNamespace(emit=lambda *_, **__: None),
             executions=SimpleNamespace(),
             status_pace=StatusPace(0.5),
             effect_slots=self.slots,
