@@ -1,4 +1,4 @@
-"""Objects that may come and go while no controller lives: their work is not done twice (design: invariant 3)."""
+"""Objects that may come and go while no controller lives: their work is not done twice (invariant 3)."""
 
 from __future__ import annotations
 
