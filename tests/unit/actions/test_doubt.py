@@ -127,7 +127,7 @@ async def test_what_was_there_before_an_apply_and_is_gone_is_asked_about() -> No
 async def test_a_job_that_is_gone_after_its_time_is_no_failure_either() -> None:
     block = action("Job", job={"namespace": "ns", "template": {"spec": {"template": {}}}})
     here = context(cast("KubeClient", Stored()), namespace="ns", seconds=-1.0, in_doubt=True)
-    assert await JobExecutor().execute(block, here) == Failed("timed out after -1s")
+    assert await JobExecutor().execute(block, here) == Failed("timed out after -1s", timed_out=True)
     ref = CoreReference(api_version="batch/v1", kind="Job", namespace="ns", name=_name_of(block), uid="1")
     seen = context(
         cast("KubeClient", Stored()), seconds=-1.0, in_doubt=True, earlier=ActionOutputs(job_ref=ref), namespace="ns"

@@ -299,7 +299,7 @@ def test_a_run_whose_status_cannot_fit_is_refused() -> None:
     known = {("default", "w"): workflow(*[http(f"action-{n}") for n in range(4000)])}
     (found,) = check_execution(execution(), around(workflows=known)).errors
     assert (found.rule, found.path) == ("E25", "spec.planRef")
-    assert "is estimated at 15" in found.message
+    assert "is estimated at 18" in found.message
 
 
 def test_a_restored_execution_warns() -> None:

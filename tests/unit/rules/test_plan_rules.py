@@ -161,7 +161,7 @@ def test_a_plan_whose_status_cannot_fit_is_refused_with_the_estimate() -> None:
     four = plan(*[stage(f"s{n}") for n in range(4)])
     (found,) = check_plan(four, thousand).errors
     assert (found.rule, found.path) == ("P19", "spec.stages")
-    assert found.message.startswith("the status of a run of plan p is estimated at 15")
+    assert found.message.startswith("the status of a run of plan p is estimated at 18")
     assert found.message.endswith("more than the 1024 KiB that fit: split the plan into several")
 
 
