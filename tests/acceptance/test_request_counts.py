@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from devcluster.audit import AuditedRequest
+from tests.acceptance.looks import is_look
 from tests.acceptance.stories import controller_of, wait_valid
 from tests.support.installation import Installation, execution, http_action, plan, stage, workflow
 
@@ -15,10 +16,10 @@ ACTIONS = 40
 
 
 def _asked(drplan: Installation, mark: int, identity: str = "controller") -> list[AuditedRequest]:
-    """What a process asked for, without its lease, its watches and its journal's first list."""
+    """What a process asked for, without its lease, its watches and the looks after these."""
     user = drplan.cluster.plane.identity(identity).username
     asked = drplan.cluster.audit.since(mark, user=user)
-    return [request for request in asked if request.resource != "leases" and request.verb != "watch"]
+    return [r for r in asked if r.resource != "leases" and r.verb != "watch" and not is_look(r)]
 
 
 def _journal_writes(asked: list[AuditedRequest]) -> list[AuditedRequest]:

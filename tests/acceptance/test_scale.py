@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import pytest
 
 from devcluster.audit import AuditedRequest
+from tests.acceptance.looks import is_look
 from tests.acceptance.stories import controller_of, put_status, without_controller
 from tests.support.cluster import Cluster
 from tests.support.installation import API, Installation, execution, http_action, plan, stage, workflow
@@ -93,10 +94,10 @@ def _versions(drplan: Installation) -> dict[tuple[str, str], str]:
 
 
 def _requests(drplan: Installation, mark: int, identity: str = "controller") -> list[AuditedRequest]:
-    """What a process asked for, without its lease and its watches, which end and begin at any time."""
+    """What a process asked for, without its lease, its watches and the looks after these, which come at any time."""
     user = drplan.cluster.plane.identity(identity).username
     asked = drplan.cluster.audit.since(mark, user=user)
-    return [request for request in asked if request.resource != "leases" and request.verb != "watch"]
+    return [r for r in asked if r.resource != "leases" and r.verb != "watch" and not is_look(r)]
 
 
 def _run(drplan: Installation, name: str, plan_name: str) -> None:

@@ -160,7 +160,7 @@ async def test_job_of_the_same_name_that_is_not_ours_is_left_alone(
     outcome = await EXECUTOR.execute(body, at(kube, full_namespace))
     assert outcome == Failed(f'jobs.batch "{ref.name}" already exists')
     late = await EXECUTOR.execute(body, at(kube, full_namespace, seconds=-1.0))
-    assert late == Failed("timed out after -1s")
+    assert late == Failed("timed out after -1s", timed_out=True)
     assert await is_there(kube, ref)
 
 

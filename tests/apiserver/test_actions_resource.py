@@ -364,7 +364,7 @@ async def test_wait_ready_after_delete_waits_for_finalizers(kube: KubeClient, na
 async def test_expired_action_changes_nothing(kube: KubeClient, namespace: str) -> None:
     body = resource("Create", config_map("a"))
     outcome = await EXECUTOR.execute(body, context(kube, namespace=namespace, seconds=-1.0))
-    assert outcome == Failed("timed out after -1s")
+    assert outcome == Failed("timed out after -1s", timed_out=True)
     assert not await is_there(kube, namespace, "a")
 
 

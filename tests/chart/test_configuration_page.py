@@ -58,6 +58,7 @@ def test_no_other_flag_is_set_by_a_value() -> None:
         "--mutating-webhook",
         "--validating-webhook",
         "--cert-ca-secret",
+        "--last-work-file",
     }
     flags = {item.partition("=")[0] for _, item in _arguments(render()) if item.startswith("--")}
     assert flags - set(CHART_VALUES) == set_by_the_release
