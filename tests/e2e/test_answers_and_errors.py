@@ -81,9 +81,8 @@ def test_objects_that_the_controller_may_not_or_cannot_make(drplan: Installation
         "wrong": f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: Not_A_Name, namespace: {ns}}}",
         "nowhere": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: no-such-namespace}",
     }
-    actions = [
-        {"name": name, "type": "KubernetesResource", "resource": {"manifest": text}} for name, text in manifests.items()
-    ]
+    once = {"type": "KubernetesResource", "retryPolicy": {"limit": 0}}
+    actions = [{"name": name, **once, "resource": {"manifest": text}} for name, text in manifests.items()]
     create(
         drplan,
         workflow("w", actions, failurePolicy="Continue"),
