@@ -6,7 +6,7 @@ The last is asked again inside the write that locks the plan (invariant 4).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -79,10 +79,9 @@ def by_itself(execution: DRPlanExecution, led_since: datetime, resume_within: fl
     meant for then; it may also come with an old snapshot of etcd, or with a backup (decision D9).
     """
     metadata = execution.metadata
-    if metadata.deletion_timestamp is not None:
-        return End(Phase.CANCELLED, DELETED)
-    if asks(metadata.annotations, CANCEL_ANNOTATION):
-        return Go()  # it is let in, so that its cancel is recorded
+    if (end := called_off(execution)) is not None:
+        # one that is cancelled is let in, so that its cancel is recorded
+        return end if metadata.deletion_timestamp is not None else Go()
     if restored_from_backup(execution):
         return Wait(
             "This execution was restored from a backup and does not start by itself; annotate it with "
@@ -102,11 +101,16 @@ def by_itself(execution: DRPlanExecution, led_since: datetime, resume_within: fl
 
 def called_off(execution: DRPlanExecution) -> End | None:
     """Return the end of an execution that was cancelled or deleted; None when nobody did."""
-    if execution.metadata.deletion_timestamp is not None:
-        return End(Phase.CANCELLED, DELETED)
-    if asks(execution.metadata.annotations, CANCEL_ANNOTATION):
-        return End(Phase.CANCELLED, EXECUTION_CANCELED)
-    return None
+    metadata = execution.metadata
+    why = cancel_wish(metadata.annotations, deleted=metadata.deletion_timestamp is not None)
+    return End(Phase.CANCELLED, why) if why else None
+
+
+def cancel_wish(annotations: Mapping[str, str], *, deleted: bool) -> str:
+    """Return why an execution with these annotations is to be cancelled; empty when it is not."""
+    if deleted:
+        return DELETED
+    return EXECUTION_CANCELED if asks(annotations, CANCEL_ANNOTATION) else ""
 
 
 def by_plan(execution: DRPlanExecution, plan: DRPlan | None, unreadable: str, patience: float) -> Verdict:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from app.engine.conditions import with_suspension
-from app.engine.definition import RunDefinition
 from app.engine.fold import initial_status
 from app.engine.history import Run as PlanRun
 from app.engine.history import holds_lock, with_lock
@@ -44,6 +43,7 @@ from controller.reconcilers.execution_state import (
     is_unsettled,
     prepared,
     refused_as,
+    unfit_as_refused,
     without_unreadable_status,
 )
 from controller.reconcilers.execution_writes import ExecutionWrites
@@ -76,17 +76,6 @@ log = get_logger(__name__)
 
 BY_STARTED_PLAN = "started-plan"
 """Index of executions that have started and not ended, by `namespace/name` of their plan."""
-
-
-@contextmanager
-def _unfit_as_refusal(snapshot: Snapshot) -> Iterator[None]:
-    """Turn what a target lists and its snapshot does not have into a refusal of the start."""
-    try:
-        yield
-    except (ValueError, LookupError) as error:
-        name = snapshot.target.name if snapshot.target is not None else snapshot.plan_name
-        problem = f"{type(error).__name__}: {error}"
-        raise StartRefusedError(f"the status of {name} does not fit its snapshot ({problem})") from error
 
 
 class ExecutionReconciler:
@@ -292,7 +281,7 @@ class ExecutionReconciler:
             verdict = await lock
         if not isinstance(verdict, Go):
             return await self._kept_back(execution, verdict)
-        with _unfit_as_refusal(snapshot):
+        with unfit_as_refused(snapshot):
             definition = await prepared(snapshot)
         status = await to_thread(
             initial_status,
@@ -312,7 +301,8 @@ class ExecutionReconciler:
         if written is None:
             await self._services.snapshots.delete(execution.metadata.uid)
             return None
-        self._services.recorder.emit(written, *_note_arguments(definition))
+        note = started(definition)
+        self._services.recorder.emit(written, note.type, note.reason, note.message)
         self._resuming.begin(snapshot, definition, status, written, is_stored=True)
         return None
 
@@ -407,8 +397,3 @@ class ExecutionReconciler:
             why = f"plan not found: DRPlan {name} was deleted"
             return End(Phase.FAILED, why, FailureReason.PLAN_NOT_READY)
         return verdict
-
-
-def _note_arguments(definition: RunDefinition) -> tuple[Any, str, str]:
-    note = started(definition)
-    return note.type, note.reason, note.message

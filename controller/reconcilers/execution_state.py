@@ -12,19 +12,16 @@ from app.cel.language import compile_expression
 from app.engine.build import execute_definition
 from app.engine.definition import RunDefinition
 from app.engine.revert import revert_definition
-from app.engine.texts import EXECUTION_CANCELED
 from app.engine.when import WhenError, names_modes_only, parse_when
-from app.engine.wishes import asks
 from app.kube.errors import ApiError, Conflict, is_transient
 from app.models.execution import DRPlanExecution
-from app.models.names import CANCEL_ANNOTATION
 from app.models.phases import Operation, Phase
 from app.models.snapshot import Snapshot
 from app.models.stored import items, members
 from app.runtime.last_work import to_thread
 from app.runtime.parts import decoded
 from controller.start import StartRefusedError
-from controller.verdict import DELETED
+from controller.verdict import cancel_wish
 
 
 @contextmanager
@@ -38,21 +35,26 @@ def refused_as(what: str) -> Iterator[None]:
         raise StartRefusedError(f"the API server refuses {what}: {error}") from error
 
 
+@contextmanager
+def unfit_as_refused(snapshot: Snapshot) -> Iterator[None]:
+    """Turn what a target lists and its snapshot does not have into a refusal of the start."""
+    try:
+        yield
+    except (ValueError, LookupError) as error:
+        name = snapshot.target.name if snapshot.target is not None else snapshot.plan_name
+        problem = f"{type(error).__name__}: {error}"
+        raise StartRefusedError(f"the status of {name} does not fit its snapshot ({problem})") from error
+
+
 def cancel_message(execution: DRPlanExecution) -> str:
     """Return why an execution is to be cancelled; empty when it is not."""
     metadata = execution.metadata
-    return _cancel_message(metadata.annotations, deleted=metadata.deletion_timestamp is not None)
+    return cancel_wish(metadata.annotations, deleted=metadata.deletion_timestamp is not None)
 
 
 def cancel_message_of(metadata: Mapping[str, Any]) -> str:
     """The same from the metadata of a stored object."""
-    return _cancel_message(metadata.get("annotations") or {}, deleted="deletionTimestamp" in metadata)
-
-
-def _cancel_message(annotations: Mapping[str, str], *, deleted: bool) -> str:
-    if deleted:
-        return DELETED
-    return EXECUTION_CANCELED if asks(annotations, CANCEL_ANNOTATION) else ""
+    return cancel_wish(metadata.get("annotations") or {}, deleted="deletionTimestamp" in metadata)
 
 
 def definition_of(snapshot: Snapshot) -> RunDefinition:
