@@ -1,6 +1,7 @@
 """Reads the API server's audit log: which requests were made, by whom, and how they ended."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +36,18 @@ class AuditedRequest:
     user_agent: str
     allowed: bool
     """Whether the user has the right; a 403 to an allowed request is of something else, e.g. admission."""
+    binding: str = ""
+    """Name of the (Cluster)RoleBinding that allowed it; that of a RoleBinding is ``<name>/<namespace>``."""
+
+
+_ALLOWED_BY = re.compile(r'RBAC: allowed by (?:ClusterRole|Role)Binding "([^"]+)"')
 
 
 def _parse(line: bytes) -> AuditedRequest:
     event = json.loads(line)
     target = event.get("objectRef") or {}
+    annotations = event.get("annotations", {})
+    allowed_by = _ALLOWED_BY.match(annotations.get("authorization.k8s.io/reason", ""))
     return AuditedRequest(
         verb=event["verb"],
         user=event["user"].get("username", ""),
@@ -52,7 +60,8 @@ def _parse(line: bytes) -> AuditedRequest:
         uri=event["requestURI"],
         received=event["requestReceivedTimestamp"],
         user_agent=event.get("userAgent", ""),
-        allowed=event.get("annotations", {}).get("authorization.k8s.io/decision") != "forbid",
+        allowed=annotations.get("authorization.k8s.io/decision") != "forbid",
+        binding=allowed_by[1] if allowed_by else "",
     )
 
 

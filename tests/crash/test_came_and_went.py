@@ -157,7 +157,7 @@ def serve_task_runs(drplan: Crashing) -> str:
     }
     rbac = "/apis/rbac.authorization.k8s.io/v1"
     rules = [{"apiGroups": ["tekton.dev"], "resources": ["taskruns"], "verbs": ["*"]}]
-    name = "drplan-dev-targets-tasks"
+    name = f"{drplan.namespace}-taskruns"
     role = {"kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}
     account = {"kind": "ServiceAccount", "name": "drplan-controller", "namespace": "drplan-system"}
     binding = {

@@ -40,7 +40,10 @@ def _entry(verb: str, resource: str, namespace: str, name: str = "", **more: Any
         "requestURI": "/",
         "requestReceivedTimestamp": "2026-01-01T00:00:00.000000Z",
         "userAgent": more.get("agent", "drplan/x"),
-        "annotations": {"authorization.k8s.io/decision": more.get("decision", "allow")},
+        "annotations": {
+            "authorization.k8s.io/decision": more.get("decision", "allow"),
+            "authorization.k8s.io/reason": f'RBAC: allowed by {more.get("by", "none")} to ServiceAccount "x/y"',
+        },
     }
     return json.dumps(event) + "\n"
 
@@ -104,6 +107,21 @@ def test_what_only_development_rights_allow_is_told(
 ) -> None:
     ledger = _ledger(tmp_path, _entry(verb, resource, namespace, name))
     assert ledger.ungranted == {f"controller: {verb} {resource} {namespace}/{name} (drplan/x)"}
+
+
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        ('ClusterRoleBinding "test-1-databases" of ClusterRole "test-1-databases"', False),
+        ('RoleBinding "databases/team" of Role "databases"', False),
+        ('ClusterRoleBinding "drplan-dev-targets" of ClusterRole "drplan-dev-targets"', True),
+        ('RoleBinding "drplan-controller/drplan-system" of Role "drplan-controller"', True),
+        ('ClusterRoleBinding "system:discovery" of ClusterRole "system:discovery"', True),
+    ],
+)
+def test_what_a_test_has_granted_itself_is_not_told(tmp_path: Path, by: str, told: bool) -> None:
+    ledger = _ledger(tmp_path, _entry("list", "databases", "team", "orders", by=by))
+    assert bool(ledger.ungranted) is told
 
 
 def test_the_account_of_helm_test_is_not_audited(tmp_path: Path) -> None:
