@@ -40,7 +40,7 @@ def hostile(lab: Lab) -> None:
     with lab.space("hostile") as space:
         lab.plane.api.raw("GET", "/readyz")
         begun: list[tuple[float, str]] = []
-        with _watched(lab.webhook) as webhook, _watched(lab.controller) as controller:
+        with watched(lab.webhook) as webhook, watched(lab.controller) as controller:
             for number, (name, make) in enumerate(CORPUS.items()):
                 obj = make()
                 begun.append((time.time(), name))
@@ -69,7 +69,7 @@ def hostile(lab: Lab) -> None:
 
 
 @contextmanager
-def _watched(process: ServiceProcess) -> Iterator[Stall]:
+def watched(process: ServiceProcess) -> Iterator[Stall]:
     """Measure a process by `bench.stall` until the end of the block."""
     stall = Stall()
     command = [sys.executable, "-m", "bench.stall", str(process.metrics_port), str(process.pid)]
