@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal, InvalidOperation
 
 from app.engine.readiness.verdict import (
     READY,
     Object,
     Readiness,
+    condition_is,
     condition_of,
     condition_true,
     failed,
+    find_condition,
     first_not_ready,
     observed_generation,
+    over,
     spec_of,
+    stale,
     status_of,
     told,
     waiting,
@@ -61,7 +66,16 @@ def persistent_volume_claim(obj: Object) -> Readiness:
     given = members(status.get("capacity")).get("storage")
     if given is not None and _quantity(given) < _quantity(asked):
         return waiting(f"the volume has {given}, {asked} are asked for")
-    return READY
+    return _attributes_class(obj)
+
+
+def _attributes_class(obj: Object) -> Readiness:
+    """A volume has the attributes of the class that the claim names."""
+    wanted = spec_of(obj).get("volumeAttributesClassName")
+    has = status_of(obj).get("currentVolumeAttributesClassName")
+    if not wanted or wanted == has:
+        return READY
+    return waiting(f"the volume is of VolumeAttributesClass {has or 'none'}, {wanted} is asked for")
 
 
 def _quantity(text: object) -> Decimal:
@@ -89,8 +103,13 @@ def service(obj: Object) -> Readiness:
 
 def load_balanced(obj: Object) -> Readiness:
     """The load balancer of a Service or an Ingress has an address."""
-    ingress = items(members(status_of(obj).get("loadBalancer")).get("ingress"))
-    return READY if ingress else waiting("the load balancer has no ingress address yet")
+    points = [members(each) for each in items(members(status_of(obj).get("loadBalancer")).get("ingress"))]
+    if not any(each.get("ip") or each.get("hostname") for each in points):
+        return waiting("the load balancer has no ingress address yet")
+    for port in [members(port) for each in points for port in items(each.get("ports"))]:
+        if port.get("error"):
+            return waiting(f"the load balancer does not serve port {port.get('port')} ({port['error']})")
+    return READY
 
 
 def namespace(obj: Object) -> Readiness:
@@ -101,7 +120,7 @@ def namespace(obj: Object) -> Readiness:
 def custom_resource_definition(obj: Object) -> Readiness:
     """Its names are free and its kind is served."""
     names = condition_of(obj, "NamesAccepted")
-    if names.get("status") == "False":
+    if names.get("status") == "False" and not stale(obj, names):
         return failed(f"names are not accepted: {names.get('message', '')}")
     return condition_true(obj, "Established")
 
@@ -118,17 +137,31 @@ def node(obj: Object) -> Readiness:
 
 def horizontal_pod_autoscaler(obj: Object) -> Readiness:
     """It finds its target and its metrics, or was told not to scale."""
-    active = condition_of(obj, "ScalingActive")
+    conditions = status_of(obj).get("conditions") or _conditions_of_v1(obj)
+    able, active = find_condition(conditions, "AbleToScale"), find_condition(conditions, "ScalingActive")
     disabled = active.get("status") == "False" and active.get("reason") == "ScalingDisabled"
     return first_not_ready(
-        condition_true(obj, "AbleToScale"), READY if disabled else condition_true(obj, "ScalingActive")
+        condition_is(obj, able, "AbleToScale"), READY if disabled else condition_is(obj, active, "ScalingActive")
     )
+
+
+def _conditions_of_v1(obj: Object) -> object:
+    """Return the conditions of an autoscaler read as autoscaling/v1, which has them as JSON in an annotation."""
+    annotations = members(members(obj.get("metadata")).get("annotations"))
+    try:
+        return json.loads(str(annotations.get("autoscaling.alpha.kubernetes.io/conditions")))
+    except ValueError:
+        return None
 
 
 def pod_disruption_budget(obj: Object) -> Readiness:
     """Its controller has counted the pods for the present spec."""
-    unseen = "the PodDisruptionBudget is not observed by its controller yet"
-    return waiting(unseen) if observed_generation(obj) is None else READY
+    if observed_generation(obj) is None:
+        return waiting("the PodDisruptionBudget is not observed by its controller yet")
+    allowed = condition_of(obj, "DisruptionAllowed")
+    if allowed.get("reason") == "SyncFailed":
+        return waiting(f"its controller cannot tell which pods it is about ({told(allowed)})")
+    return READY
 
 
 def resource_quota(obj: Object) -> Readiness:
@@ -145,9 +178,29 @@ def _same(one: object, other: object) -> bool:
 def certificate_signing_request(obj: Object) -> Readiness:
     """The certificate is issued."""
     for name in ("Denied", "Failed"):
-        if condition_of(obj, name).get("status") == "True":
-            return failed(f"the request is {name.lower()}: {told(condition_of(obj, name))}")
-    return READY if status_of(obj).get("certificate") else waiting("no certificate is issued yet")
+        if reason := over(obj, name):
+            return failed(f"the request is {name.lower()}: {reason}")
+    status = status_of(obj)
+    issued = status.get("certificate") or status.get("certificateChain")
+    return READY if issued else waiting("no certificate is issued yet")
+
+
+def validating_admission_policy(obj: Object) -> Readiness:
+    """Its controller has checked the present expressions."""
+    unseen = "the ValidatingAdmissionPolicy is not observed by its controller yet"
+    return waiting(unseen) if observed_generation(obj) is None else READY
+
+
+def storage_version_migration(obj: Object) -> Readiness:
+    """Every object is stored anew."""
+    if reason := over(obj, "Failed"):
+        return failed(f"the migration failed: {reason}")
+    return condition_true(obj, "Succeeded")
+
+
+def flow_schema(obj: Object) -> Readiness:
+    """The priority level that it names is there."""
+    return condition_is(obj, condition_of(obj, "Dangling"), "Dangling", wanted="False")
 
 
 def volume_attachment(obj: Object) -> Readiness:

@@ -15,13 +15,13 @@ from app.engine.readiness.verdict import (
     condition_true,
     failed,
     first_not_ready,
+    over,
     stale,
     status_of,
-    told,
     waiting,
 )
 from app.engine.readiness.workloads import daemon_set, deployment, replica_set, stateful_set
-from app.models.stored import members
+from app.models.stored import items, members
 
 _RULES: Mapping[tuple[str, str], Callable[[Object], Readiness]] = {
     ("apps", "Deployment"): deployment,
@@ -43,14 +43,22 @@ _RULES: Mapping[tuple[str, str], Callable[[Object], Readiness]] = {
     ("autoscaling", "HorizontalPodAutoscaler"): builtin.horizontal_pod_autoscaler,
     ("policy", "PodDisruptionBudget"): builtin.pod_disruption_budget,
     ("certificates.k8s.io", "CertificateSigningRequest"): builtin.certificate_signing_request,
+    ("certificates.k8s.io", "PodCertificateRequest"): builtin.certificate_signing_request,
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): builtin.validating_admission_policy,
+    ("storagemigration.k8s.io", "StorageVersionMigration"): builtin.storage_version_migration,
     ("storage.k8s.io", "VolumeAttachment"): builtin.volume_attachment,
     ("resource.k8s.io", "ResourceClaim"): builtin.exists,
-    ("flowcontrol.apiserver.k8s.io", "FlowSchema"): builtin.exists,
+    ("resource.k8s.io", "DeviceTaintRule"): builtin.exists,
+    ("flowcontrol.apiserver.k8s.io", "FlowSchema"): builtin.flow_schema,
     ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"): builtin.exists,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): builtin.custom_resource_definition,
     ("apiregistration.k8s.io", "APIService"): builtin.api_service,
     **extensions.RULES,
 }
+
+_DONE = ("NewReplicaSetAvailable", "RolloutComplete", "Completed")
+"""Reasons of kinds that, as a Deployment does, let Progressing stay True when all is done."""
+_MOST_NAMED = 5
 
 
 def is_ready(obj: Object, *, reports_status: bool = True) -> Readiness:
@@ -89,19 +97,20 @@ def _by_conditions(obj: Object) -> Readiness:
     """Judge a kind that has no rule by the conditions that most controllers write.
 
     At least one of Ready and Available must be there; each that is there must be True. Stalled means that waiting is
-    pointless, Reconciling and a Synced that is not True that the present spec is still being worked on.
+    pointless; Reconciling, Progressing and a Synced or Reconciled that is not True that the present spec is still
+    being worked on.
     """
-    stalled = condition_of(obj, "Stalled")
-    if stalled.get("status") == "True" and not stale(obj, stalled):
-        return failed(f"condition Stalled is True ({told(stalled) or 'no reason given'})")
+    if reason := over(obj, "Stalled"):
+        return failed(f"condition Stalled is True ({reason})")
     positive = [name for name in ("Ready", "Available") if condition_of(obj, name)]
     if not positive:
         return waiting(_silence(obj))
     verdicts = [condition_true(obj, name) for name in positive]
-    if condition_of(obj, "Synced"):
-        verdicts.append(condition_true(obj, "Synced"))
-    if reconciling := condition_of(obj, "Reconciling"):
-        verdicts.append(condition_is(obj, reconciling, "Reconciling", wanted="False"))
+    verdicts += [condition_true(obj, name) for name in ("Synced", "Reconciled") if condition_of(obj, name)]
+    for name in ("Reconciling", "Progressing"):
+        working = condition_of(obj, name)
+        if working and working.get("reason") not in _DONE:
+            verdicts.append(condition_is(obj, working, name, wanted="False"))
     return first_not_ready(*verdicts)
 
 
@@ -111,8 +120,10 @@ def _silence(obj: Object) -> str:
     kind = obj.get("kind") or "object"
     if not status:
         return f"it has no status yet: does the controller of kind {kind} run?"
-    phase = next((f"status.{key} is {status[key]}" for key in ("phase", "state") if status.get(key)), "")
-    has = f" ({phase})" if phase else ""
+    told = [f"status.{key} is {status[key]}" for key in ("phase", "state") if isinstance(status.get(key), str)]
+    types = [str(members(condition).get("type")) for condition in items(status.get("conditions"))]
+    told += [f"it has {', '.join(types[:_MOST_NAMED])}"] if types else []
+    has = f" ({'; '.join(told)})" if told else ""
     return (
         f"its status has no condition Ready or Available{has}; if kind {kind} tells its readiness otherwise, "
         "say how by readyWhen"

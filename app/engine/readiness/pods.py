@@ -18,7 +18,22 @@ _WITH_PODS = {
     ("apps", "DaemonSet"),
     ("apps", "ReplicaSet"),
     ("", "ReplicationController"),
+    ("argoproj.io", "Rollout"),
+    ("apps.kruise.io", "CloneSet"),
+    ("apps.kruise.io", "StatefulSet"),
+    ("apps.kruise.io", "DaemonSet"),
+    ("apps.openshift.io", "DeploymentConfig"),
 }
+_PLAIN_SELECTOR = ("ReplicationController", "DeploymentConfig")
+"""Kinds whose selector is labels alone."""
+_OWNERS: Mapping[str, str] = {
+    "Deployment": "ReplicaSet",
+    "Rollout": "ReplicaSet",
+    "DeploymentConfig": "ReplicationController",
+}
+"""Kinds that have their pods by way of another kind."""
+_HASHES = ("pod-template-hash", "rollouts-pod-template-hash", "deployment")
+"""Labels that every pod has which was made for a kind of `_OWNERS`, even when nothing owns it any more."""
 _ENDED = ("Succeeded", "Failed")
 _MOST_NAMED = 3
 
@@ -29,7 +44,7 @@ def pod_selector(workload: Object) -> str:
     if (group, str(workload.get("kind", ""))) not in _WITH_PODS:
         return ""
     selector = members(spec_of(workload).get("selector"))
-    labels = selector if workload.get("kind") == "ReplicationController" else members(selector.get("matchLabels"))
+    labels = selector if workload.get("kind") in _PLAIN_SELECTOR else members(selector.get("matchLabels"))
     requirements = [f"{key}={value}" for key, value in sorted(labels.items())]
     for expression in items(selector.get("matchExpressions")):
         requirements += _requirement(members(expression))
@@ -55,15 +70,31 @@ def _requirement(expression: Mapping[str, Any]) -> list[str]:
 def lingering_pods(workload: Object, pods: Iterable[Object]) -> str:
     """Say which of the workload's `pods` should be gone and are not; empty when none is left.
 
-    A pod should be gone when it is being deleted, and also when the workload wants none at all.
+    A pod should be gone when it is being deleted, and also when the workload wants none at all. Pods of others, such
+    as those of a Job with the same labels, are not looked at.
     """
-    lingering = [pod for pod in pods if _is_left(pod, wanted=_wanted(workload))]
+    wanted = _wanted(workload)
+    lingering = [pod for pod in pods if _may_belong(pod, workload) and _is_left(pod, wanted=wanted)]
     if not lingering:
         return ""
     names = sorted(str(members(pod.get("metadata")).get("name", "")) for pod in lingering)
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     plural = "pods are" if len(names) > 1 else "pod is"
     return f"{len(names)} {plural} still terminating: {', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def _may_belong(pod: Object, workload: Object) -> bool:
+    """Tell whether a pod that is selected may be the workload's: in doubt it is, since it may still be working."""
+    metadata, kind = members(pod.get("metadata")), str(workload.get("kind"))
+    owners = [members(owner) for owner in items(metadata.get("ownerReferences"))]
+    owner = next((owner for owner in owners if owner.get("controller") is True), None)
+    between = _OWNERS.get(kind)
+    if owner is None:
+        return between is None or any(label in _HASHES for label in members(metadata.get("labels")))
+    if between is not None:
+        return owner.get("kind") == between
+    uid = members(workload.get("metadata")).get("uid")
+    return not uid or not owner.get("uid") or owner["uid"] == uid
 
 
 def _wanted(workload: Object) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,11 @@ from typing import Any
 from app.models.stored import items, members
 
 Object = Mapping[str, Any]
+
+_GENERATION = re.compile(
+    r"(?:[a-z]*observed|(?:last)?(?:reconciled|applied|synced|handled|processed))_?generation", re.IGNORECASE
+)
+"""How kinds call the generation that their status is of: observedGeneration, schedulerObservedGeneration, ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +78,13 @@ def observed_generation(obj: Object) -> int | None:
 
 def stale(obj: Object, holder: Mapping[str, Any], what: str = "the status") -> str:
     """Say that `holder` (the status, or one condition of it) is of an older generation; empty when it is not."""
-    observed = generation_of(holder.get("observedGeneration"))
+    told_of = [generation_of(value) for name, value in holder.items() if _GENERATION.fullmatch(name)]
+    observed = min((each for each in told_of if each is not None), default=None)
     generation = number(members(obj.get("metadata")), "generation")
     if observed is None or observed >= generation:
         return ""
-    return f"generation {generation} is not observed yet, {what} is of generation {observed}"
+    suspended = " (it is suspended)" if spec_of(obj).get("suspend") is True else ""
+    return f"generation {generation} is not observed yet, {what} is of generation {observed}{suspended}"
 
 
 def find_condition(conditions: object, name: str) -> Mapping[str, Any]:
@@ -111,6 +119,14 @@ def condition_is(obj: Object, condition: Mapping[str, Any], name: str, wanted: s
 def condition_true(obj: Object, name: str) -> Readiness:
     """Return the verdict of the condition called `name` of an object's status."""
     return condition_is(obj, condition_of(obj, name), name)
+
+
+def over(obj: Object, name: str) -> str:
+    """Return what the condition called `name` tells when it is True of the present generation; else empty text."""
+    condition = condition_of(obj, name)
+    if condition.get("status") != "True" or stale(obj, condition):
+        return ""
+    return told(condition) or "no reason given"
 
 
 def first_not_ready(*verdicts: Readiness) -> Readiness:

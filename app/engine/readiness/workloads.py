@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from app.engine.readiness.verdict import (
     READY,
     Object,
@@ -15,15 +18,38 @@ from app.engine.readiness.verdict import (
     status_of,
     waiting,
 )
-from app.models.stored import members
+from app.models.stored import items, members
 
 
 def deployment(obj: Object) -> Readiness:
     """All replicas are of the newest template and available, and none is left that is too many."""
     spec, status = spec_of(obj), status_of(obj)
+    verdict = _rolled_out(obj, spec, status)
     progressing = condition_of(obj, "Progressing")
-    if progressing.get("reason") == "ProgressDeadlineExceeded":
-        return failed(f"ProgressDeadlineExceeded: {progressing.get('message', '')}")
+    if verdict.ready or progressing.get("reason") != "ProgressDeadlineExceeded":
+        return verdict
+    reason = f"ProgressDeadlineExceeded: {progressing.get('message', '')}"
+    if spec.get("paused") is True or _said_before(progressing, _written(obj)):
+        return waiting(f"{verdict.reason} (the rollout before it had {reason})")
+    return failed(reason)
+
+
+def _said_before(condition: Mapping[str, Any], written: str) -> bool:
+    """Tell whether a condition, which has no generation, is not younger than the spec. Times are RFC 3339 in UTC."""
+    said = condition.get("lastUpdateTime")
+    return isinstance(said, str) and said <= written
+
+
+def _written(obj: Object) -> str:
+    """Return when somebody last changed the spec, as far as its managers tell; empty when they do not."""
+    entries = [members(entry) for entry in items(members(obj.get("metadata")).get("managedFields"))]
+    return max(
+        (str(entry.get("time", "")) for entry in entries if "f:spec" in members(entry.get("fieldsV1"))), default=""
+    )
+
+
+def _rolled_out(obj: Object, spec: Mapping[str, Any], status: Mapping[str, Any]) -> Readiness:
+    """As `kubectl rollout status` sees it, apart from how long it may take."""
     wanted, updated = number(spec, "replicas", 1), number(status, "updatedReplicas")
     if observed_generation(obj) is None:
         return waiting("the Deployment is not observed by its controller yet")

@@ -398,7 +398,8 @@ def test_a_named_condition() -> None:
 
 def pod(name: str, phase: str = "Running", *, deleting: bool = False) -> dict[str, Any]:
     return {
-        "metadata": {"name": name} | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if deleting else {}),
+        "metadata": {"name": name, "labels": {"pod-template-hash": "1"}}
+        | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if deleting else {}),
         "status": {"phase": phase},
     }
 
