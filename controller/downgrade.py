@@ -29,8 +29,8 @@ from app.models.stored import members
 from controller.journal.format import Entry, entries_by_run
 from controller.journal.head import HeadStore
 from controller.journal.store import SegmentStore
-from controller.reconcilers.execution_state import definition_of
-from controller.recorded import recorded_status
+from controller.run.definition import definition_of
+from controller.run.recorded import recorded_status
 from controller.snapshots import SnapshotDamagedError, SnapshotStore
 
 PAGE = 50

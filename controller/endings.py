@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from app.engine.conditions import set_condition
 from app.engine.definition import RunDefinition
 from app.engine.record import STATUS_DIFFERS
 from app.engine.revert import taken_back
@@ -22,7 +23,7 @@ from app.runtime.tasks import Backoff
 from controller.records import DamagedError
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
-from controller.status_writer import stored_form
+from controller.status_form import stored_form
 
 log = get_logger(__name__)
 
@@ -145,3 +146,13 @@ async def true_end(services: Services, execution: DRPlanExecution) -> DRPlanExec
     except SnapshotDamagedError:
         return execution.status
     return None if snapshot is not None and snapshot.seal_key else execution.status
+
+
+def with_differs(
+    services: Services, status: DRPlanExecutionStatus, differs: str, generation: int
+) -> DRPlanExecutionStatus:
+    """Return a status with the condition `StatusDiffers`."""
+    conditions = set_condition(
+        status.conditions, STATUS_DIFFERS, "True", "ChangedByOthers", differs, services.now(), generation
+    )
+    return status.model_copy(update={"conditions": conditions})

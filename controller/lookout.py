@@ -18,8 +18,8 @@ from app.kube.errors import KubeError, NotFound
 from app.kube.resources import EXECUTIONS
 from app.runtime.logging import get_logger
 from app.runtime.tasks import every
-from controller.runner import Run
-from controller.runs import Runs
+from controller.run.runner import Run
+from controller.run.runs import Runs
 from controller.services import Services
 
 log = get_logger(__name__)

@@ -44,7 +44,7 @@ from controller.process import Process, health_of, watch_over
 from controller.records import RecordStore
 from controller.services import Services
 from controller.snapshots import SnapshotStore
-from controller.status_writer import StatusPace
+from controller.status_pace import StatusPace
 from controller.suspects import Suspects
 from controller.validation import Validator
 

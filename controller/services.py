@@ -20,7 +20,7 @@ from controller.effect_slots import EffectSlots
 from controller.journal import Journal
 from controller.records import RecordStore
 from controller.snapshots import SnapshotStore
-from controller.status_writer import StatusPace
+from controller.status_pace import StatusPace
 from controller.suspects import Suspects
 from controller.validation import Validator
 

@@ -26,7 +26,7 @@ from app.runtime.logging import get_logger
 from app.runtime.worker import Ask
 from app.runtime.workers import BusyError, Workers, WorkFailedError
 from controller.lanes import Key
-from controller.reconcilers.validity import judge
+from controller.validity import judge
 
 log = get_logger(__name__)
 

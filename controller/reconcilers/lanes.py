@@ -12,8 +12,8 @@ from collections.abc import Callable
 from app.kube.cache import Cache
 from app.models.phases import Phase
 from app.models.stored import members
+from controller.executions import cancel_message_of
 from controller.lanes import Key, Lane
-from controller.reconcilers.execution_state import cancel_message_of
 
 START_SECONDS = 300.0
 """Seconds that a start may take; then it is tried again.

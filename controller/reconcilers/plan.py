@@ -4,69 +4,27 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from app.engine.history import Run, completed, valid_phase, with_lock, without_stale_lock
+from app.engine.history import Run, valid_phase
 from app.kube.errors import ABSENT
-from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS
+from app.kube.resources import PLANS, WORKFLOWS
 from app.models.base import ApiModel
-from app.models.meta import ObjectMeta
-from app.models.phases import FINAL, Phase, PlanPhase
-from app.models.plan import CurrentExecution, DRPlan, DRPlanStatus
+from app.models.phases import Phase, PlanPhase
+from app.models.plan import DRPlan, DRPlanStatus
 from app.models.stored import members
 from app.rules.findings import Report
 from app.rules.plan import workflow_keys
 from app.rules.unfinished import ENDED
-from controller.completion import mark_target, revert_snapshot
-from controller.endings import true_end
 from controller.lanes import Key
-from controller.plan_status import change_plan_status
-from controller.reconcilers.execution_state import without_unreadable_status
-from controller.reconcilers.validity import ready_condition
-from controller.runner import Run as LiveRun
-from controller.runs import Runs
+from controller.plans.lock import kept_lock, settled_lock
+from controller.plans.status import change_plan_status
+from controller.run.runner import Run as LiveRun
+from controller.run.runs import Runs
 from controller.services import Services
 from controller.set_aside import tell_set_aside
 from controller.validation import decoded
+from controller.validity import ready_condition
 
 M = TypeVar("M", bound=ApiModel)
-
-
-async def settled_lock(services: Services, status: DRPlanStatus, plan: ObjectMeta) -> DRPlanStatus:
-    """Return a plan's status with a stale lock released; the same object when the lock is sound or absent.
-
-    The holder is read fresh. One that has ended, which its record says and not its status alone, has its completion
-    applied in the same write (decision D7); what it took back is marked before that, because nobody would do so once
-    the lock is gone. An execution of another plan holds nothing, neither does one that cannot be read and has ended.
-    """
-    held = status.current_execution
-    if held is None:
-        return status
-    stored = await read_holder(services, held, plan.namespace)
-    if stored is None or members(stored.get("spec")).get("planRef") != plan.name:
-        return without_stale_lock(status, services.now())
-    holder = await without_unreadable_status(stored)
-    if holder is None:
-        is_over = str(members(stored.get("status")).get("phase")) in FINAL
-        return without_stale_lock(status, services.now()) if is_over else status
-    if not holder.phase.is_final:
-        return status
-    end = await true_end(services, holder)
-    if end is None:
-        return status
-    holder = holder.model_copy(update={"status": end})
-    run = Run.of(holder, target_uid=await mark_target(services, holder, await revert_snapshot(services, holder)))
-    sound = status.model_copy(update={"current_execution": held.model_copy(update={"uid": holder.metadata.uid})})
-    return completed(sound, run)
-
-
-async def read_holder(services: Services, held: CurrentExecution, namespace: str) -> dict[str, Any] | None:
-    """Return the execution that a lock names, read fresh; None when it is gone or another one has its name."""
-    if held.namespace not in ("", namespace):
-        return None
-    try:
-        found = await services.kube.get(EXECUTIONS, held.name, namespace=namespace)
-    except ABSENT:
-        return None
-    return found if not held.uid or found["metadata"]["uid"] == held.uid else None
 
 
 def _owner_of(run: LiveRun) -> Run:
@@ -148,12 +106,7 @@ class PlanReconciler:
         While a run is being completed, it lets go of the lock itself.
         """
         run = self._runs.of_plan(plan.metadata.namespace, plan.metadata.name)
-        if run is None or run.has_ended or (status.current_execution and status.current_execution.uid == run.uid):
-            return status
-        stored = self._services.executions.get(run.snapshot.execution_namespace, run.snapshot.execution_name)
-        if stored is None or stored["metadata"]["uid"] != run.uid:
-            return status  # it was removed by force: nothing would let go of the lock
-        return with_lock(status, _owner_of(run))
+        return status if run is None or run.has_ended else kept_lock(self._services, status, _owner_of(run))
 
     async def _declare_unreadable(self, stored: dict[str, Any], report: Report) -> None:
         """Say Invalid on a plan that does not decode, and leave the rest of its status as it is."""

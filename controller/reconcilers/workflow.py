@@ -7,9 +7,9 @@ from app.kube.resources import WORKFLOWS
 from app.models.phases import WorkflowPhase
 from app.models.workflow import DRWorkflowStatus
 from controller.lanes import Key
-from controller.reconcilers.validity import ready_condition
 from controller.services import Services
 from controller.set_aside import tell_set_aside
+from controller.validity import ready_condition
 
 
 class WorkflowReconciler:

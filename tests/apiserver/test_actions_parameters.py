@@ -14,7 +14,8 @@ from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
 from app.rules.label_selector import selector_problem
-from controller.parameters import ParameterError, ResolvedRun, read_secrets, resolve_run, secret_refs
+from controller.references import ParameterError, read_secrets
+from controller.start.parameters import ResolvedRun, resolve_run, secret_refs
 from tests.support.cluster import Cluster
 
 

@@ -17,7 +17,7 @@ from app.models.meta import ObjectMeta
 from app.models.phases import Phase
 from app.models.snapshot import Snapshot
 from app.runtime.tracing import PastSpan, Traces, identity_of
-from controller.traces import RunTrace
+from controller.run.traces import RunTrace
 from tests.property.plans import snapshots
 from tests.property.tries import tries
 from tests.property.world import Behaviour, World

@@ -25,7 +25,7 @@ from app.models.execution import ActionOutputs
 from controller.actions import objects
 from controller.actions.objects import Target
 from controller.actions.registry import build_registry
-from controller.manifest_refs import LookupFailed, read_value
+from controller.references import LookupFailed, read_value
 from tests.security.chart_rights import read_references_in
 from tests.security.hostile_names import CANARY, HOSTILE, MINE, NAME, NAMESPACE, OWN
 from tests.security.test_reader import World, ours, world

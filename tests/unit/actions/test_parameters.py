@@ -11,16 +11,8 @@ from app.models.common import ManifestRef, Parameter
 from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
-from controller.parameters import (
-    ParameterError,
-    ResolvedRun,
-    SecretParam,
-    plain_values,
-    read_secrets,
-    resolve_run,
-    secret_refs,
-    shown,
-)
+from controller.references import ParameterError, read_secrets
+from controller.start.parameters import ResolvedRun, SecretParam, plain_values, resolve_run, secret_refs, shown
 
 Params = list[dict[str, Any]]
 

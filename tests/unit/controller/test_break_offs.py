@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from app.models.execution import DRPlanExecution
-from controller.reconcilers.resuming import Resuming
-from controller.runner import Run
-from controller.runs import BREAK_OFFS, Runs
+from controller.run.resuming import Resuming
+from controller.run.runner import Run
+from controller.run.runs import BREAK_OFFS, Runs
 
 META = {"name": "e", "namespace": "ns", "uid": "u"}
 SPEC = {"planRef": "p", "operationType": "Execute"}

@@ -11,9 +11,9 @@ from app.engine.decide import decide
 from app.engine.events import ActionFinished, ActionStarted
 from app.engine.fold import fold, fold_all, initial_status
 from app.models.phases import Phase
-from controller import folding, status_writer
+from controller import folding, status_form
 from controller.folding import MOST_INLINE, folded
-from controller.status_writer import wire_of
+from controller.status_form import wire_of
 from tests.unit.engine.runs import START, flow, snapshot_of, stage
 
 
@@ -43,7 +43,7 @@ async def test_a_status_is_the_same_wherever_it_is_made_ready_to_be_stored() -> 
     for actions in (3, MOST_INLINE):
         stages = (stage(f"s{n}", flow(*(f"a{n}-{m}" for m in range(actions)))) for n in range(2))
         status = initial_status(execute_definition(snapshot_of(*stages)), START)
-        wire, size = await status_writer._sized_somewhere(status)
+        wire, size = await status_form.sized(status)
         assert wire == wire_of(status)
         assert wire["stageStatuses"] == status.to_wire()["stageStatuses"]
         assert size > 0

@@ -13,13 +13,13 @@ from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution
 from app.models.phases import Phase
 from controller import leader
-from controller.inheritance import Inheritance
 from controller.lanes import Key
 from controller.queue import MOST_CRASHES
 from controller.reconcilers.execution import ExecutionReconciler
-from controller.reconcilers.starting import Starting
-from controller.runs import Runs
+from controller.run.inheritance import Inheritance
+from controller.run.runs import Runs
 from controller.services import Services
+from controller.start.interruption import Starting
 
 KEY = ("ns", "e")
 FRESH: dict[str, Any] = {

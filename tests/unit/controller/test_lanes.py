@@ -15,7 +15,7 @@ from app.runtime import metrics
 from controller.lanes import Key, Lane
 from controller.queue import FIRST_SECONDS, WorkQueue
 from controller.reconcilers.lanes import LANES, MOST_STARTS, START_SECONDS, lane_of
-from controller.reconcilers.starting import TOLD_AFTER, Starting, StartInterruptedError
+from controller.start.interruption import TOLD_AFTER, Starting, StartInterruptedError
 
 pytestmark = pytest.mark.looptime
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.kube.errors import NotFound
 from controller.lookout import CONFIRM_SECONDS, MOST_COMPARED, SILENT_SECONDS, SPEAKING_SECONDS, Lookout
-from controller.runs import Runs
+from controller.run.runs import Runs
 from controller.services import Services
 
 pytestmark = pytest.mark.looptime

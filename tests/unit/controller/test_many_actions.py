@@ -15,12 +15,12 @@ from app.engine.outcome import Outcome, Succeeded
 from app.models.execution import DRPlanExecutionStatus
 from app.models.phases import Phase
 from app.runtime.tracing import Traces
-from controller import runner
 from controller.effect_slots import EffectSlots
 from controller.journal import Entry
-from controller.runner import Run
+from controller.run import runner
+from controller.run.runner import Run
 from controller.services import utc_now
-from controller.status_writer import StatusPace
+from controller.status_pace import StatusPace
 from tests.unit.engine.runs import S, definition_of, flow, phases, snapshot_of, stage
 
 pytestmark = pytest.mark.looptime

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.models.execution import DRPlanExecution
-from controller.reconcilers.patience import Patience
-from controller.verdict import VALIDATION_PATIENCE
+from controller.start.may_begin import VALIDATION_PATIENCE
+from controller.start.patience import Patience
 
 pytestmark = pytest.mark.looptime
 

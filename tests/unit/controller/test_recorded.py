@@ -9,8 +9,8 @@ from app.engine.fold import fold, initial_status
 from app.engine.outcome import Succeeded
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from controller.journal import Entry
-from controller.reconcilers.execution_state import prepare
-from controller.recorded import recorded_status
+from controller.run.definition import prepare
+from controller.run.recorded import recorded_status
 from tests.unit.engine.runs import after, flow, snapshot_of, stage
 
 SNAPSHOT = snapshot_of(stage("s", flow("a", "b", "c")))

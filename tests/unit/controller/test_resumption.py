@@ -17,10 +17,10 @@ from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.phases import Phase
 from app.models.snapshot import Snapshot
 from controller.journal import Entry
-from controller.reconcilers.execution_state import prepare
-from controller.resumption import CannotResumeError, take_up
+from controller.run.definition import prepare
+from controller.run.resumption import CannotResumeError, take_up
 from controller.sealing import new_seal_key, seal_of
-from controller.status_writer import wire_of
+from controller.status_form import wire_of
 from tests.unit.engine.runs import after, flow, snapshot_of, stage
 
 Json = dict[str, Any]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.models.execution import DRPlanExecution
-from controller.reconcilers.rivals import CLOCK_SLACK, outlived
+from controller.start.rivals import CLOCK_SLACK, outlived
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BORN = 100

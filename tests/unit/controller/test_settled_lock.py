@@ -11,7 +11,7 @@ from app.models.meta import ObjectMeta
 from app.models.phases import Operation, Phase
 from app.models.plan import CurrentExecution, DRPlanSpec, DRPlanStatus
 from app.models.snapshot import Snapshot, StageRun, Target, WorkflowRun
-from controller.reconcilers.plan import settled_lock
+from controller.plans.lock import settled_lock
 from controller.services import Services
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.models.snapshot import Snapshot, StageRun, WorkflowRun
-from controller.start import MOST_PARAMETERS, _parameter_characters
+from controller.start.snapshot import MOST_PARAMETERS, _parameter_characters
 from tests.unit.engine.runs import flow, snapshot_of, stage
 
 

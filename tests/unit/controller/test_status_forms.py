@@ -10,7 +10,7 @@ from app.models.common import ObjectReference
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.phases import Phase
 from controller.folding import MOST_INLINE
-from controller.status_writer import _wire, shrunk_wire, wire_in_turns, wire_of
+from controller.status_form import _wire, shrunk_wire, wire_in_turns, wire_of
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

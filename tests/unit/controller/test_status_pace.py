@@ -13,7 +13,8 @@ import pytest
 from app.kube.client import KubeClient
 from app.models.execution import DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
-from controller.status_writer import StatusPace, StatusWriter
+from controller.run.status_writer import StatusWriter
+from controller.status_pace import StatusPace
 
 pytestmark = pytest.mark.looptime
 

@@ -14,8 +14,9 @@ from app.models.execution import DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
 from app.models.phases import Phase
 from controller.journal import Deposed
+from controller.run.status_writer import StatusWriter
 from controller.sealing import is_sealed, new_seal_key
-from controller.status_writer import StatusPace, StatusWriter
+from controller.status_pace import StatusPace
 
 pytestmark = pytest.mark.looptime
 

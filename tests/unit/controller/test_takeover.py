@@ -13,10 +13,10 @@ from app.engine.events import ActionFinished, ActionStarted, AttemptFailed, Atte
 from app.engine.tree import action_at
 from app.models.phases import Phase
 from app.models.suspension import Reason
-from controller.inheritance import Inheritance, under_way, with_gap
 from controller.journal import Header, Takeover
 from controller.journal.head import Head, decode, encode
 from controller.journal.takeover import OUTLIVED, judge
+from controller.run.inheritance import Inheritance, under_way, with_gap
 from tests.unit.engine.runs import Player, definition_of, flow, stage
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)

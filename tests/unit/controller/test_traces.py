@@ -23,7 +23,7 @@ from app.models.phases import Phase
 from app.models.snapshot import Snapshot
 from app.runtime.trace_export import TraceExport
 from app.runtime.tracing import PastSpan, Traces
-from controller.traces import RunTrace, record_execution
+from controller.run.traces import RunTrace, record_execution
 from tests.unit.engine.runs import START, Player, after, definition_of, flow, http, revert_of, snapshot_of, stage
 
 UID = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f0"

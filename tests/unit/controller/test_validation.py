@@ -17,8 +17,8 @@ from app.runtime.workers import Workers
 from controller import queue, validation
 from controller.lanes import Key, Lane
 from controller.queue import WorkQueue
-from controller.reconcilers.validity import ready_condition
 from controller.validation import SET_ASIDE, Validator
+from controller.validity import ready_condition
 from tests.security.corpus import CORPUS
 from tests.unit.engine.runs import START
 from tests.unit.rules.builders import http, plan_json, stage, workflow_json

@@ -13,20 +13,10 @@ from app.models.meta import ObjectMeta
 from app.models.phases import Phase
 from app.models.plan import DRPlan
 from app.models.suspension import Reason
-from controller.verdict import (
-    DELETED,
-    Again,
-    End,
-    Go,
-    Rival,
-    Wait,
-    by_history,
-    by_itself,
-    by_lock,
-    by_plan,
-    by_rival,
-    called_off,
-)
+from controller.executions import DELETED
+from controller.plans.lock import by_lock
+from controller.start.may_begin import Rival, by_history, by_itself, by_plan, by_rival, called_off
+from controller.verdict import Again, End, Go, Wait
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 PATIENT = 1800.0

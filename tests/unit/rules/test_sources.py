@@ -17,7 +17,8 @@ from app.models.workflow import DRWorkflow
 from app.rules.execution import Surroundings, check_execution
 from app.rules.label_selector import selector_problem
 from app.rules.plan import check_plan
-from controller.parameters import ParameterError, resolve_run
+from controller.references import ParameterError
+from controller.start.parameters import resolve_run
 from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow_json
 
 Json = dict[str, Any]

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
 
-from app.engine.shrink import STATUS_LIMIT, minimal, shrink
-from app.engine.summary import summarize
-from app.engine.text import cut
 from app.kube.client import KubeClient
 from app.kube.errors import ApiError, Conflict, KubeError, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
-from app.models.execution import DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
+from app.models.execution import DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
 from app.models.phases import FINAL
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff
-from controller.folding import MOST_INLINE
 from controller.sealing import SEAL, is_sealed, seal_of
+from controller.status_form import lesser_forms, sized
+from controller.status_pace import StatusPace
 from controller.status_put import put_status
 
 log = get_logger(__name__)
@@ -31,38 +28,12 @@ MAX_INTERVAL = 5.0
 """Seconds that a status may be behind at most, however slow its writes are."""
 LATENCY_FACTOR = 10.0
 """A status is written no sooner than this many times the last write's own latency."""
-SECONDS_PER_RUN = 0.025
-"""The interval grows by this for each run under way: all runs together write at most 40 statuses a second."""
-SHARED_INTERVAL = 2.5
-"""Seconds to which the number of runs makes the interval grow at most."""
 REFUSED_RETRY = 60.0
 """Seconds until a status that the API server refused is tried whole again."""
 
 
 class ExecutionGone(Exception):  # noqa: N818 - a fact, not a fault
     """The execution no longer exists, so that there is no status to write."""
-
-
-class StatusPace:
-    """How often a run may write its status; shared by the runs of a process, of which each `joined` one counts."""
-
-    def __init__(self, interval: float) -> None:
-        self._interval = interval
-        self._runs = 0
-
-    @contextmanager
-    def joined(self) -> Iterator[None]:
-        """Count one more run until the end of the block."""
-        self._runs += 1
-        try:
-            yield
-        finally:
-            self._runs -= 1
-
-    @property
-    def interval(self) -> float:
-        """Seconds between two ordinary writes of one run."""
-        return max(self._interval, min(self._runs * SECONDS_PER_RUN, SHARED_INTERVAL))
 
 
 class StatusWriter:
@@ -181,7 +152,7 @@ class StatusWriter:
         backoff = Backoff(initial=0.05, maximum=10.0)
         while (status := self._offered) is not None and not self._gone:
             try:
-                stored = await self._put(*await _sized_somewhere(status))
+                stored = await self._put(*await sized(status))
             except Conflict:
                 metrics.status_writes_total.labels(result="conflict").inc()
                 await self._take_live_version(backoff)
@@ -276,81 +247,3 @@ class StatusWriter:
         async with self._flushed:
             self._gone = True
             self._flushed.notify_all()
-
-
-def lesser_forms(status: DRPlanExecutionStatus) -> tuple[DRPlanExecutionStatus, ...]:
-    """Return what may be stored of a status that the API server refuses: first the least that still has the lists."""
-    whole = summarize(status) if status.stage_statuses else status
-    return minimal(whole), DRPlanExecutionStatus(
-        phase=status.phase,
-        start_time=status.start_time,
-        completion_time=status.completion_time,
-        message=cut(status.message, 256),
-        progress=whole.progress,
-    )
-
-
-def stored_form(status: DRPlanExecutionStatus) -> DRPlanExecutionStatus:
-    """Return a status as it is stored: counted and no larger than permitted."""
-    return shrink(summarize(status) if status.stage_statuses else status, size_of)
-
-
-def wire_of(status: DRPlanExecutionStatus) -> dict[str, Any]:
-    """Return the JSON-ready form that is stored: counted and no larger than permitted (invariant 9, decision D6).
-
-    An execution that never began has nothing to count.
-    """
-    return _sized(status)[0]
-
-
-def shrunk_wire(status: DRPlanExecutionStatus) -> dict[str, Any]:
-    """Return the JSON-ready form of a status, no larger than permitted, with its counts as they are."""
-    return _wire(shrink(status, size_of))
-
-
-async def wire_in_turns(status: DRPlanExecutionStatus) -> dict[str, Any]:
-    """What `wire_of` returns; a large status does not hold up the event loop."""
-    return (await _sized_somewhere(status))[0]
-
-
-async def _sized_somewhere(status: DRPlanExecutionStatus) -> tuple[dict[str, Any], int]:
-    """What `_sized` returns; of a large status by a thread, so that others have their turn between its parts."""
-    nodes = sum(1 + len(each.action_statuses) for stage in status.stage_statuses for each in stage.workflow_executions)
-    return await asyncio.to_thread(_sized, status) if nodes > MOST_INLINE else _sized(status)
-
-
-def _sized(status: DRPlanExecutionStatus) -> tuple[dict[str, Any], int]:
-    """What `wire_of` returns, and the bytes of its JSON."""
-    whole = summarize(status) if status.stage_statuses else status
-    wire = _wire(whole)
-    if (size := len(orjson.dumps(wire))) <= STATUS_LIMIT:
-        return wire, size
-    shrunk = _wire(shrink(whole, size_of))
-    return shrunk, len(orjson.dumps(shrunk))
-
-
-def _wire(status: DRPlanExecutionStatus) -> dict[str, Any]:
-    """What `to_wire` returns, made part by part: while one is made, nothing else is done in the process."""
-    wire = status.model_copy(update={"stage_statuses": ()}).to_wire()
-    stages = [_stage_wire(stage) for stage in status.stage_statuses]
-    return {**wire, "stageStatuses": stages} if stages else wire
-
-
-def _stage_wire(stage: StageStatus) -> dict[str, Any]:
-    workflows = stage.workflow_executions
-    if len(workflows) + sum(len(each.action_statuses) for each in workflows) <= MOST_INLINE:
-        return stage.to_wire()
-    wire = stage.model_copy(update={"workflow_executions": ()}).to_wire()
-    return {**wire, "workflowExecutions": [_workflow_wire(each) for each in workflows]}
-
-
-def _workflow_wire(workflow: WorkflowExecutionStatus) -> dict[str, Any]:
-    if len(workflow.action_statuses) <= MOST_INLINE:
-        return workflow.to_wire()
-    wire = workflow.model_copy(update={"action_statuses": ()}).to_wire()
-    return {**wire, "actionStatuses": [action.to_wire() for action in workflow.action_statuses]}
-
-
-def size_of(status: DRPlanExecutionStatus) -> int:
-    """Return the bytes that the status's JSON has; escapes make texts up to six times as long."""
-    return len(orjson.dumps(_wire(status)))

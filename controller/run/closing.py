@@ -22,21 +22,19 @@ from app.models.phases import FINAL, Operation, Phase
 from app.models.snapshot import Snapshot
 from app.models.stored import members
 from app.runtime.logging import get_logger
-from controller.completion import announce_end, complete, count_end, note_unstarted, revert_snapshot
-from controller.endings import record_end, record_unstarted, records_of, regarding, tell_differs
-from controller.lifetimes import Lifetimes
-from controller.metadata import without_finalizer
-from controller.plan_status import PlanUnreadableError, read_plan
-from controller.reconcilers.execution_writes import ExecutionWrites
-from controller.revert_target import with_differs
+from controller.endings import record_end, record_unstarted, records_of, regarding, tell_differs, with_differs
+from controller.executions import ExecutionWrites, without_finalizer
+from controller.indices import BY_TARGET
+from controller.plans.completion import complete, note_unstarted, revert_snapshot
+from controller.plans.status import PlanUnreadableError, read_plan
+from controller.run.lifetimes import Lifetimes
+from controller.run.observer import announce_end, count_end
+from controller.run.status_writer import REFUSED_RETRY
 from controller.services import Services
+from controller.status_form import lesser_forms, wire_in_turns
 from controller.status_put import put_status
-from controller.status_writer import REFUSED_RETRY, lesser_forms, wire_in_turns
 
 log = get_logger(__name__)
-
-BY_TARGET = "target"
-"""Index of unfinished Reverts by `namespace/name` of the execution they take back."""
 
 
 class Closing:

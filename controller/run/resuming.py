@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from app.engine.definition import RunDefinition
 from app.engine.doubt import doubtful
-from app.engine.history import Run as PlanRun
-from app.engine.history import holds_lock, with_lock
 from app.engine.wishes import resume_answer
-from app.kube.errors import NotFound
-from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
-from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
-from app.models.stored import members
 from app.runtime.last_work import to_thread
 from app.runtime.logging import get_logger
 from app.runtime.tracing import trace_id_of
-from controller.completion import announce_end
 from controller.endings import records_of, tell_differs
-from controller.inheritance import Inheritance
+from controller.executions import ExecutionWrites, cancel_message, read_fresh, without_resume, without_unreadable_status
 from controller.journal import Takeover
-from controller.metadata import without_resume
-from controller.plan_status import PlanUnreadableError, change_plan_status
-from controller.reconcilers.closing import Closing
-from controller.reconcilers.execution_state import cancel_message, without_unreadable_status
-from controller.reconcilers.execution_writes import ExecutionWrites
-from controller.reconcilers.plan import settled_lock
-from controller.resumption import CannotResumeError, Resumption, take_up
-from controller.runner import Run
-from controller.runs import BREAK_OFFS, Runs
+from controller.plans.lock import retake_lock
+from controller.run.closing import Closing
+from controller.run.inheritance import Inheritance
+from controller.run.observer import announce_end
+from controller.run.resumption import CannotResumeError, Resumption, take_up
+from controller.run.runner import Run
+from controller.run.runs import BREAK_OFFS, Runs
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
-from controller.verdict import End, by_lock
+from controller.verdict import End
 
 log = get_logger(__name__)
 
@@ -43,16 +33,6 @@ NO_SNAPSHOT = (
     "The run was interrupted and has no snapshot to go on from (it was started by another controller, or its "
     "snapshot was removed); what had been recorded is below and can be reverted"
 )
-
-
-async def read_fresh(services: Services, execution: DRPlanExecution) -> dict[str, Any] | None:
-    """Return the execution as stored now, of which the cache does not keep all; None when it is gone."""
-    metadata = execution.metadata
-    try:
-        stored = await services.kube.get(EXECUTIONS, metadata.name, namespace=metadata.namespace)
-    except NotFound:
-        return None
-    return stored if stored["metadata"]["uid"] == metadata.uid else None
 
 
 class Resuming:
@@ -96,7 +76,8 @@ class Resuming:
                 raise CannotResumeError(NO_SNAPSHOT)
             entries = self._services.journal.entries(uid)
             resumed = await to_thread(take_up, snapshot, execution, stored, entries)
-            await self._retake_lock(execution)
+            if isinstance(held := await retake_lock(self._services, execution), End):
+                raise CannotResumeError(held.message)
         except (SnapshotDamagedError, CannotResumeError) as error:
             self._inheritance.told(uid)
             await self._closing.abandon(execution, str(error))
@@ -138,25 +119,6 @@ class Resuming:
         times = "once" if broken.count == 1 else f"{broken.count} times in a row"
         ended = f"{cancel}; it" if cancel else "The run"
         return f"{ended} broke off {times} ({broken.problem}), see the controller's log; what had been done is below"
-
-    async def _retake_lock(self, execution: DRPlanExecution) -> None:
-        """Take the plan again if somebody removed the lock of a run that goes on. Raises `CannotResumeError`."""
-        metadata = execution.metadata
-        plan = self._services.plans.get(metadata.namespace, execution.spec.plan_ref)
-        held = members(members(plan.get("status")).get("currentExecution")) if plan is not None else {}
-        if plan is None or held.get("uid", metadata.uid if held.get("name") == metadata.name else "") == metadata.uid:
-            return
-
-        async def change(plan: DRPlan) -> DRPlanStatus | None:
-            if holds_lock(plan.status, metadata.uid):
-                return None
-            status = await settled_lock(self._services, plan.status, plan.metadata)
-            if isinstance(held := by_lock(status, execution), End):
-                raise CannotResumeError(held.message)
-            return with_lock(status, PlanRun.of(execution))
-
-        with suppress(PlanUnreadableError):
-            await change_plan_status(self._services, metadata.namespace, execution.spec.plan_ref, change)
 
     def begin(
         self,

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from app.engine import notes
 from app.engine.history import Run, completed, ended_before_lock, with_lost_lock
 from app.engine.record import as_recorded, with_notes_of
 from app.engine.revert import mark_reverted, revert_definition
 from app.kube.errors import ApiError, Conflict, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
-from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
-from app.models.phases import Operation, Phase
+from app.models.execution import DRPlanExecution
+from app.models.phases import Operation
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
 from app.models.stored import members
-from app.runtime import metrics
 from app.runtime.last_work import to_thread
 from app.runtime.logging import get_logger
 from app.runtime.parts import decoded
-from app.runtime.tracing import identity_of
 from controller.endings import records_of, regarding
-from controller.plan_status import change_plan_status
+from controller.plans.status import change_plan_status
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
+from controller.status_form import shrunk_wire
 from controller.status_put import put_status
-from controller.status_writer import shrunk_wire
-from controller.traces import RunTrace, record_execution
 
 log = get_logger(__name__)
 
@@ -101,40 +97,6 @@ async def note_unstarted(services: Services, execution: DRPlanExecution) -> None
         return ended_before_lock(plan.status, run)
 
     await change_plan_status(services, execution.metadata.namespace, execution.spec.plan_ref, change)
-
-
-def count_end(services: Services, execution: DRPlanExecution, trace: RunTrace | None = None) -> None:
-    """Count the end of a run in the metrics (decision O3), and record its span; `trace` is that of one driven here."""
-    operation, status = execution.spec.operation_type, execution.status
-    if status.phase is None:
-        return
-    metrics.executions_total.labels(operation=operation.value, phase=status.phase.value).inc()
-    if operation is Operation.REVERT:
-        metrics.rollbacks_total.labels(status.phase.value, _rollback_reason(status)).inc()
-    if status.start_time is not None and status.completion_time is not None:
-        seconds = (status.completion_time - status.start_time).total_seconds()
-        exemplar = services.traces.exemplar(identity_of(execution.metadata.uid))
-        metrics.execution_duration_seconds.labels(operation=operation.value).observe(max(seconds, 0.0), exemplar)
-    if trace is not None:
-        trace.end(execution)
-    else:
-        record_execution(services.traces, execution)
-
-
-def _rollback_reason(status: DRPlanExecutionStatus) -> str:
-    """Return why a Revert failed (decision R9): before it touched anything, or on the way; else its phase."""
-    if status.phase is not Phase.FAILED:
-        return str(status.phase)
-    named = [c.reason for c in status.conditions if c.type == "Failed" and c.reason in metrics.ROLLBACK_REASONS]
-    return named[0] if named else "RollbackPartialFailed" if status.stage_statuses else "RollbackPreconditionFailed"
-
-
-def announce_end(
-    services: Services, stored: dict[str, object], operation: Operation, status: DRPlanExecutionStatus
-) -> None:
-    """Write the Event of an end that no runner announced."""
-    note = notes.ended(operation, status)
-    services.recorder.emit(stored, note.type, note.reason, note.message)
 
 
 async def _mark_target(services: Services, execution: DRPlanExecution, snapshot: Snapshot) -> None:

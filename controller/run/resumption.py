@@ -16,8 +16,8 @@ from app.engine.text import cut, single_line
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.snapshot import Snapshot
 from controller.journal import Entry
-from controller.reconcilers.execution_state import prepare
-from controller.recorded import recorded_status
+from controller.run.definition import prepare
+from controller.run.recorded import recorded_status
 from controller.sealing import SEAL, is_sealed
 
 
@@ -77,7 +77,8 @@ def take_up(
 def how_touched(snapshot: Snapshot, stored: Mapping[str, Any]) -> str:
     """Return how somebody else changed a stored status; empty when nobody did, and for runs of earlier releases.
 
-    One of earlier that was put back has its seal; `controller.inheritance` tells that the journal goes on elsewhere.
+    One of earlier that was put back has its seal; `controller.run.inheritance` tells that the journal goes on
+    elsewhere.
     """
     if not snapshot.seal_key or is_sealed(snapshot.seal_key, snapshot.execution_uid, stored):
         return ""

@@ -6,26 +6,25 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from app.engine.conditions import set_condition
-from app.engine.record import STATUS_DIFFERS, as_recorded, claims_digest, differences
+from app.engine.record import as_recorded, claims_digest, differences
 from app.engine.revert import target_problem
 from app.engine.unrecorded import RECORDED, named_objects, stamp_of
 from app.kube.errors import ABSENT, KubeError
 from app.kube.kept import Records
 from app.kube.resources import EXECUTIONS
-from app.models.execution import DRPlanExecution, DRPlanExecutionStatus, RevertOptions, Unrecorded
+from app.models.execution import DRPlanExecution, RevertOptions, Unrecorded
 from app.models.meta import ObjectMeta
 from app.models.names import UNRECORDED_ANNOTATION
 from app.models.snapshot import Snapshot
 from app.runtime.last_work import to_thread
 from app.runtime.logging import get_logger
 from app.runtime.parts import decoded
-from controller.endings import tell_differs
-from controller.plan_status import problems_of
+from controller.endings import tell_differs, with_differs
+from controller.plans.status import problems_of
 from controller.records import DamagedError
 from controller.services import Services
+from controller.status_form import wire_in_turns
 from controller.status_put import put_status
-from controller.status_writer import wire_in_turns
 
 log = get_logger(__name__)
 
@@ -121,16 +120,6 @@ async def put_right(services: Services, revert: Snapshot) -> None:
         services.executions.remember(await put_status(services.kube, EXECUTIONS, metadata, await wire_in_turns(status)))
     except KubeError as error:
         log.warning("status of a target is not put right", execution=target.name, error=str(error))
-
-
-def with_differs(
-    services: Services, status: DRPlanExecutionStatus, differs: str, generation: int
-) -> DRPlanExecutionStatus:
-    """Return a status with the condition `StatusDiffers`."""
-    conditions = set_condition(
-        status.conditions, STATUS_DIFFERS, "True", "ChangedByOthers", differs, services.now(), generation
-    )
-    return status.model_copy(update={"conditions": conditions})
 
 
 def demand_vouched(execution: DRPlanExecution, target: DRPlanExecution, own_namespace: str) -> None:

@@ -23,7 +23,7 @@ from app.models.execution import ActionOutputs, DRPlanExecutionStatus, RevertOpt
 from app.models.snapshot import Snapshot
 from app.runtime.logging import get_logger
 from controller.actions.base import ActionContext, Reports
-from controller.parameters import ParameterError, read_secrets
+from controller.references import ParameterError, read_secrets
 from controller.services import Services
 from controller.writing import Warnings, writing_of
 

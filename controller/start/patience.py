@@ -6,7 +6,7 @@ import asyncio
 
 from app.models.execution import DRPlanExecution
 from controller.lanes import Key
-from controller.verdict import VALIDATION_PATIENCE
+from controller.start.may_begin import VALIDATION_PATIENCE
 
 
 class Patience:

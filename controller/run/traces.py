@@ -27,7 +27,7 @@ from app.models.phases import Operation, Phase
 from app.models.snapshot import Snapshot
 from app.runtime.logging import get_logger
 from app.runtime.tracing import AttributeValue, Moment, PastSpan, Traces, identity_of
-from controller.trace_attributes import Part, action_attributes, is_call, part_attributes
+from controller.run.trace_attributes import Part, action_attributes, is_call, part_attributes
 
 log = get_logger(__name__)
 

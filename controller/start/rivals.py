@@ -15,12 +15,11 @@ from pydantic import ValidationError
 
 from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
-from controller.runs import Runs
+from controller.indices import BY_ENDED_PLAN
+from controller.run.runs import Runs
 from controller.services import Services
-from controller.verdict import Rival
+from controller.start.may_begin import Rival
 
-BY_ENDED_PLAN = "ended-plan"
-"""Index of executions that ran and have ended by `namespace/name` of their plan."""
 CLOCK_SLACK = timedelta(seconds=5)
 """How far the clocks of the API server and the controller may be apart."""
 

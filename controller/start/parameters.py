@@ -20,7 +20,7 @@ from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
 from app.rules.parameters import RESERVED, literal, type_problem, values_given
 from app.rules.run import Use, uses
-from controller.manifest_refs import LookupFailed, Reader, Value, read_value
+from controller.references import LookupFailed, ParameterError, Reader, Value, read_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,6 @@ class ResolvedRun:
     """Of each use of a workflow, by index of its stage and index within the stage."""
 
 
-class ParameterError(ValueError):
-    """Parameters cannot be resolved; the text has all problems."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = tuple(problems)
-
-
 def plain_values(values: Values) -> dict[str, str]:
     """Return the values that may be stored."""
     return {name: value for name, value in values.items() if isinstance(value, str)}
@@ -72,19 +64,6 @@ def shown(values: Values) -> tuple[ResolvedParam, ...]:
         ResolvedParam(name=name, value=MASK if isinstance(value, SecretParam) else cut(value))
         for name, value in sorted(values.items())
     )
-
-
-async def read_secrets(refs: Mapping[str, ManifestRef], reader: Reader) -> dict[str, str]:
-    """Return the values of secret parameters, as of now. Raises ParameterError, or KubeError when it may pass."""
-    values, problems = {}, []
-    for name, ref in refs.items():
-        try:
-            values[name] = (await read_value(ref, reader)).text
-        except LookupFailed as error:
-            problems.append(f'resolving param "{name}": {error}')
-    if problems:
-        raise ParameterError(problems)
-    return values
 
 
 async def resolve_run(

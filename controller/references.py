@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -133,3 +133,24 @@ def _age(obj: dict[str, Any]) -> tuple[str, str, str]:
 def _gvr(resource: Resource) -> str:
     """A resource type as Go prints it."""
     return f"{resource.group}/{resource.version}, Resource={resource.plural}"
+
+
+class ParameterError(ValueError):
+    """Parameters cannot be resolved; the text has all problems."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+async def read_secrets(refs: Mapping[str, ManifestRef], reader: Reader) -> dict[str, str]:
+    """Return the values of secret parameters, as of now. Raises ParameterError, or KubeError when it may pass."""
+    values, problems = {}, []
+    for name, ref in refs.items():
+        try:
+            values[name] = (await read_value(ref, reader)).text
+        except LookupFailed as error:
+            problems.append(f'resolving param "{name}": {error}')
+    if problems:
+        raise ParameterError(problems)
+    return values

@@ -28,16 +28,16 @@ from app.models.snapshot import Snapshot
 from app.runtime import metrics
 from app.runtime.groups import TaskGroup
 from app.runtime.logging import get_logger
-from controller import observer
-from controller.effects import attempt
 from controller.endings import record_end, tell_differs, tell_refused
 from controller.folding import computed, folded
 from controller.journal import Entry, EntryRefused
-from controller.lifetimes import Lifetimes
+from controller.run import observer
+from controller.run.attempt import attempt
+from controller.run.lifetimes import Lifetimes
+from controller.run.status_writer import StatusWriter
+from controller.run.telling import Telling
+from controller.run.traces import RunTrace
 from controller.services import Services
-from controller.status_writer import StatusWriter
-from controller.telling import Telling
-from controller.traces import RunTrace
 
 log = get_logger(__name__)
 

@@ -14,12 +14,13 @@ from app.runtime import metrics
 from app.runtime.logging import bind, get_logger
 from app.runtime.tasks import Backoff, TaskOwner
 from app.runtime.tracing import trace_id_of
-from controller.completion import complete, count_end
 from controller.journal import Deposed, JournalClosed
-from controller.plan_status import PlanUnreadableError
-from controller.runner import Run
+from controller.plans.completion import complete
+from controller.plans.status import PlanUnreadableError
+from controller.run.observer import count_end
+from controller.run.runner import Run
+from controller.run.status_writer import ExecutionGone
 from controller.services import Services
-from controller.status_writer import ExecutionGone
 
 log = get_logger(__name__)
 

@@ -15,21 +15,19 @@ from app.rules.execution import Surroundings, check_execution
 from app.rules.parameters import values_given
 from app.rules.plan import workflow_keys
 from app.runtime.last_work import to_thread
-from controller.definitions import ReadWorkflow, read_workflows
 from controller.lanes import Key
-from controller.parameters import ParameterError, ResolvedRun, Values, plain_values, resolve_run, secret_refs, shown
-from controller.revert_target import RevertTarget, TargetRefusedError, read_target
+from controller.references import ParameterError
 from controller.sealing import new_seal_key
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
+from controller.start.parameters import ResolvedRun, Values, plain_values, resolve_run, secret_refs, shown
+from controller.start.refusal import StartRefusedError
+from controller.start.revert_target import RevertTarget, TargetRefusedError, read_target
+from controller.start.sources import ReadWorkflow, read_workflows
 
 MOST_PARAMETERS = 16 * 1024 * 1024
 """Characters of parameters that a snapshot may have, each use of a workflow counted: it is made as one text."""
 Read = Mapping[Key, ReadWorkflow]
-
-
-class StartRefusedError(Exception):
-    """An execution that cannot start; the message becomes its own, its phase Failed."""
 
 
 async def build_snapshot(services: Services, execution: DRPlanExecution, plan: DRPlan, read: Read) -> Snapshot:

@@ -25,7 +25,7 @@ from app.runtime.last_work import to_thread
 from app.runtime.parts import decoded
 from app.runtime.workers import BusyError
 from controller.lanes import Key
-from controller.plan_status import PlanUnreadableError, read_plan
+from controller.plans.status import PlanUnreadableError, read_plan
 from controller.services import Services
 
 ReadWorkflow = tuple[DRWorkflow | None, str]

@@ -1,0 +1,1 @@
+"""What runs do to their plan: its lock, its history, its status."""

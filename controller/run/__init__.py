@@ -1,0 +1,1 @@
+"""One run: driving it, taking it up again, showing it, ending it."""
