@@ -10,6 +10,7 @@ from app.engine.tree import ended
 from app.models.execution import DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.failures import FailureReason
 from app.models.phases import Phase
+from app.models.reasons import NodeReason
 
 
 def abandoned(status: DRPlanExecutionStatus, why: str, at: datetime) -> DRPlanExecutionStatus:
@@ -25,18 +26,18 @@ def _stage(stage: StageStatus, why: str, at: datetime) -> StageStatus:
         return stage
     workflows = tuple(_workflow(workflow, why, at) for workflow in stage.workflow_executions)
     stage = stage.model_copy(update={"workflow_executions": workflows})
-    return ended(stage, *_ending(stage.phase, why), at)
+    return ended(stage, *_ending(stage.phase, why), at, reason=NodeReason.RUN_LOST)
 
 
 def _workflow(workflow: WorkflowExecutionStatus, why: str, at: datetime) -> WorkflowExecutionStatus:
     if workflow.phase.is_final:
         return workflow
     actions = tuple(
-        action if action.phase.is_final else ended(action, *_ending(action.phase, why), at)
+        action if action.phase.is_final else ended(action, *_ending(action.phase, why), at, reason=NodeReason.RUN_LOST)
         for action in workflow.action_statuses
     )
     workflow = workflow.model_copy(update={"action_statuses": actions})
-    return ended(workflow, *_ending(workflow.phase, why), at)
+    return ended(workflow, *_ending(workflow.phase, why), at, reason=NodeReason.RUN_LOST)
 
 
 def _ending(phase: Phase, why: str) -> tuple[Phase, str]:

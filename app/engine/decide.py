@@ -14,8 +14,8 @@ from app.engine.policy import is_ready, open_stages, open_workflows
 from app.engine.text import cut
 from app.engine.tree import action_at, running_actions
 from app.models.execution import DRPlanExecutionStatus
-from app.models.failures import ActionFailure
 from app.models.phases import Phase
+from app.models.reasons import NodeReason
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -73,7 +73,8 @@ def conclude(
     if outcome.undecided:
         message = cut(texts.undecided(outcome.message))
         if cancel_requested(status):
-            return ActionFinished(now, address, Phase.FAILED, message, outcome.outputs)
+            unknown = NodeReason.OUTCOME_UNKNOWN
+            return ActionFinished(now, address, Phase.FAILED, message, outcome.outputs, unknown)
         return AttemptFailed(now, address, message, now, outcome.outputs, undecided=True)
     node, action = definition.action(address), action_at(status, address)
     retries = max(action.attempt - 1, 0)
@@ -89,8 +90,8 @@ def conclude(
 
 def _reason(outcome: Failed, retries: int) -> str:
     if outcome.timed_out:
-        return ActionFailure.TIMED_OUT
-    return ActionFailure.RETRIES_EXHAUSTED if outcome.retryable and retries else ""
+        return NodeReason.TIMED_OUT
+    return NodeReason.RETRIES_EXHAUSTED if outcome.retryable and retries else ""
 
 
 def deadline(definition: RunDefinition, status: DRPlanExecutionStatus, address: Address) -> datetime:

@@ -18,6 +18,7 @@ from app.engine.tree import action_at, running_actions
 from app.models.execution import DRPlanExecutionStatus
 from app.models.names import CANCEL_ANNOTATION, RESUME_ANNOTATION
 from app.models.phases import Phase
+from app.models.reasons import NodeReason
 from app.models.suspension import Reason
 
 GIVE_UP_AFTER = 3
@@ -76,7 +77,7 @@ def _cut_off(
         f"{definition.action(address).name} was under way, which may be why (memory, mostly); what the attempt did is "
         "not known"
     )
-    return ActionFinished(now, address, Phase.FAILED, message)
+    return ActionFinished(now, address, Phase.FAILED, message, reason=NodeReason.OUTCOME_UNKNOWN)
 
 
 class Suspension(NamedTuple):

@@ -68,7 +68,7 @@ class ActionFinished:
     message: str
     outputs: ActionOutputs | None = None
     reason: str = ""
-    """Why it failed, one of `ActionFailure`; empty when that says nothing more."""
+    """One of `NodeReason`; empty when the phase says all that is known."""
 
 
 @dataclass(frozen=True, slots=True)

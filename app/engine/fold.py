@@ -42,6 +42,14 @@ from app.models.execution import (
 )
 from app.models.failures import FailureReason
 from app.models.phases import Operation, Phase, may_follow
+from app.models.reasons import NodeReason
+
+_REASONS = {
+    Phase.FAILED: NodeReason.ACTION_FAILED,
+    Phase.SKIPPED: NodeReason.NOTHING_TO_DO,
+    Phase.CANCELLED: NodeReason.CANCELLED,
+}
+"""What it means that an action ended in a phase, where its event says nothing more."""
 
 
 class IllegalEventError(ValueError):
@@ -132,10 +140,17 @@ def end_run(
     `reason` says why it failed; without it what failed first does.
     """
     end = max(at, status.start_time or at)
-    update: dict[str, Any] = {"phase": phase, "completion_time": end, "message": cut(message)}
+    failure = reason or failure_reason(status)
+    words = {Phase.FAILED: failure.value, Phase.CANCELLED: NodeReason.CANCELLED.value}
+    update: dict[str, Any] = {
+        "phase": phase,
+        "completion_time": end,
+        "reason": words.get(phase, ""),
+        "message": cut(message),
+    }
     if status.start_time is not None:
         update["duration"] = format_duration(end - status.start_time)
-    return with_ended(status.model_copy(update=update), end, reason or failure_reason(status))
+    return with_ended(status.model_copy(update=update), end, failure)
 
 
 def _end_if_done(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
@@ -166,7 +181,8 @@ def _apply(definition: RunDefinition, status: DRPlanExecutionStatus, event: Even
             return _cancel(definition, status, event)
         case RunSuspended():
             status = with_suspension(status, event.message, event.at, reason=event.reason)
-            return status.model_copy(update={"phase": Phase.UNKNOWN, "message": cut(event.message)})
+            told = {"reason": event.reason.value, "message": cut(event.message)}
+            return status.model_copy(update={"phase": Phase.UNKNOWN, **told})
         case RunResumed():
             return _resumed(definition, status, event.at)
 
@@ -242,11 +258,9 @@ def _attempt_failed(action: ActionStatus, event: AttemptFailed) -> ActionStatus:
 
 
 def _action_finished(action: ActionStatus, event: ActionFinished) -> ActionStatus:
-    finished = ended(action, event.phase, event.message, event.at)
-    update: dict[str, Any] = {"outputs": merged(action.outputs, event.outputs)}
-    if event.reason:
-        update["reason"] = event.reason
-    return finished.model_copy(update=update)
+    reason = event.reason or _REASONS.get(event.phase, "")
+    finished = ended(action, event.phase, event.message, event.at, reason=reason)
+    return finished.model_copy(update={"outputs": merged(action.outputs, event.outputs)})
 
 
 def _resumed(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
@@ -254,7 +268,7 @@ def _resumed(definition: RunDefinition, status: DRPlanExecutionStatus, at: datet
     for address, action in running_actions(status):
         if action.undecided:
             status = with_action(status, address, action.model_copy(update={"undecided": False, "again": True}))
-    return status.model_copy(update={"phase": Phase.RUNNING, "message": definition.note})
+    return status.model_copy(update={"phase": Phase.RUNNING, "reason": "", "message": definition.note})
 
 
 def _cancel(definition: RunDefinition, status: DRPlanExecutionStatus, event: CancelRequested) -> DRPlanExecutionStatus:
@@ -269,7 +283,8 @@ def _cancel(definition: RunDefinition, status: DRPlanExecutionStatus, event: Can
             message = (
                 texts.canceled_undecided(action.message)
                 if action.undecided
-                else texts.canceled_waiting(action.message.removeprefix(texts.waiting_for_retry("")))
+                else texts.canceled_waiting(action.last_failure)
             )
-            status = with_action(status, address, ended(action, Phase.CANCELLED, message, event.at))
+            reason = NodeReason.CANCELLED
+            status = with_action(status, address, ended(action, Phase.CANCELLED, message, event.at, reason=reason))
     return status

@@ -9,11 +9,13 @@ from bisect import bisect_left, insort
 from heapq import heappop, heappush
 
 from app.engine import texts
+from app.engine.cause import CANCELLED, Cause
 from app.engine.conditions import cancel_requested
 from app.engine.definition import RunDefinition
 from app.engine.policy import halts
 from app.models.execution import DRPlanExecutionStatus, StageStatus
 from app.models.phases import FINAL, Phase
+from app.models.reasons import NodeReason
 
 _UNFORTUNATE = FINAL - {Phase.SUCCEEDED}
 
@@ -29,7 +31,7 @@ class Frontier:
         """Whether a stage has ended otherwise than well."""
         self._halting = {index for index, stage in enumerate(self.stages) if self._halts(index, stage)}
         self.halt = self._halt()
-        """Why nothing more may start in the whole run; empty when all may."""
+        """Why nothing more may start in the whole run; None when all may."""
         self._running = sum(stage.phase is Phase.RUNNING for stage in self.stages)
         self._unmet = [
             sum(self.stages[need].phase is not Phase.SUCCEEDED for need in node.needs) for node in definition.stages
@@ -108,9 +110,10 @@ class Frontier:
     def _halts(self, index: int, stage: StageStatus) -> bool:
         return halts(self._definition, self._definition.stages[index], stage)
 
-    def _halt(self) -> str:
+    def _halt(self) -> Cause | None:
         if self._cancelled:
-            return texts.CANCELED_BY_USER
+            return CANCELLED
         if not self._halting:
-            return ""
-        return texts.stage_halts(self._definition.stages[min(self._halting)].name)
+            return None
+        message = texts.stage_halts(self._definition.stages[min(self._halting)].name)
+        return Cause(NodeReason.FAILURE_POLICY, message)

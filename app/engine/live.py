@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.engine import texts
 from app.engine.definition import Address, RunDefinition
 from app.engine.events import AttemptFailed, CancelRequested, Event, RunResumed
 from app.engine.text import MESSAGE_LIMIT, cut
@@ -46,7 +45,7 @@ def live_message(definition: RunDefinition, status: DRPlanExecutionStatus) -> st
         tail = f" (and {others} more action{'s are' if others > 1 else ' is'} being repeated){tail}"
     head = f"{_where(definition, address)}: {_course(action)}: "
     room = MESSAGE_LIMIT - len(head.encode()) - len(tail.encode())
-    return cut(f"{head}{cut(_cause(action), room)}{tail}")
+    return cut(f"{head}{cut(action.last_failure, room)}{tail}")
 
 
 def _is_repeated(action: ActionStatus) -> bool:
@@ -58,11 +57,6 @@ def _course(action: ActionStatus) -> str:
     if action.next_attempt_time is None:
         return f"attempt {action.attempt} is under way, attempt {action.attempt - 1} failed"
     return f"attempt {action.attempt} failed, the next try is at {rfc3339(action.next_attempt_time)}"
-
-
-def _cause(action: ActionStatus) -> str:
-    """Statuses of earlier releases have the cause in the action's message only."""
-    return action.last_failure or action.message.removeprefix(texts.waiting_for_retry(""))
 
 
 def _where(definition: RunDefinition, address: Address) -> str:

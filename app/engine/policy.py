@@ -15,10 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.engine import texts
+from app.engine.cause import Cause, was_kept_back
 from app.engine.definition import RunDefinition, StageDefinition, WorkflowDefinition
 from app.engine.rollup import stops_plan
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.phases import Phase, StagePolicy, WorkflowPolicy
+from app.models.reasons import NodeReason
 
 
 def halts(definition: RunDefinition, node: StageDefinition, stage: StageStatus) -> bool:
@@ -43,17 +45,18 @@ def is_doomed(definition: WorkflowDefinition, workflow: WorkflowExecutionStatus)
     return any(action.phase is Phase.FAILED for action in workflow.action_statuses)
 
 
-def stage_halt_message(node: StageDefinition, stage: StageStatus) -> str:
-    """Return why no further workflow of a stage may start; empty when they may."""
+def stage_halt(node: StageDefinition, stage: StageStatus) -> Cause | None:
+    """Return why no further workflow of a stage may start; None when they may."""
     if node.policy is not StagePolicy.FAIL_FAST:
-        return ""
+        return None
     doomed = doomed_workflow(node, stage)
-    return workflow_halts(doomed) if doomed else ""
+    return workflow_halt(doomed) if doomed else None
 
 
-def workflow_halts(definition: WorkflowDefinition) -> str:
+def workflow_halt(definition: WorkflowDefinition) -> Cause:
     """Return why no further workflow starts of a FailFast stage in which this one is bound to fail."""
-    return texts.kept_back(f"workflow {definition.key} failed (failurePolicy FailFast)")
+    message = texts.kept_back(f"workflow {definition.key} failed (failurePolicy FailFast)")
+    return Cause(NodeReason.FAILURE_POLICY, message)
 
 
 def blocking_stage(definition: RunDefinition, stages: Sequence[StageStatus], index: int) -> str:
@@ -74,7 +77,7 @@ def blocking_action(definition: WorkflowDefinition, actions: Sequence[ActionStat
         action = actions[need]
         if action.phase in (Phase.FAILED, Phase.CANCELLED):
             return action.name
-        if action.phase is Phase.SKIPPED and texts.was_kept_back(action.message):
+        if was_kept_back(action):
             return action.name
     return ""
 

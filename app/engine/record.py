@@ -117,8 +117,15 @@ def claims_digest(uid: str, status: Mapping[str, Any]) -> str:
     """Return a checksum of what an unrecorded status claims about the run `uid`: phase, lists, what was made.
 
     `status` is in wire form, as `DRPlanExecutionStatus.to_wire` gives it. Admission notes the checksum on a Revert
-    whose creator has the rights that these claims ask for; the controller acts only while it still fits.
+    whose creator has the rights that these claims ask for; the controller acts only while it still fits. Reasons are
+    left out: of earlier statuses they are worked out when these are read, which not every release did.
     """
-    claims = {"uid": uid, "phase": status.get("phase"), "stages": status.get("stageStatuses")}
+    claims = {"uid": uid, "phase": status.get("phase"), "stages": _without_reasons(status.get("stageStatuses"))}
     text = json.dumps(claims, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_reasons(node: object) -> object:
+    if isinstance(node, Mapping):
+        return {name: _without_reasons(value) for name, value in node.items() if name != "reason"}
+    return [_without_reasons(value) for value in node] if isinstance(node, list | tuple) else node

@@ -7,20 +7,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from app.engine import texts
+from app.engine.cause import was_kept_back
 from app.engine.definition import RunDefinition, StageDefinition, WorkflowDefinition
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
-from app.models.failures import OF_ACTION, ActionFailure, FailureReason
+from app.models.failures import OF_ACTION, FailureReason
 from app.models.phases import Mode, Operation, Phase, PlanPolicy, StagePolicy, WorkflowPolicy
+from app.models.reasons import NodeReason
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A terminal phase and its message."""
+    """A terminal phase, its message and its reason."""
 
     phase: Phase
     message: str
+    reason: str = ""
     failed_at: datetime | None = None
     """When that failed first which made it fail."""
 
@@ -29,18 +32,21 @@ def workflow_ending(operation: Operation, definition: WorkflowDefinition, action
     """Return how a workflow ended whose actions have all ended."""
     failed = first_failure(actions)
     if failed is not None:
-        return Ending(Phase.FAILED, _workflow_failure(operation, definition, failed), failed.failure_time)
+        message = _workflow_failure(operation, definition, failed)
+        return Ending(Phase.FAILED, message, NodeReason.ACTION_FAILED, failed.failure_time)
+    kept_back = next(filter(was_kept_back, actions), None)
+    reason = NodeReason.CANCELLED if kept_back is None else kept_back.reason
     if any(action.phase is Phase.CANCELLED for action in actions):
-        return Ending(Phase.CANCELLED, _cut_short(actions))
-    kept_back = [a for a in actions if a.phase is Phase.SKIPPED and texts.was_kept_back(a.message)]
-    if kept_back:
-        begun = any(action.phase is not Phase.SKIPPED for action in actions)
-        return Ending(Phase.CANCELLED, _cut_short(actions)) if begun else Ending(Phase.SKIPPED, kept_back[0].message)
+        return Ending(Phase.CANCELLED, _cut_short(actions, kept_back), reason)
+    if kept_back is not None:
+        if all(action.phase is Phase.SKIPPED for action in actions):
+            return Ending(Phase.SKIPPED, kept_back.message, reason)
+        return Ending(Phase.CANCELLED, _cut_short(actions, kept_back), reason)
     if operation is Operation.REVERT:
         rolled_back = any(action.phase is Phase.SUCCEEDED for action in actions)
         return Ending(Phase.SUCCEEDED, texts.WORKFLOW_REVERTED if rolled_back else texts.WORKFLOW_NOTHING_REVERTED)
     if all(action.phase is Phase.SKIPPED for action in actions):
-        return Ending(Phase.SKIPPED, texts.ALL_ACTIONS_SKIPPED)
+        return Ending(Phase.SKIPPED, texts.ALL_ACTIONS_SKIPPED, NodeReason.NOTHING_TO_DO)
     return Ending(Phase.SUCCEEDED, texts.ALL_ACTIONS_COMPLETED)
 
 
@@ -56,14 +62,14 @@ def stage_ending(
     if failed:
         first = min(failed, key=lambda pair: failure_moment(pair[1]))
         message = _stage_failure(operation, definition, failed, first)
-        return Ending(Phase.FAILED, message, first[1].failure_time)
-    if any(workflow.phase is Phase.CANCELLED for workflow in workflows):
-        return Ending(Phase.CANCELLED, _first_message(workflows, Phase.CANCELLED))
-    kept_back = [w for w in workflows if w.phase is Phase.SKIPPED and texts.was_kept_back(w.message)]
+        return Ending(Phase.FAILED, message, NodeReason.WORKFLOW_FAILED, first[1].failure_time)
+    cancelled = next((workflow for workflow in workflows if workflow.phase is Phase.CANCELLED), None)
+    if cancelled is not None:
+        return Ending(Phase.CANCELLED, cancelled.message, cancelled.reason)
+    kept_back = list(filter(was_kept_back, workflows))
     if kept_back:
-        if len(kept_back) == len(workflows):
-            return Ending(Phase.SKIPPED, kept_back[0].message)
-        return Ending(Phase.CANCELLED, kept_back[0].message)
+        phase = Phase.SKIPPED if len(kept_back) == len(workflows) else Phase.CANCELLED
+        return Ending(phase, kept_back[0].message, kept_back[0].reason)
     if operation is Operation.REVERT:
         rolled_back = sum(_undone(workflow) > 0 for workflow in workflows)
         return Ending(Phase.SUCCEEDED, f"Stage reverted successfully: {rolled_back} workflow(s) rolled back")
@@ -117,8 +123,7 @@ def failure_reason(status: DRPlanExecutionStatus) -> FailureReason:
     failed = first_failure(actions)
     if failed is None:
         return FailureReason.NOTHING_DONE if status.stage_statuses else FailureReason.START_REFUSED
-    known = failed.reason in set(ActionFailure)
-    return OF_ACTION[ActionFailure(failed.reason)] if known else FailureReason.ACTION_FAILED
+    return OF_ACTION.get(failed.reason, FailureReason.ACTION_FAILED)
 
 
 def failure_moment(node: ActionStatus | WorkflowExecutionStatus | StageStatus) -> datetime:
@@ -195,11 +200,7 @@ def _undone(workflow: WorkflowExecutionStatus) -> int:
     return sum(action.phase is Phase.SUCCEEDED for action in workflow.action_statuses)
 
 
-def _cut_short(actions: tuple[ActionStatus, ...]) -> str:
+def _cut_short(actions: tuple[ActionStatus, ...], kept_back: ActionStatus | None) -> str:
     done = sum(action.phase in (Phase.SUCCEEDED, Phase.FAILED) for action in actions)
-    reason = next((a.message for a in actions if texts.was_kept_back(a.message)), texts.CANCELED_BY_USER)
-    return f"{texts.cut_short(done, len(actions))}: {reason.removeprefix(texts.NOT_STARTED)}"
-
-
-def _first_message(workflows: tuple[WorkflowExecutionStatus, ...], phase: Phase) -> str:
-    return next(workflow.message for workflow in workflows if workflow.phase is phase)
+    cause = texts.CANCELED_BY_USER if kept_back is None else texts.without_lead(kept_back.message)
+    return f"{texts.cut_short(done, len(actions))}: {cause}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from app.engine import texts
+from app.engine.cause import Cause, dependency_failed, nothing_to_do
 from app.engine.definition import Address, RunDefinition, StageDefinition, WorkflowDefinition
 from app.engine.frontier import Frontier
 from app.engine.outputs import outputs_of_predecessors
@@ -14,12 +15,12 @@ from app.engine.policy import (
     blocking_stage,
     is_doomed,
     is_ready,
-    stage_halt_message,
-    workflow_halts,
+    stage_halt,
+    workflow_halt,
 )
 from app.engine.rollup import first_failure, stage_ending, workflow_ending
 from app.engine.templates import Scope
-from app.engine.tree import begun, ended
+from app.engine.tree import Node, begun, ended
 from app.engine.when import (
     OUTPUT_STEPS,
     Condition,
@@ -34,6 +35,7 @@ from app.engine.when import (
 )
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.phases import FINAL, Operation, Phase, StagePolicy, WorkflowPolicy
+from app.models.reasons import NodeReason
 
 
 def settle(
@@ -80,22 +82,28 @@ def _settle_stage(
     is_open = frontier.is_open(index)
     if stage.phase is Phase.PENDING:
         blocker = blocking_stage(definition, frontier.stages, index) if frontier.unfortunate else ""
-        reason = frontier.halt or (texts.dependency_failed("stage", blocker) if blocker else "")
-        if reason or (is_open and node.skip):
-            return _skip_stage(definition.operation, node, stage, reason, at)
+        cause = frontier.halt or (dependency_failed("stage", blocker) if blocker else None)
+        if cause is not None or (is_open and node.skip):
+            return _skip_stage(definition.operation, node, stage, cause, at)
     if not is_open:
         return stage
     stage = _settle_workflows(definition, node, stage, at, halt=frontier.halt, only=only)
     if all(workflow.phase in FINAL for workflow in stage.workflow_executions):
         ending = stage_ending(definition.operation, node, stage.workflow_executions)
-        return ended(stage, ending.phase, ending.message, at, failed_at=ending.failed_at)
+        return ended(stage, ending.phase, ending.message, at, reason=ending.reason, failed_at=ending.failed_at)
     return begun(stage, at) if _is_under_way(stage.workflow_executions) else stage
 
 
 def _settle_workflows(
-    definition: RunDefinition, node: StageDefinition, stage: StageStatus, at: datetime, *, halt: str, only: int | None
+    definition: RunDefinition,
+    node: StageDefinition,
+    stage: StageStatus,
+    at: datetime,
+    *,
+    halt: Cause | None,
+    only: int | None,
 ) -> StageStatus:
-    keeps_back = halt or stage_halt_message(node, stage)
+    keeps_back = halt or stage_halt(node, stage)
     first, last = _concerned(node, None if keeps_back else only)
     workflows = list(stage.workflow_executions)
     done_before, failed = True, False
@@ -109,7 +117,7 @@ def _settle_workflows(
         )
         workflows[position] = settled
         if not keeps_back and node.policy is StagePolicy.FAIL_FAST and is_doomed(within, settled):
-            keeps_back, failed = workflow_halts(within), True
+            keeps_back, failed = workflow_halt(within), True
         done_before = done_before and settled.phase in FINAL
     if any(new is not old for new, old in zip(workflows, stage.workflow_executions, strict=True)):
         stage = stage.model_copy(update={"workflow_executions": tuple(workflows)})
@@ -131,8 +139,8 @@ def _settle_workflow(
     workflow: WorkflowExecutionStatus,
     at: datetime,
     *,
-    halt: str,
-    keeps_back: str,
+    halt: Cause | None,
+    keeps_back: Cause | None,
     may_begin: bool,
 ) -> WorkflowExecutionStatus:
     """Settle one workflow. `halt` keeps its actions from starting, `keeps_back` the workflow itself."""
@@ -142,12 +150,12 @@ def _settle_workflow(
         if not may_begin:
             return workflow
         if node.skip:
-            return _skip_workflow(definition.operation, node, workflow, "", at)
+            return _skip_workflow(definition.operation, node, workflow, None, at)
     actions = _settle_actions(definition, node, workflow.action_statuses, at, halt=halt)
     settled = with_actions(definition.operation, workflow, actions)
     if all(action.phase.is_final for action in actions):
         ending = workflow_ending(definition.operation, node, actions)
-        return ended(settled, ending.phase, ending.message, at, failed_at=ending.failed_at)
+        return ended(settled, ending.phase, ending.message, at, reason=ending.reason, failed_at=ending.failed_at)
     return begun(settled, at) if _is_under_way(actions) else settled
 
 
@@ -169,11 +177,16 @@ def with_actions(
 
 
 def _settle_actions(
-    run: RunDefinition, definition: WorkflowDefinition, actions: tuple[ActionStatus, ...], at: datetime, *, halt: str
+    run: RunDefinition,
+    definition: WorkflowDefinition,
+    actions: tuple[ActionStatus, ...],
+    at: datetime,
+    *,
+    halt: Cause | None,
 ) -> tuple[ActionStatus, ...]:
     """Settle the actions in the order in which they wait for each other, so that one pass is enough for most."""
     settling = list(actions)
-    keeps_back = _failure_message(definition, settling) or halt
+    keeps_back = _failure_cause(definition, settling) or halt
     passed = True
     while passed:
         passed = False
@@ -185,7 +198,7 @@ def _settle_actions(
             if settled is not action:
                 settling[index], passed = settled, True
                 if settled.phase is Phase.FAILED:
-                    keeps_back = _failure_message(definition, settling) or halt
+                    keeps_back = _failure_cause(definition, settling) or halt
     return tuple(settling) if any(new is not old for new, old in zip(settling, actions, strict=True)) else actions
 
 
@@ -196,21 +209,21 @@ def _settle_action(
     index: int,
     at: datetime,
     *,
-    keeps_back: str,
+    keeps_back: Cause | None,
 ) -> ActionStatus:
     action = actions[index]
-    # a cancel is the cause itself, also where it kept back what this one depends on
-    blocker = "" if keeps_back == texts.CANCELED_BY_USER else blocking_action(definition, actions, index)
-    reason = texts.dependency_failed("action", blocker) if blocker else keeps_back
-    if reason:
-        return ended(action, Phase.SKIPPED, reason, at)
+    is_cancelled = keeps_back is not None and keeps_back.reason is NodeReason.CANCELLED
+    blocker = "" if is_cancelled else blocking_action(definition, actions, index)
+    cause = dependency_failed("action", blocker) if blocker else keeps_back
+    if cause is not None:
+        return _skipped(action, cause, at)
     if not is_ready(definition, actions, index):
         return action
     node = definition.actions[index]
     if node.skip:
-        return ended(action, Phase.SKIPPED, node.skip, at)
+        return _skipped(action, nothing_to_do(node.skip), at)
     if node.fail:
-        return ended(action, Phase.FAILED, node.fail, at)
+        return ended(action, Phase.FAILED, node.fail, at, reason=NodeReason.CANNOT_ROLL_BACK)
     return _settle_when(run, definition, actions, index, at) if node.when else action
 
 
@@ -236,8 +249,10 @@ def _settle_when(
         )
         result = evaluate(condition, scope)
     except WhenError as error:
-        return ended(action, Phase.FAILED, str(error), at)
-    return action if result.run else ended(action, Phase.SKIPPED, result.message, at)
+        return ended(action, Phase.FAILED, str(error), at, reason=NodeReason.CONDITION_INVALID)
+    if result.run:
+        return action
+    return _skipped(action, Cause(NodeReason.CONDITION_FALSE, result.message), at)
 
 
 def _outputs(
@@ -259,28 +274,39 @@ def _outputs(
     return outputs_of_predecessors(definition, actions, index)
 
 
-def _failure_message(definition: WorkflowDefinition, actions: Sequence[ActionStatus]) -> str:
-    """Return why a failure keeps every further action of a workflow from starting; empty when none does."""
+def _failure_cause(definition: WorkflowDefinition, actions: Sequence[ActionStatus]) -> Cause | None:
+    """Return why a failure keeps every further action of a workflow from starting; None when none does."""
     failed = first_failure(actions) if definition.policy is WorkflowPolicy.FAIL_FAST else None
-    return texts.kept_back(f'action "{failed.name}" failed (failurePolicy FailFast)') if failed else ""
+    if failed is None:
+        return None
+    message = texts.kept_back(f'action "{failed.name}" failed (failurePolicy FailFast)')
+    return Cause(NodeReason.FAILURE_POLICY, message)
 
 
 def _skip_stage(
-    operation: Operation, node: StageDefinition, stage: StageStatus, reason: str, at: datetime
+    operation: Operation, node: StageDefinition, stage: StageStatus, cause: Cause | None, at: datetime
 ) -> StageStatus:
     workflows = tuple(
-        workflow if workflow.phase.is_final else _skip_workflow(operation, workflow_node, workflow, reason, at)
+        workflow if workflow.phase.is_final else _skip_workflow(operation, workflow_node, workflow, cause, at)
         for workflow_node, workflow in zip(node.workflows, stage.workflow_executions, strict=True)
     )
     skipped = stage.model_copy(update={"workflow_executions": workflows})
-    return ended(skipped, Phase.SKIPPED, reason or node.skip, at)
+    return _skipped(skipped, cause or nothing_to_do(node.skip), at)
 
 
 def _skip_workflow(
-    operation: Operation, node: WorkflowDefinition, workflow: WorkflowExecutionStatus, reason: str, at: datetime
+    operation: Operation,
+    node: WorkflowDefinition,
+    workflow: WorkflowExecutionStatus,
+    cause: Cause | None,
+    at: datetime,
 ) -> WorkflowExecutionStatus:
     actions = tuple(
-        action if action.phase.is_final else ended(action, Phase.SKIPPED, reason or action_node.skip or node.skip, at)
+        action if action.phase.is_final else _skipped(action, cause or nothing_to_do(action_node.skip or node.skip), at)
         for action_node, action in zip(node.actions, workflow.action_statuses, strict=True)
     )
-    return ended(with_actions(operation, workflow, actions), Phase.SKIPPED, reason or node.skip, at)
+    return _skipped(with_actions(operation, workflow, actions), cause or nothing_to_do(node.skip), at)
+
+
+def _skipped(node: Node, cause: Cause, at: datetime) -> Node:
+    return ended(node, Phase.SKIPPED, cause.message, at, reason=cause.reason)

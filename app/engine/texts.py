@@ -99,6 +99,6 @@ def cut_short(done: int, total: int) -> str:
     return f"stopped after {done} of {total} actions"
 
 
-def was_kept_back(message: str) -> bool:
-    """Tell whether a skipped node's message says that it was kept from starting, rather than having nothing to do."""
-    return message.startswith((NOT_STARTED, CANCELED_BY_USER))
+def without_lead(message: str) -> str:
+    """Return the cause in the message of what was kept from starting, to be told within another message."""
+    return message.removeprefix(NOT_STARTED)

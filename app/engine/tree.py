@@ -53,8 +53,10 @@ def with_stage(status: DRPlanExecutionStatus, index: int, stage: StageStatus) ->
     return status.model_copy(update={"stage_statuses": replaced(status.stage_statuses, index, stage)})
 
 
-def ended(node: Node, phase: Phase, message: str, at: datetime, *, failed_at: datetime | None = None) -> Node:
-    """Return `node` as ended at `at`: terminal phase, both times, duration, message.
+def ended(
+    node: Node, phase: Phase, message: str, at: datetime, *, reason: str = "", failed_at: datetime | None = None
+) -> Node:
+    """Return `node` as ended at `at`: terminal phase, both times, duration, reason and message.
 
     What failed did so at `failed_at`, if that was before it ended. Leaders' clocks differ: what was started by one
     never ends before its start by another.
@@ -66,6 +68,7 @@ def ended(node: Node, phase: Phase, message: str, at: datetime, *, failed_at: da
         "start_time": start,
         "completion_time": end,
         "duration": format_duration(end - start),
+        "reason": reason,
         "message": cut(message),
     }
     if phase is Phase.FAILED:

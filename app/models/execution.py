@@ -5,10 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema, model_validator
 
 from app.models.base import API_VERSION, MANY, ApiModel, Int32, Int64, MicroTime, Time, most
 from app.models.common import CoreReference, ObjectReference, Parameter
+from app.models.earlier_words import translated
 from app.models.meta import Condition, ObjectMeta
 from app.models.phases import EXECUTION_PHASES, NODE_PHASES, Mode, Operation, Phase
 
@@ -124,7 +125,16 @@ class ClusterActionStatus(ApiModel):
     """Details."""
 
 
-class ActionStatus(ApiModel):
+class NodeStatus(ApiModel):
+    """What the statuses of stages, workflows and actions have in common: how they are read."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _translated(cls, node: Any) -> Any:  # noqa: ANN401  (stored data)
+        return translated(node)
+
+
+class ActionStatus(NodeStatus):
     """One action of a run."""
 
     name: str
@@ -152,7 +162,7 @@ class ActionStatus(ApiModel):
     last_failure: str = ""
     """While the action goes on: why its latest failed attempt failed."""
     reason: str = ""
-    """Why it failed, where that is more than the message says: RetriesExhausted or TimedOut."""
+    """Why it failed, was skipped or was cut short, as a word of a closed list: see docs/api.md, Reasons."""
     undecided: bool = False
     """True: nobody knows whether the attempt had its effect, which must not be had twice; an operator is asked."""
     again: bool = False
@@ -176,7 +186,7 @@ class ResolvedParam(ApiModel):
     """Its value; `***` when it came from a Secret."""
 
 
-class WorkflowExecutionStatus(ApiModel):
+class WorkflowExecutionStatus(NodeStatus):
     """One workflow of a stage."""
 
     workflow_ref: ObjectReference
@@ -195,6 +205,8 @@ class WorkflowExecutionStatus(ApiModel):
     """`N/M actions completed`, or `N/M actions rolled back`: how many of all succeeded."""
     current_action: str = ""
     """The action that runs now."""
+    reason: str = ""
+    """Why it failed, was skipped or was cut short, as a word of a closed list: see docs/api.md, Reasons."""
     message: str = ""
     """Details."""
     resolved_params: tuple[ResolvedParam, ...] = ()
@@ -203,7 +215,7 @@ class WorkflowExecutionStatus(ApiModel):
     """Its actions, in definition order; of a Revert, in the order of the work."""
 
 
-class StageStatus(ApiModel):
+class StageStatus(NodeStatus):
     """One stage of a run."""
 
     name: str
@@ -222,6 +234,8 @@ class StageStatus(ApiModel):
     """When it failed, to the microsecond: what failed first is named as the cause."""
     duration: str = ""
     """From start to end, as Go duration text."""
+    reason: str = ""
+    """Why it failed, was skipped or was cut short, as a word of a closed list: see docs/api.md, Reasons."""
     message: str = ""
     """Details."""
     workflow_executions: tuple[WorkflowExecutionStatus, ...] = ()
@@ -294,6 +308,8 @@ class DRPlanExecutionStatus(ApiModel):
     """When it ended."""
     duration: str = ""
     """From start to end, as Go duration text."""
+    reason: str = ""
+    """Why it failed, was cancelled or stands still: the reason of the condition that says so."""
     message: str = ""
     """Details."""
     progress: str = ""

@@ -1,17 +1,12 @@
-"""Why an action or an execution failed, as a word that programs and docs/operating.md can go by (decision D10)."""
+"""Why an execution failed, as a word that programs and docs/operating.md can go by (decision D10)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
-
-class ActionFailure(StrEnum):
-    """Why an action failed, where that is more than what it met."""
-
-    RETRIES_EXHAUSTED = "RetriesExhausted"
-    """It was tried as often as its retry policy and its time-out permit."""
-    TIMED_OUT = "TimedOut"
-    """Its time was up."""
+from app.models.reasons import NodeReason
 
 
 class FailureReason(StrEnum):
@@ -39,8 +34,8 @@ class FailureReason(StrEnum):
     """The run was begun and cannot be taken up again; what it did is not undone."""
 
 
-OF_ACTION = {
-    ActionFailure.RETRIES_EXHAUSTED: FailureReason.RETRIES_EXHAUSTED,
-    ActionFailure.TIMED_OUT: FailureReason.ACTION_TIMED_OUT,
+OF_ACTION: Final[Mapping[str, FailureReason]] = {
+    NodeReason.RETRIES_EXHAUSTED: FailureReason.RETRIES_EXHAUSTED,
+    NodeReason.TIMED_OUT: FailureReason.ACTION_TIMED_OUT,
 }
-"""What an execution says whose first failure was that of an action."""
+"""What an execution says whose first failure was that of an action; of others it is `ACTION_FAILED`."""

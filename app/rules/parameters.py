@@ -141,14 +141,15 @@ def _check_literals(item: Spot, parameter: Parameter, rules: ParameterRules) -> 
             item.warn("N20", f".{member}: an empty text counts as none, because {why}; leave it out", member)
 
 
-def type_problem(type_: ParameterType, value: str | None) -> str:
-    """What keeps `value` from being of `type_`; empty when nothing does, or there is none."""
+def type_problem(type_: ParameterType, value: str | None, *, hidden: bool = False) -> str:
+    """What keeps `value`, if any, from being of `type_`; empty when nothing does. A `hidden` value is not told."""
     if value is None:
         return ""
+    found = "" if hidden else f"; found {_shown(value)}"
     if type_ is ParameterType.NUMBER and not _NUMBER.fullmatch(value):
-        return f"must be a decimal number, because the type is number; found {_shown(value)}"
+        return f"must be a decimal number, because the type is number{found}"
     if type_ is ParameterType.BOOLEAN and value not in ("true", "false"):
-        return f'must be "true" or "false", because the type is boolean; found {_shown(value)}'
+        return f'must be "true" or "false", because the type is boolean{found}'
     return ""
 
 

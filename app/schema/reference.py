@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 from app.models import API_VERSION
+from app.models.reasons import NodeReason
 from app.schema.crds import CATEGORY, KINDS, KindInfo, kind_schema
 from app.schema.structural import MODEL, Schema, model_summaries
 
@@ -54,6 +59,14 @@ members are dropped, except below `spec.actions[].rollback`.
 `Canceled` in an enumeration of phases is what the Go operator wrote; it is read as `Cancelled`.
 """
 
+_REASONS: Final = """\
+## Reasons
+
+Stages, workflows and actions that failed, were skipped or were cut short say why in `reason`, one of these words.
+`message` tells the same to people and may change its words; nothing is decided by them. What succeeded or has not ended
+has no reason. That of an execution is the reason of its condition `Failed` or `Suspended`, or `Cancelled`.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -84,7 +97,25 @@ def api_reference() -> str:
         tables.update({name: _table(found[name], "", found) for name in pending})
     parts.append("## Shared types\n")
     parts.extend(f"### {name}\n\n{summaries[name]}\n\n{tables[name]}" for name in SHARED)
+    parts.append(f"{_REASONS}\n{_reasons()}")
     return "\n".join(parts)
+
+
+def _reasons() -> str:
+    rows = [f"| `{name}` | {text} |" for name, text in member_docs(NodeReason).items()]
+    return "\n".join(["| Reason | Meaning |", "|---|---|", *rows]) + "\n"
+
+
+def member_docs(enum: type[StrEnum]) -> dict[str, str]:
+    """Return the values of an enum with the docstrings that stand behind them."""
+    [definition] = ast.parse(inspect.getsource(enum)).body
+    assert isinstance(definition, ast.ClassDef)
+    found = {}
+    for member, behind in pairwise(definition.body):
+        match member, behind:
+            case ast.Assign(targets=[ast.Name(id=name)]), ast.Expr(value=ast.Constant(value=str(text))):
+                found[enum[name].value] = " ".join(text.split())
+    return found
 
 
 def _kind_section(info: KindInfo, found: Found) -> str:

@@ -180,10 +180,9 @@ class _Resolution:
             value = values[name]
             hidden = isinstance(value, SecretParam)
             text = (await self._value(value.manifest_ref)).text if isinstance(value, SecretParam) else value
-            problem = type_problem(parameter.type, text)
+            problem = type_problem(parameter.type, text, hidden=hidden)
             if problem:
-                told = problem.partition("; found")[0] if hidden else problem
-                self._problems.append(f'{where}: parameter "{name}" {told}')
+                self._problems.append(f'{where}: parameter "{name}" {problem}')
 
 
 def _given(*levels: Sequence[Parameter]) -> dict[str, Parameter]:

@@ -223,7 +223,8 @@ class Starter:
         is_marked = reason is None or any(condition.reason == reason for condition in execution.status.conditions)
         if execution.status.phase is Phase.PENDING and execution.status.message == message and is_marked:
             return None
-        waiting = execution.status.model_copy(update={"phase": Phase.PENDING, "message": message})
+        told = {"reason": "" if reason is None else reason.value, "message": message}
+        waiting = execution.status.model_copy(update={"phase": Phase.PENDING, **told})
         if reason is not None:
             waiting = with_suspension(waiting, message, self._services.now(), reason=reason)
         written = await self._writes.status(execution, waiting)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.e2e.support import NO_RETRY, action_of, create, names
+from tests.e2e.support import NO_RETRY, action_of, create, names, stage_of
 from tests.support.installation import (
     Installation,
     actions_of,
@@ -47,6 +47,9 @@ def test_failed_branch_keeps_only_its_dependants_back(drplan: Installation) -> N
         "leaf": "Succeeded",
         "both": "Skipped",
     }
+    assert action_of(status, "bad")["reason"] == status["reason"] == "ActionFailed"
+    assert {action_of(status, name)["reason"] for name in ("child", "grandchild", "both")} == {"DependencyFailed"}
+    assert stage_of(status, "s")["reason"] == "WorkflowFailed"
     assert action_of(status, "child")["message"] == 'Not started: action "bad" it depends on did not succeed'
     assert action_of(status, "grandchild")["message"] == 'Not started: action "child" it depends on did not succeed'
     assert action_of(status, "both")["message"] == 'Not started: action "child" it depends on did not succeed'

@@ -62,6 +62,7 @@ def _check_cancelled(drplan: Installation, status: dict[str, Any]) -> None:
     [first, second] = stage_of(status, "one")["workflowExecutions"][0]["actionStatuses"]
     assert (first["phase"], first["message"]) == ("Succeeded", "HTTP POST succeeded with status 200")
     assert (second["phase"], second["message"]) == ("Skipped", "Canceled by user")
+    assert [item["reason"] for item in (status, *status["stageStatuses"], second)] == ["Cancelled"] * 4
     check_summary(status)
     assert drplan.site.count(f"/{drplan.namespace}/") == {f"/{drplan.namespace}/slow": 1}
     settled = drplan.wait_unlocked("p")

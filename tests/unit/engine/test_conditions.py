@@ -81,7 +81,7 @@ def test_each_condition_says_its_own_thing() -> None:
 @pytest.mark.parametrize(
     ("outcome", "of_action", "of_run"),
     [
-        (Failed("gone"), "", "ActionFailed"),
+        (Failed("gone"), "ActionFailed", "ActionFailed"),
         (Failed("busy", retryable=True), "RetriesExhausted", "RetriesExhausted"),
         (Failed("timed out after 1s", timed_out=True), "TimedOut", "ActionTimedOut"),
     ],
