@@ -16,6 +16,7 @@ RUN python3 -m venv --without-pip /opt/drplan \
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY app app/
 COPY controller controller/
+COPY drplan drplan/
 COPY webhook webhook/
 COPY crds crds/
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \

@@ -36,11 +36,11 @@ lint: $(STAMP) ## ruff, mypy --strict, import layers, bandit, known vulnerabilit
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m app.schema --check $(CRDS) --chart charts/drplan
-	$(BIN)/python -m app.lint.rules_doc --check docs/rules.md
-	$(BIN)/python -m app.cli.metrics_page --check docs/metrics.md
-	$(BIN)/python -m app.cli.settings_page --check docs/configuration.md
-	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml app controller webhook
+	$(BIN)/python -m generate.crds --check $(CRDS) --chart charts/drplan
+	$(BIN)/python -m generate.rules --check docs/rules.md
+	$(BIN)/python -m generate.metrics --check docs/metrics.md
+	$(BIN)/python -m generate.settings --check docs/configuration.md
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml app controller drplan webhook
 	$(BIN)/python -m supply.audit requirements-runtime.lock
 
 format: $(STAMP) ## put imports and layout in order
@@ -72,12 +72,12 @@ demo: $(STAMP) ## a failover and its way back, on a real local control plane
 	$(BIN)/python -m examples.demo $(if $(KEEP),--keep)
 
 crds: docs ## generate the CRDs (crds/ and the chart) and docs/ from the models and rules
-	$(BIN)/python -m app.schema --write $(CRDS) --chart charts/drplan
+	$(BIN)/python -m generate.crds --write $(CRDS) --chart charts/drplan
 
 docs: $(STAMP) ## generate the pages of docs/ that are made from the code: rules, metrics, configuration
-	$(BIN)/python -m app.lint.rules_doc --write docs/rules.md
-	$(BIN)/python -m app.cli.metrics_page --write docs/metrics.md
-	$(BIN)/python -m app.cli.settings_page --write docs/configuration.md
+	$(BIN)/python -m generate.rules --write docs/rules.md
+	$(BIN)/python -m generate.metrics --write docs/metrics.md
+	$(BIN)/python -m generate.settings --write docs/configuration.md
 
 bench: $(STAMP) ## what runs and reviews cost, beside the floor measured in the same run; ONLY=calls,objects: just these
 	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS))

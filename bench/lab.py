@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from app.cli.dev_up import crds_folder
 from bench import floor as floors
 from bench import target as targets
 from bench.client import Client
@@ -20,6 +19,7 @@ from bench.objects import Json, collection, execution, http_action, plan, use, w
 from bench.processes import cpu_seconds
 from bench.watch import PATIENCE, Seen, Watch, watching
 from devcluster import ControlPlane, ServiceProcess, WebhookProcess, register_webhooks, start_controller, start_webhook
+from drplan.dev_up import crds_folder
 
 FLOOR = "floor"
 """Namespace, workflow, plan and execution that the floor is measured with."""

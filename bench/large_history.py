@@ -16,7 +16,6 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from app.cli.dev_up import crds_folder
 from app.models.base import GROUP
 from app.models.names import ADOPTED_ANNOTATION, FINALIZER, OPERATION_LABEL, PLAN_LABEL
 from bench.cases.stored import settle
@@ -25,6 +24,7 @@ from bench.floor import finished_status
 from bench.objects import Json, collection, execution, http_action, plan, use, workflow
 from bench.processes import resident_mb
 from devcluster import ControlPlane, start_controller
+from drplan.dev_up import crds_folder
 
 NAMESPACE = "history"
 WIDTH = 20

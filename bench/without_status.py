@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from app.cli.main import main
 from controller.run import status_writer
+from drplan.main import main
 
 NEVER = 1e6
 """Seconds, and multiples of a write's own time, that no measured run lasts."""

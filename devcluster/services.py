@@ -197,7 +197,7 @@ def _command(
     return [
         sys.executable,
         "-m",
-        "app.cli",
+        "drplan",
         service,
         f"--kubeconfig={plane.identity(identity).kubeconfig}",
         "--bind-address=127.0.0.1",

@@ -19,9 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.cli.dev_up import crds_folder
 from devcluster import BinaryError, ComponentError, ControlPlane, RequestError, register_webhooks, start_controller
 from devcluster import start_webhook as start_webhook_service
+from drplan.dev_up import crds_folder
 from examples.traffic_switch import TrafficSwitch
 
 FILES = Path(__file__).parent / "site-failover"

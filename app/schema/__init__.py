@@ -1,7 +1,4 @@
-"""Structural CRDs and the API reference, both generated from the models.
-
-``python -m app.schema --write crds`` writes them, ``--check crds`` fails when the committed ones differ.
-"""
+"""Structural schemas of the kinds and their CustomResourceDefinitions, made from the models."""
 
 from app.schema.crds import KINDS, KindInfo, custom_resource_definition, to_yaml
 

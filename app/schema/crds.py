@@ -16,7 +16,7 @@ from app.schema.tables import DEFAULTS, JOB_SPEC_PATHS, LIST_KEYS
 CATEGORY: Final = "dr"
 """`kubectl get dr` lists all three kinds."""
 
-_HEADER: Final = "# Generated from app/models by `python -m app.schema --write crds`; do not edit.\n"
+_HEADER: Final = "# Generated from app/models by `python -m generate.crds --write crds`; do not edit.\n"
 _JOB_SPEC: Final = Path(__file__).with_name("jobspec.json")
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.cluster
 
 
 def selftest(kubeconfig: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "app.cli", "selftest", f"--kubeconfig={kubeconfig}", f"--namespace={NAMESPACE}"]
+    command = [sys.executable, "-m", "drplan", "selftest", f"--kubeconfig={kubeconfig}", f"--namespace={NAMESPACE}"]
     return subprocess.run([*command, *flags], capture_output=True, text=True, timeout=60, check=False)
 
 

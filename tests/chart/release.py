@@ -108,7 +108,7 @@ class Release:
         self.cluster.apply([item for item in hooks if item["kind"] != "Pod"], namespace=self.namespace)
         [pod] = [item for item in hooks if item["kind"] == "Pod"]
         kubeconfig = self._log_in(pod["spec"]["serviceAccountName"])
-        command = [sys.executable, "-m", "app.cli", *pod["spec"]["containers"][0]["args"], f"--kubeconfig={kubeconfig}"]
+        command = [sys.executable, "-m", "drplan", *pod["spec"]["containers"][0]["args"], f"--kubeconfig={kubeconfig}"]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     def hooks(self) -> str:
@@ -139,7 +139,7 @@ class Release:
             flags += [f"--webhook-port={self.port}", "--api-port=0", "--drain-seconds=0"]
         else:
             flags += ["--egress-loopback"]
-        command = [sys.executable, "-m", "app.cli", *container["args"], *flags]
+        command = [sys.executable, "-m", "drplan", *container["args"], *flags]
         environment = {
             **os.environ,
             **{item["name"]: item["value"] for item in container.get("env", ()) if "value" in item},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.settings_page import CHART_VALUES
+from generate.settings import CHART_VALUES
 from tests.chart.support import GIVEN_SECRET, container, render
 
 CHANGED = (

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from app.schema.__main__ import main
-from app.schema.chart import HINTED, LIMITS, documented
+from generate.chart import HINTED, LIMITS, documented
+from generate.crds import main
 
 from .support import CHART, MODES, template
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.dev_up import crds_folder
 from devcluster import (
     ServiceProcess,
     WebhookProcess,
@@ -19,6 +18,7 @@ from devcluster import (
     start_webhook,
     unregister_webhooks,
 )
+from drplan.dev_up import crds_folder
 from tests.devcluster.support import state, until
 from tests.support.cluster import CRDS, Cluster
 
@@ -91,7 +91,7 @@ def test_the_repositorys_crds_are_the_ones_installed() -> None:
 
 
 def start_dev_up(*flags: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "app.cli", "dev", "up", *flags]
+    command = [sys.executable, "-m", "drplan", "dev", "up", *flags]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -134,13 +134,13 @@ def test_dev_up_says_when_a_process_ends_and_goes_on(tmp_path: Path) -> None:
         for line in process.stdout:
             if line.startswith("KUBECONFIG="):
                 break
-        victim = next(pid for pid in children_of(process.pid) if "app.cli" in Path(f"/proc/{pid}/cmdline").read_text())
+        victim = next(pid for pid in children_of(process.pid) if "drplan" in Path(f"/proc/{pid}/cmdline").read_text())
         os.kill(victim, signal.SIGKILL)
         assert "controller ended with exit code -9" in process.stderr.readline()
         for line in process.stderr:
             if line.endswith("run it again with:\n"):
                 break
-        assert " -m app.cli controller --kubeconfig=" in process.stderr.readline()
+        assert " -m drplan controller --kubeconfig=" in process.stderr.readline()
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
@@ -160,7 +160,7 @@ def test_dev_up_ends_with_the_control_plane(tmp_path: Path) -> None:
             own.communicate(timeout=60)
         assert own.returncode == 0
         second = subprocess.run(
-            [sys.executable, "-m", "app.cli", "dev", "up", *flags], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "drplan", "dev", "up", *flags], capture_output=True, text=True, check=False
         )
         assert second.returncode == 1
         assert "is in use by another control plane" in second.stderr

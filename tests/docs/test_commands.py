@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import controller, dev, downgrade, lint, selftest, version, webhook
 from devcluster import ensure
+from drplan import controller, dev, downgrade, lint, selftest, version, webhook
 from tests.docs.pages import PAGES, commands, name_of
 from tests.support.cluster import REPOSITORY
 

@@ -13,7 +13,7 @@ from tests.docs.pages import blocks
 from tests.support.cluster import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "operating.md"
-FOLDERS = ("app", "controller", "webhook")
+FOLDERS = ("app", "controller", "drplan", "webhook")
 VALUE = "\0"
 QUOTED = [line for block in blocks(PAGE) if block.language == "text" for line in block.text.splitlines()]
 _STANDS_FOR_A_VALUE = re.compile(r"\b[A-Z]{2,}[A-Z-]*\b(?:/\b[A-Z]{2,}[A-Z-]*\b)*")

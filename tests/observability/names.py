@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from app.cli.metrics_page import entries
+from generate.metrics import entries
 
 SCRAPED = frozenset({"namespace", "pod", "job", "instance", "component", "container"})
 """Labels that Prometheus adds."""

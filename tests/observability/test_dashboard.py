@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.cli.metrics_page import entries
+from generate.metrics import entries
 from tests.observability.names import unknown
 from tests.observability.promtool import promtool
 from tests.support.cluster import REPOSITORY

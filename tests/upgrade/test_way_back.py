@@ -87,7 +87,7 @@ class Story:
     def run_command(self, key: str, *flags: str, identity: str = "operator") -> None:
         """`drplan downgrade`, as a user with the rights that it names."""
         kubeconfig = self.drplan.cluster.kubeconfig_of(identity)
-        command = [sys.executable, "-m", "app.cli", "downgrade", f"--kubeconfig={kubeconfig}", *flags]
+        command = [sys.executable, "-m", "drplan", "downgrade", f"--kubeconfig={kubeconfig}", *flags]
         self.answers[key] = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
 
 

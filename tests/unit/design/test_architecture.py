@@ -22,7 +22,21 @@ PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)+/?")
 MODULE = re.compile(r"`[a-z_]+/[\w/]+\.py`")
 NAMED = re.compile(r"`([a-z_]+/[\w/]+\.py)`((?:[\s,]+`[A-Za-z_]\w*(?:\.\w+)?`)+)")
 """A module, and the names of it that follow."""
-TREES = ("app", "controller", "webhook", "devcluster", "tests", "bench", "supply", "examples", "charts", "docs", "crds")
+TREES = (
+    "app",
+    "controller",
+    "drplan",
+    "generate",
+    "webhook",
+    "devcluster",
+    "tests",
+    "bench",
+    "supply",
+    "examples",
+    "charts",
+    "docs",
+    "crds",
+)
 
 
 @cache

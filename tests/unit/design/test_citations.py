@@ -14,7 +14,7 @@ from tests.unit.design.citations import Citation, citations, citations_of
 
 DOCS = REPOSITORY / "docs"
 DESIGN = DOCS / "design"
-FOLDERS = ("app", "controller", "webhook", "devcluster", "bench", "supply", "examples", "tests")
+FOLDERS = ("app", "controller", "drplan", "generate", "webhook", "devcluster", "bench", "supply", "examples", "tests")
 CITING_TESTS = REPOSITORY / "tests" / "unit" / "design"
 """Not looked at: it holds wrong citations on purpose."""
 PAGE_FOLDERS = (REPOSITORY, DOCS, REPOSITORY / "charts" / "drplan", REPOSITORY / "tests")
@@ -71,7 +71,7 @@ def test_the_code_cites_the_design() -> None:
     """Else the test above would hold for a form of citation that it no longer recognises."""
     cited = [
         each
-        for folder in ("app", "controller", "webhook")
+        for folder in ("app", "controller", "drplan", "webhook")
         for path in (REPOSITORY / folder).rglob("*.py")
         for each in citations_of(path)
     ]

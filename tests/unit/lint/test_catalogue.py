@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from app.lint.rules_doc import main, rules_page
 from app.rules.catalogue import CATALOGUE, RULES, Checked, Severity
+from generate.rules import main, rules_page
 from tests.unit.rules import test_execution_rules, test_findings, test_plan_rules, test_workflow_rules
 
 ROOT = Path(__file__).parents[3]

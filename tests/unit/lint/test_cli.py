@@ -15,7 +15,7 @@ from unittest.mock import patch
 import pytest
 import yaml
 
-from app.cli.main import main
+from drplan.main import main
 from tests.unit.rules.builders import CONFIG_MAP, http, plan_json, resource, stage, workflow_json
 
 pytestmark = pytest.mark.slow
@@ -48,7 +48,7 @@ def in_process(arguments: Sequence[str], text: str) -> tuple[int, str, str]:
 def as_process(arguments: Sequence[str], text: str) -> tuple[int, str, str]:
     """The same of `drplan lint` as it is called."""
     done = subprocess.run(
-        [sys.executable, "-m", "app.cli", "lint", *arguments],
+        [sys.executable, "-m", "drplan", "lint", *arguments],
         input=text,
         capture_output=True,
         text=True,
@@ -117,7 +117,7 @@ def test_deep_nesting_does_not_end_the_process() -> None:
 
 def test_nothing_is_loaded_that_only_a_cluster_needs() -> None:
     script = (
-        "import sys\nfrom app.cli.main import main\n"
+        "import sys\nfrom drplan.main import main\n"
         "assert main(['lint', '-']) == 0\n"
         "print(*{'aiohttp', 'kubernetes_asyncio', 'fastapi', 'uvicorn', 'cryptography', 'httpx'} & sys.modules.keys())"
     )

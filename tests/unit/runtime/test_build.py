@@ -6,9 +6,9 @@ from importlib.metadata import version
 
 import pytest
 
-from app.cli.main import main
 from app.runtime import metrics
 from app.runtime.build import COMMIT_VARIABLE
+from drplan.main import main
 from tests.support.cluster import REPOSITORY
 
 VERSION = version("drplan")

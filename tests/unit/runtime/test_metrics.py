@@ -34,6 +34,6 @@ def test_names_of_objects_are_no_labels(label: str) -> None:
 
 def test_the_page_of_the_documentation_is_up_to_date() -> None:
     """In a process of its own, because tests before this one make label values appear."""
-    command = [sys.executable, "-m", "app.cli.metrics_page", "--check", str(REPOSITORY / "docs" / "metrics.md")]
+    command = [sys.executable, "-m", "generate.metrics", "--check", str(REPOSITORY / "docs" / "metrics.md")]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (answer.returncode, answer.stderr) == (0, "")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.settings_page import main, settings_page
 from app.runtime.settings import ControllerSettings, WebhookSettings, settings_parser
+from generate.settings import main, settings_page
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
 

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from app.schema import KINDS, custom_resource_definition
-from app.schema.__main__ import main
 from app.schema.crds import kind_schema
-from app.schema.reference import SHARED
+from generate.crds import main
+from generate.reference import SHARED
 
 from .test_structural import nodes
 

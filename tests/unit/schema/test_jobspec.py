@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.schema import extract_jobspec
-from app.schema.extract_jobspec import UnexpectedSchemaError, resolve, resolve_definition
 from app.schema.structural import node_at
+from generate import jobspec as extract_jobspec
+from generate.jobspec import UnexpectedSchemaError, resolve, resolve_definition
 
 from .test_structural import root
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from app.cli.main import main
+from drplan.main import main
 
 
 def test_it_says_where_to_go(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@ r"""Extracts the schema of batch/v1 JobSpec from Kubernetes' own OpenAPI documen
 Run it again for a newer Kubernetes:
 
     go mod download k8s.io/kubernetes@v1.36.3
-    python -m app.schema.extract_jobspec \
+    python -m generate.jobspec \
         "$(go env GOMODCACHE)/k8s.io/kubernetes@v1.36.3/api/openapi-spec/swagger.json" v1.36.3
     make crds
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = "io.k8s.api.batch.v1.JobSpec"
-OUTPUT: Final = Path(__file__).with_name("jobspec.json")
+OUTPUT: Final = Path(__file__).parents[1] / "app" / "schema" / "jobspec.json"
 
 QUANTITY_PATTERN: Final = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
@@ -104,7 +104,7 @@ def complete_list_keys(array: dict[str, Any], name: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write ``jobspec.json`` from the OpenAPI document named on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m app.schema.extract_jobspec", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m generate.jobspec", description=__doc__.split("\n")[0])
     parser.add_argument("document", type=Path, help="api/openapi-spec/swagger.json of the module k8s.io/kubernetes")
     parser.add_argument("version", help="version of that module, such as v1.36.3")
     options = parser.parse_args(arguments)
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     document = {
         "origin": f"k8s.io/kubernetes {options.version}, api/openapi-spec/swagger.json, definition {ROOT}",
         "licence": "Apache-2.0, Copyright The Kubernetes Authors",
-        "made by": "python -m app.schema.extract_jobspec",
+        "made by": "python -m generate.jobspec",
         "schema": schema,
     }
     OUTPUT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

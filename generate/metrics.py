@@ -1,4 +1,4 @@
-"""``python -m app.cli.metrics_page --write docs/metrics.md``: every metric as a page, or the check of that page.
+"""``python -m generate.metrics --write docs/metrics.md``: every metric as a page, or the check of that page.
 
 The page comes from the registry of a process that has done nothing yet, so it lists the label values that exist from
 the start.
@@ -14,8 +14,8 @@ from typing import Final
 from prometheus_client.metrics import MetricWrapperBase
 
 from app.runtime import metrics
-from app.schema.generated import page_command
 from controller.execution_gauges import HELP, LABELS
+from generate.files import page_command
 
 _INTRODUCTION: Final = """\
 # Metrics
@@ -86,7 +86,7 @@ def _labels(entry: Entry) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when the page is written or up to date, 1 when `--check` found it different."""
-    return page_command("app.cli.metrics_page", metrics_page, arguments)
+    return page_command("generate.metrics", metrics_page, arguments)
 
 
 if __name__ == "__main__":

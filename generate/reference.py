@@ -44,7 +44,7 @@ _OUTSIDE: Final = {"JobSpec": "batch/v1 `JobSpec` of Kubernetes"}
 """Models that are described elsewhere."""
 
 _INTRODUCTION: Final = f"""\
-<!-- Generated from app/models by `python -m app.schema --write crds`; do not edit. -->
+<!-- Generated from app/models by `python -m generate.crds --write crds`; do not edit. -->
 # API reference: `{API_VERSION}`
 
 All kinds are namespaced and have a `status` subresource that only the controller writes. `kubectl get {CATEGORY}` lists

@@ -172,7 +172,7 @@ def _by_default(value: Value) -> Schema:
             return {"type": "object"}
         case list():
             return {"type": "array", "items": {"type": "object"}}
-    raise ValueError(f"values.yaml: {value.path} is {value.default!r}: say in app/schema/chart.py what it may be")
+    raise ValueError(f"values.yaml: {value.path} is {value.default!r}: say in generate/chart.py what it may be")
 
 
 def _at(values: Any, parents: list[tuple[int, str]]) -> Any:  # noqa: ANN401  (any YAML value)

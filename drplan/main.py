@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from app.cli import controller, dev, downgrade, lint, selftest, version, webhook
+from drplan import controller, dev, downgrade, lint, selftest, version, webhook
 
 
 def main(argv: Sequence[str] | None = None) -> int:

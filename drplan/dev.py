@@ -55,6 +55,6 @@ def _run_up(arguments: argparse.Namespace) -> int:
             raise
         print(_ELSEWHERE, file=sys.stderr)
         return 1
-    from app.cli.dev_up import run_up
+    from drplan.dev_up import run_up
 
     return run_up(arguments.dir, arguments.profile, webhook=arguments.webhook, controller=arguments.controller)

@@ -1,4 +1,4 @@
-"""``python -m app.schema --write FOLDER...``: writes or checks CRDs, docs/api.md, what describes the chart."""
+"""``python -m generate.crds --write FOLDER...``: writes or checks CRDs, docs/api.md, what describes the chart."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.schema.chart import chart_readme, chart_schema
 from app.schema.crds import KINDS, custom_resource_definition, to_yaml
-from app.schema.generated import check, write
-from app.schema.reference import api_reference
+from generate.chart import chart_readme, chart_schema
+from generate.files import check, write
+from generate.reference import api_reference
 
 
 def generated(folders: Sequence[Path], reference: Path, chart: Path | None) -> dict[Path, str]:
@@ -33,7 +33,7 @@ def generated(folders: Sequence[Path], reference: Path, chart: Path | None) -> d
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0 when all is written or up to date, 1 when `--check` found a difference."""
     parser = argparse.ArgumentParser(
-        prog="python -m app.schema", description="Generate CRDs, the API reference and the chart's."
+        prog="python -m generate.crds", description="Generate CRDs, the API reference and the chart's."
     )
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--write", type=Path, nargs="+", metavar="FOLDER", help="write the CRDs to these folders")

@@ -1,4 +1,4 @@
-"""``python -m app.lint.rules_doc --write docs/rules.md``: the rule catalogue as a page, or the check of that page."""
+"""``python -m generate.rules --write docs/rules.md``: the rule catalogue as a page, or the check of that page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from app.rules.catalogue import CATALOGUE, Rule, Severity
-from app.schema.generated import page_command
+from generate.files import page_command
 
 _INTRODUCTION: Final = """\
 # Rules
@@ -72,7 +72,7 @@ def _code(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when the page is written or up to date, 1 when `--check` found it different."""
-    return page_command("app.lint.rules_doc", rules_page, arguments)
+    return page_command("generate.rules", rules_page, arguments)
 
 
 if __name__ == "__main__":

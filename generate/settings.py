@@ -1,4 +1,4 @@
-"""``python -m app.cli.settings_page --write docs/configuration.md``: every setting as a page, or its check."""
+"""``python -m generate.settings --write docs/configuration.md``: every setting as a page, or its check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from pydantic.fields import FieldInfo
 
 from app.runtime.settings import ENV_PREFIX, CommonSettings, ControllerSettings, WebhookSettings
-from app.schema.generated import page_command
+from generate.files import page_command
 
 _INTRODUCTION: Final = f"""\
 # Configuration
@@ -143,7 +143,7 @@ def _bounds(metadata: Sequence[Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 when the page is written or up to date, 1 when `--check` found it different."""
-    return page_command("app.cli.settings_page", settings_page, arguments)
+    return page_command("generate.settings", settings_page, arguments)
 
 
 if __name__ == "__main__":
