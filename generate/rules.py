@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from app.rules.catalogue import CATALOGUE, Rule, Severity
 from generate.files import page_command
+
+ROOT: Final = Path(__file__).parents[1]
+FOLDERS: Final = ("app/rules", "app/lint", "webhook")
+"""Where rules are decided."""
+ID: Final = re.compile(r"(?:[AWPEURNS]|DW|DP)[0-9]+")
 
 _INTRODUCTION: Final = """\
 # Rules
@@ -46,7 +54,30 @@ def rules_page() -> str:
         rules = [rule for rule in CATALOGUE if belongs(rule)]
         several = len({(rule.kind, rule.severity) for rule in rules}) > 1
         parts.append(f"## {title}\n\n{_table(rules, several=several)}")
+    parts.append(f"## In the code\n\nFor maintainers: the modules that decide.\n\n{_modules_table()}")
     return "\n".join(parts)
+
+
+def ids_in(path: Path) -> set[str]:
+    """Return the ids of rules among the texts of a module: the rules that it decides."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {text for text in texts if ID.fullmatch(text)}
+
+
+def modules_of_rules() -> dict[str, set[str]]:
+    """Return the ids of the rules that each module decides, by its path."""
+    paths = (path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")))
+    found = {str(path.relative_to(ROOT)): ids_in(path) for path in paths if "catalogue" not in path.parts}
+    return {module: ids for module, ids in found.items() if ids}
+
+
+def _modules_table() -> str:
+    order = {rule.id: number for number, rule in enumerate(CATALOGUE)}
+    lines = [_row(["Module", "Rules"]), _row(["---", "---"])]
+    for module, ids in modules_of_rules().items():
+        lines.append(_row([f"`{module}`", ", ".join(sorted(ids, key=lambda each: order.get(each, -1)))]))
+    return "\n".join(lines) + "\n"
 
 
 def _table(rules: Sequence[Rule], *, several: bool) -> str:

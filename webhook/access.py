@@ -17,8 +17,8 @@ from app.kube.resources import WORKFLOWS, Resource
 from app.models.common import Parameter
 from app.models.plan import DRPlan
 from app.rules.findings import Finding
+from app.rules.parameters.references import open_members
 from app.rules.reads import Read, out_of_bounds
-from app.rules.references import open_members
 from app.rules.run import Use, uses
 from webhook.lookups import Lookups
 from webhook.review import Request, UserInfo

@@ -17,6 +17,7 @@ from app.models.phases import Operation
 from app.models.plan import CurrentExecution, DRPlan
 from app.models.stored import members
 from app.models.workflow import DRWorkflow
+from app.rules.actions.known import decode_workflow, places_of
 from app.rules.decode import UndecodableError, decode
 from app.rules.deletion import (
     check_execution_deletion,
@@ -26,7 +27,6 @@ from app.rules.deletion import (
 )
 from app.rules.execution import IMMUTABLE, Surroundings, check_execution
 from app.rules.findings import Finding, Findings, Report, denial, only_new, refusal, with_rules
-from app.rules.known import decode_workflow, places_of
 from app.rules.plan import check_plan, workflow_keys
 from app.rules.reads import Read, new_reads, reads_of_execution, reads_of_plan, reads_of_workflow
 from app.rules.run import Workflows, is_too_large

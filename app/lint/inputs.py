@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.lint.result import Note, Position
-from app.rules.manifests import Document, ManifestError, load_with_positions
+from app.rules.manifests.documents import Document, ManifestError, load_with_positions
 
 STDIN = "-"
 STDIN_NAME = "<stdin>"

@@ -17,11 +17,16 @@ from app.models.execution import DRPlanExecution
 from app.models.names import FINALIZER, START_RESTORED_ANNOTATION
 from app.models.phases import Mode, Operation, Phase, PlanPhase
 from app.models.plan import DRPlan
+from app.rules.actions.targets import Known, Problem
+from app.rules.actions.unsupported import check_delete_mode
 from app.rules.findings import Findings, Report, Spot
-from app.rules.gaps import Gaps, gaps_of_use
-from app.rules.needs import needs_of
-from app.rules.parameters import EXECUTION_RULES, Level, check_parameters
-from app.rules.references import open_members
+from app.rules.parameters.declared import EXECUTION_RULES, Level, check_parameters
+from app.rules.parameters.gaps import Gaps, gaps_of_use
+from app.rules.parameters.needs import needs_of
+from app.rules.parameters.references import open_members
+from app.rules.parameters.settled import literals, unreadable_names, unusable
+from app.rules.parameters.sources import unknown_to_execution, unknown_to_plan, unknown_to_stage, unknown_to_workflow
+from app.rules.parameters.strays import check_strays
 from app.rules.run import (
     NO_PARAMETERS,
     Given,
@@ -32,12 +37,7 @@ from app.rules.run import (
     levels_of_uses,
     uses,
 )
-from app.rules.settled import literals, unreadable_names, unusable
-from app.rules.sources import unknown_to_execution, unknown_to_plan, unknown_to_stage, unknown_to_workflow
-from app.rules.strays import check_strays
-from app.rules.targets import Known, Problem
 from app.rules.unfinished import Run, comes_from_backup, holder
-from app.rules.unsupported import check_delete_mode
 
 IMMUTABLE = "cannot modify spec after creation"
 

@@ -15,11 +15,15 @@ from app.engine.text import short
 from app.models.phases import WorkflowPhase
 from app.models.plan import DRPlan, Stage
 from app.models.workflow import DRWorkflow
+from app.rules.actions.targets import Known
 from app.rules.estimate import WorkflowKey
 from app.rules.findings import Findings, Report, Spot
-from app.rules.gaps import Gaps, gaps_in_rollbacks, gaps_of_use
-from app.rules.needs import Needs, needs_of
-from app.rules.parameters import GLOBAL_RULES, STAGE_RULES, Level, check_parameters
+from app.rules.parameters.declared import GLOBAL_RULES, STAGE_RULES, Level, check_parameters
+from app.rules.parameters.gaps import Gaps, gaps_in_rollbacks, gaps_of_use
+from app.rules.parameters.needs import Needs, needs_of
+from app.rules.parameters.settled import literals, unreadable_names, unusable
+from app.rules.parameters.sources import unknown_to_plan, unknown_to_stage, unknown_to_workflow
+from app.rules.parameters.strays import check_strays
 from app.rules.run import (
     NO_PARAMETERS,
     Given,
@@ -32,10 +36,6 @@ from app.rules.run import (
     uses,
     uses_of_stage,
 )
-from app.rules.settled import literals, unreadable_names, unusable
-from app.rules.sources import unknown_to_plan, unknown_to_stage, unknown_to_workflow
-from app.rules.strays import check_strays
-from app.rules.targets import Known
 
 _EVERY_EXECUTION = "every execution must give one"
 _WAY_BACK = "the execution must give one, or its Revert"

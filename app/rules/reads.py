@@ -23,11 +23,11 @@ from app.models.execution import DRPlanExecution
 from app.models.phases import Operation
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
+from app.rules.actions.texts import may_hold
 from app.rules.findings import join
-from app.rules.parameters import RESERVED, Level, literal, values_given
-from app.rules.references import LONGEST, TEMPLATED, open_members, taken_by
+from app.rules.parameters.declared import RESERVED, Level, literal, values_given
+from app.rules.parameters.references import LONGEST, TEMPLATED, open_members, taken_by
 from app.rules.run import Use, Workflows, uses
-from app.rules.texts import may_hold
 
 _MANIFEST_REF: Final = "valueFrom.manifestRef"
 

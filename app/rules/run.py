@@ -3,7 +3,7 @@
 An execution may bring any parameter, declared or not. So for a plan alone, what has no value yet is a warning; for an
 execution, when all levels are known, it is an error before the first action instead of a failure in the middle of a
 failover. Placeholders in rollback blocks only warn, because a Revert may bring parameters of its own, and actions whose
-`when` surely keeps them out of the run need nothing. `app.rules.gaps` finds what is missing.
+`when` surely keeps them out of the run need nothing. `app.rules.parameters.gaps` finds what is missing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from app.models.plan import DRPlan, WorkflowReference
 from app.models.workflow import DRWorkflow
 from app.rules.estimate import MAX_STATUS_BYTES, WorkflowKey, estimate_status_bytes
 from app.rules.findings import Spot
-from app.rules.needs import Needs
-from app.rules.parameters import Level, literal, type_problem
+from app.rules.parameters.declared import Level, literal, type_problem
+from app.rules.parameters.needs import Needs
 
 Workflows = Mapping[WorkflowKey, DRWorkflow | None]
 """Workflows by namespace and name. None: does not exist. A key that is missing: not known, so nothing is said of it."""

@@ -4,20 +4,20 @@ Beyond the contract's W1-W22: W23 dependsOn of actions, W24 when, W25 timeout, W
 rollback block, W29 placeholders, W30 parameter names, W31 the reserved name, W32 values against types, W33 manifestRef,
 W34 spec of Subscriptions, W35 numbers out of range, W36 fields of outputs, W37 outputs of actions that never run with
 this one, W38 outputs that `when` names, W40 placeholders of manifestRefs, W45 names that objects can have,
-W46 bounds of actions. U1-U5 are in `app.rules.unsupported`.
+W46 bounds of actions. U1-U5 are in `app.rules.actions.unsupported`.
 """
 
 from __future__ import annotations
 
 from app.engine.graph import Problem, check_graph
 from app.models.workflow import DRWorkflow
-from app.rules.actions import check_action
+from app.rules.actions.action import check_action
+from app.rules.actions.known import Before, Places, remember, repeat
+from app.rules.actions.order import Order
+from app.rules.actions.unsupported import check_engine
 from app.rules.findings import Findings, Report, Spot
-from app.rules.known import Before, Places, remember, repeat
-from app.rules.order import Order
-from app.rules.parameters import WORKFLOW_RULES, check_parameters
-from app.rules.settled import check_defaults
-from app.rules.unsupported import check_engine
+from app.rules.parameters.declared import WORKFLOW_RULES, check_parameters
+from app.rules.parameters.settled import check_defaults
 
 
 def check_workflow(workflow: DRWorkflow, places: Places = (), *, own_namespace: str = "") -> Report:

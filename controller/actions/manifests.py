@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from app.engine.amounts import too_many
-from app.rules.manifests import ManifestError, load_documents, objects_in
+from app.rules.manifests.documents import ManifestError, load_documents, objects_in
 from app.rules.weight import takes_long
 from app.runtime.worker import Ask
 from app.runtime.workers import Workers

@@ -18,7 +18,7 @@ from app.kube.resources import Resource
 from app.models.actions import ActionBody, ActionType, ResourceOperation, operation_of
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs
-from app.rules.manifests import ManifestError
+from app.rules.manifests.documents import ManifestError
 from app.runtime.workers import BusyError, Workers, WorkFailedError
 from controller.actions import objects
 from controller.actions.attempts import Settling, attempt, failed, timed_out

@@ -18,7 +18,7 @@ from app.models.execution import DRPlanExecution, ResolvedParam
 from app.models.phases import Mode, Operation
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
-from app.rules.parameters import RESERVED, literal, type_problem, values_given
+from app.rules.parameters.declared import RESERVED, literal, type_problem, values_given
 from app.rules.run import Use, uses
 from controller.references import LookupFailed, ParameterError, Reader, Value, read_value
 

@@ -12,7 +12,7 @@ from app.models.plan import DRPlan, DRPlanSpec
 from app.models.snapshot import Snapshot, StageRun, Target, WorkflowRun
 from app.models.workflow import DRWorkflow
 from app.rules.execution import Surroundings, check_execution
-from app.rules.parameters import values_given
+from app.rules.parameters.declared import values_given
 from app.rules.plan import workflow_keys
 from app.runtime.last_work import to_thread
 from controller.lanes import Key

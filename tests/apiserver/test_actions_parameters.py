@@ -13,7 +13,7 @@ from app.kube.resources import CONFIG_MAPS
 from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
-from app.rules.label_selector import selector_problem
+from app.rules.parameters.label_selector import selector_problem
 from controller.references import ParameterError, read_secrets
 from controller.start.parameters import ResolvedRun, resolve_run, secret_refs
 from tests.support.cluster import Cluster

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.rules.manifests import ManifestError
+from app.rules.manifests.documents import ManifestError
 from app.runtime import metrics
 from app.runtime.workers import OverrunError, Workers
 from controller.actions import manifests

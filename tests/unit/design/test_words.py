@@ -24,7 +24,7 @@ ALLOWED = {
     ("app/engine/live.py", "with_live_message"): "whether the message is already the one to be written",
     ("controller/start/starter.py", "_wait"): "the same",
     ("app/rules/findings.py", "_identity"): "whether two findings are the same",
-    ("app/rules/known.py", "_below"): "takes off what the same module has put before it",
+    ("app/rules/actions/known.py", "_below"): "takes off what the same module has put before it",
     ("app/kube/errors.py", "_build"): "the API server says some things in words only",
     ("app/kube/errors.py", "is_transient"): "the same",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,22 +12,14 @@ from typing import Any
 import pytest
 
 from app.rules.catalogue import CATALOGUE, RULES, Checked, Severity
-from generate.rules import main, rules_page
+from generate.rules import ROOT, main, modules_of_rules, rules_page
 from tests.unit.rules import test_execution_rules, test_findings, test_plan_rules, test_workflow_rules
-
-ROOT = Path(__file__).parents[3]
-ID = re.compile(r"(?:[AWPEURNS]|DW|DP)[0-9]+")
 
 
 def ids_in(folder: str) -> set[str]:
-    """Rule ids among the string literals of the code below a folder."""
-    return {
-        node.value
-        for path in (ROOT / folder).rglob("*.py")
-        if "catalogue" not in path.parts
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and ID.fullmatch(node.value)
-    }
+    """The rules that the modules of a folder decide."""
+    modules = modules_of_rules().items()
+    return {each for module, ids in modules if module.startswith(f"{folder}/") for each in ids}
 
 
 def test_every_id_that_is_raised_is_in_the_catalogue_and_vice_versa() -> None:

@@ -14,7 +14,7 @@ from app.lint.check import lint
 from app.lint.inputs import MAX_BYTES
 from app.lint.positions import locate
 from app.lint.result import Position
-from app.rules.manifests import load_with_positions
+from app.rules.manifests.documents import load_with_positions
 from tests.unit.lint.support import HEAD, found, lint_files, lint_text, places, rules
 from tests.unit.rules.builders import http, plan_json, stage, workflow_json
 

@@ -9,7 +9,7 @@ import pytest
 from app.models.actions import Action
 from app.models.common import Parameter
 from app.models.phases import Mode
-from app.rules.conditions import MOST_TOGETHER, takes_part
+from app.rules.actions.conditions import MOST_TOGETHER, takes_part
 from app.rules.execution import Surroundings, check_execution
 from app.rules.plan import check_plan
 from app.rules.workflow import check_workflow

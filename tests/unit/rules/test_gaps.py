@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.models.workflow import DRWorkflow
-from app.rules import gaps
 from app.rules.execution import Surroundings, check_execution
+from app.rules.parameters import gaps
 from app.rules.plan import check_plan
 from tests.unit.rules.builders import execution, http, plan, resource, stage, workflow
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.rules.http_rule import MOST_CERTIFICATES
+from app.rules.actions.http import MOST_CERTIFICATES
 from app.rules.workflow import check_workflow
 from tests.unit.rules.builders import Json, http, workflow
 from tests.unit.runtime.pki import Authority

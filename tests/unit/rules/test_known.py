@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.models.workflow import DRWorkflow
-from app.rules import findings, known, manifest_rule
+from app.rules import findings
+from app.rules.actions import known, manifest_rule
+from app.rules.actions.known import decode_workflow, places_of
 from app.rules.decode import UndecodableError
 from app.rules.findings import Findings, Report
-from app.rules.known import decode_workflow, places_of
 from app.rules.workflow import check_workflow
 from tests.unit.rules import cases_workflows
 from tests.unit.rules.builders import CONFIG_MAP, FEED, http, job, resource, typed, workflow_json

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rules.manifests import ManifestError, load_documents
+from app.rules.manifests.documents import ManifestError, load_documents
 from tests.support.oracle import Oracle
 
 NUMBERS = """

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rules.manifests import Budget, ManifestError, load_documents, load_with_positions
+from app.rules.manifests.documents import Budget, ManifestError, load_documents, load_with_positions
 from app.rules.workflow import check_workflow
 from tests.unit.rules.builders import CONFIG_MAP, resource, workflow
 

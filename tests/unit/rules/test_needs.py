@@ -8,9 +8,10 @@ import pytest
 
 from app.cel.language import CelExpression, compile_expression
 from app.models.workflow import DRWorkflow
-from app.rules import conditions, needs
+from app.rules.actions import conditions
 from app.rules.execution import Surroundings, check_execution
-from app.rules.parameters import Level
+from app.rules.parameters import needs
+from app.rules.parameters.declared import Level
 from app.rules.plan import check_plan
 from tests.unit.rules.builders import execution, http, plan, stage, workflow
 

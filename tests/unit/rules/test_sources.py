@@ -15,7 +15,7 @@ from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
 from app.rules.execution import Surroundings, check_execution
-from app.rules.label_selector import selector_problem
+from app.rules.parameters.label_selector import selector_problem
 from app.rules.plan import check_plan
 from controller.references import ParameterError
 from controller.start.parameters import resolve_run

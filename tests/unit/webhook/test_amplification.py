@@ -10,9 +10,9 @@ import pytest
 
 from app.kube.registrations import validate_path
 from app.kube.resources import PLANS, WORKFLOWS
+from app.rules.actions.manifest_reading import MOST_VALUES
 from app.rules.findings import MOST_STOPPERS, MOST_TOLD, denial
-from app.rules.manifest_reading import MOST_VALUES
-from app.rules.references import LONGEST
+from app.rules.parameters.references import LONGEST
 from app.rules.workflow import check_workflow
 from tests.unit.rules.builders import CONFIG_MAP, http, job, plan_json, resource, stage, workflow, workflow_json
 from tests.unit.webhook.client import Admission, review

@@ -9,8 +9,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from app.models.workflow import DRWorkflow
+from app.rules.actions.known import Places
 from app.rules.findings import Report
-from app.rules.known import Places
 from app.rules.workflow import check_workflow
 from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow_json
 from tests.unit.webhook.client import Admission

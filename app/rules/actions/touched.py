@@ -1,4 +1,4 @@
-"""The objects that an action names, by its type: see `app.rules.targets`."""
+"""The objects that an action names, by its type: see `app.rules.actions.targets`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from app.models.actions import (
     block_of,
 )
 from app.models.names import DEFAULT_NAMESPACE
-from app.rules.manifest_reading import read_manifest
-from app.rules.targets import Target, takes_values
-from app.rules.texts import may_hold
+from app.rules.actions.manifest_reading import read_manifest
+from app.rules.actions.targets import Target, takes_values
+from app.rules.actions.texts import may_hold
 
 _CLUSTERNET: Final = "apps.clusternet.io/v1alpha1"
 

@@ -11,7 +11,7 @@ from app.engine.templates import PARAM_NAME
 from app.engine.text import short
 from app.models.common import Parameter, ParameterType
 from app.rules.findings import Spot
-from app.rules.references import ReferenceRules, Taken, check_reference, taken_by
+from app.rules.parameters.references import ReferenceRules, Taken, check_reference, taken_by
 
 RESERVED = "mode"
 """The run's mode: carried beside the parameters, so no parameter may have its name."""

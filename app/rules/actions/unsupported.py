@@ -12,7 +12,7 @@ from app.models.actions import Action, ActionBody, ActionType, ResourceOperation
 from app.models.execution import DRPlanExecution
 from app.models.phases import Mode, Operation
 from app.models.workflow import DRWorkflow
-from app.rules.conditions import modes_of, takes_part
+from app.rules.actions.conditions import modes_of, takes_part
 from app.rules.findings import Spot
 
 ROLLBACK_HOOKS = ("pre-rollback", "post-rollback")

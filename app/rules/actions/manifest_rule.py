@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from app.rules.actions.manifest_reading import MEMBER, MOST_VALUES, Manifest, read_manifest
+from app.rules.actions.targets import check_target
 from app.rules.findings import Findings, Spot
-from app.rules.manifest_reading import MEMBER, MOST_VALUES, Manifest, read_manifest
-from app.rules.targets import check_target
 
 
 def check_manifest(spot: Spot, text: str) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from app.engine.text import short
 from app.models.common import Parameter
 from app.rules.findings import Spot
-from app.rules.gaps import Gap
-from app.rules.parameters import RESERVED, Level, literal, reads_secret
+from app.rules.parameters.declared import RESERVED, Level, literal, reads_secret
+from app.rules.parameters.gaps import Gap
 from app.rules.run import Given
 
 Owner = Callable[[int, str], str]

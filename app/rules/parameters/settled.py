@@ -1,6 +1,6 @@
 """What the values of parameters make of the names of objects that are touched or read.
 
-Rules W45, W46, P45, P46, E45 and E46, as in `app.rules.targets`.
+Rules W45, W46, P45, P46, E45 and E46, as in `app.rules.actions.targets`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from app.models.actions import Action
 from app.models.common import Parameter
 from app.models.phases import Mode
 from app.models.workflow import DRWorkflow
-from app.rules.conditions import takes_part
+from app.rules.actions.conditions import takes_part
+from app.rules.actions.targets import Known, Problem, Target, problems_of
+from app.rules.actions.touched import open_targets
 from app.rules.findings import Spot
-from app.rules.parameters import RESERVED, literal, values_given
+from app.rules.parameters.declared import RESERVED, literal, values_given
 from app.rules.run import Given
-from app.rules.targets import Known, Problem, Target, problems_of
-from app.rules.touched import open_targets
 
 MOST_VALUES: Final = 20_000
 """Values that are read in the manifests of a workflow to look at its defaults."""

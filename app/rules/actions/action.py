@@ -19,16 +19,16 @@ from app.models.actions import (
     rollback_type,
 )
 from app.models.actions import RetryPolicy as RetryBlock
-from app.rules.blocks import check_block
-from app.rules.conditions import check_when
+from app.rules.actions.blocks import check_block
+from app.rules.actions.conditions import check_when
+from app.rules.actions.order import Order
+from app.rules.actions.placeholders import check_action_placeholders, check_rollback_placeholders
+from app.rules.actions.unknown import check_unknown_members
+from app.rules.actions.unsupported import check_cluster_mode, check_hooks, check_wait_ready
 from app.rules.decode import member_problems
 from app.rules.durations import DURATIONS, timeout_problem
 from app.rules.findings import Spot
-from app.rules.order import Order
-from app.rules.placeholders import check_action_placeholders, check_rollback_placeholders
 from app.rules.remember import remembered
-from app.rules.unknown import check_unknown_members
-from app.rules.unsupported import check_cluster_mode, check_hooks, check_wait_ready
 
 NO_ROLLBACK = "no custom rollback defined, will use automatic rollback (delete resource)"
 _SHORT = 256

@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 from app.engine.bounds import content_refusal, kind_refusal, namespace_refusal
 from app.engine.object_names import api_version_problem, found, kind_problem, name_problem, namespace_problem
 from app.engine.templates import Scope, UnresolvedPlaceholders, paths_in, render
+from app.rules.actions.texts import may_hold, placeholders_of
 from app.rules.findings import Spot
-from app.rules.texts import may_hold, placeholders_of
 
 _ENCLOSED: Final = re.compile(r"\$\([^$()]*\)|\{\{[^{}]*\}\}")
 """What may be a placeholder."""

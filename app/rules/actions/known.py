@@ -19,9 +19,9 @@ from app.engine.when import names_modes_only
 from app.models.actions import Action
 from app.models.stored import items, members
 from app.models.workflow import DRWorkflow
+from app.rules.actions.manifest_reading import MOST_VALUES
 from app.rules.decode import decode
 from app.rules.findings import LONGEST_TOLD, MOST_FINDINGS, Finding, Report, Spot
-from app.rules.manifest_reading import MOST_VALUES
 
 ENTRIES = 1024
 """Places for actions, those included whose action turned out not to be good."""

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import yaml
 
-from app.rules.json_text import JsonNumberError, JsonTextError, json_objects
-from app.rules.scalars import MERGE, TEXT, Scalar, ScalarError, as_json, as_key, scalar
+from app.rules.manifests.json_text import JsonNumberError, JsonTextError, json_objects
+from app.rules.manifests.scalars import MERGE, TEXT, Scalar, ScalarError, as_json, as_key, scalar
 
 MAX_DEPTH = 100
 """Levels of nesting that a manifest may have."""

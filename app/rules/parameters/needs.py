@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from app.engine.when import names_modes_only
 from app.models.actions import Action, ActionBody, ActionType, rollback_type
 from app.models.workflow import DRWorkflow
-from app.rules.conditions import reads_of
+from app.rules.actions.conditions import reads_of
+from app.rules.actions.targets import Target
+from app.rules.actions.texts import placeholders_in
+from app.rules.actions.touched import open_targets
 from app.rules.estimate import WorkflowKey
-from app.rules.parameters import RESERVED, Level
-from app.rules.targets import Target
-from app.rules.texts import placeholders_in
-from app.rules.touched import open_targets
+from app.rules.parameters.declared import RESERVED, Level
 
 MOST_MANIFEST_VALUES = 5_000
 """Values that are read in the manifests of all workflows of a plan, to find the names in them."""

@@ -20,9 +20,9 @@ from app.engine.when import (
 from app.models.actions import Action
 from app.models.common import Parameter
 from app.models.phases import Mode
+from app.rules.actions.order import Order
 from app.rules.findings import Spot
-from app.rules.order import Order
-from app.rules.parameters import RESERVED, literal, reads_secret
+from app.rules.parameters.declared import RESERVED, literal, reads_secret
 from app.rules.remember import remembered
 
 MOST_TOGETHER = 16 * 1024

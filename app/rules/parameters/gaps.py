@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from app.engine.text import short
 from app.models.phases import Mode
-from app.rules.conditions import missing_for_condition, takes_part
+from app.rules.actions.conditions import missing_for_condition, takes_part
 from app.rules.findings import Spot, join
-from app.rules.needs import Names
+from app.rules.parameters.needs import Names
 from app.rules.run import Given
 
 MOST_PLACES = 10

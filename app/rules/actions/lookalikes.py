@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 
 from app.engine.templates import Placeholder
+from app.rules.actions.texts import SHORT, Text, placeholders_of
 from app.rules.findings import Spot
 from app.rules.remember import remembered
-from app.rules.texts import SHORT, Text, placeholders_of
 
 _LOOKALIKE = re.compile(r"\$\$?\((?:params?|outputs?|plan_?[nN]ame|execution_?[nN]ame|mode)(?:\.[^()\s]*)?\)")
 _ROOTS = ("params", "outputs", "planName", "executionName", "mode")

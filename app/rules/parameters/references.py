@@ -2,7 +2,7 @@
 
 `namespace`, `name` and `labelSelector` are templated when a run starts, before its first action (contract: actions 8).
 What can never be read, whatever the cluster holds, is found here. Which parameters have a value by then is
-`app.rules.sources`' business.
+`app.rules.parameters.sources`' business.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from app.engine.object_names import api_version_problem, kind_problem, name_prob
 from app.engine.templates import paths_in
 from app.engine.text import short
 from app.models.common import ManifestRef
+from app.rules.actions.lookalikes import check_lookalikes
+from app.rules.actions.texts import SHORT, Text, may_hold, placeholders_of
 from app.rules.findings import Spot
-from app.rules.label_selector import selector_problem
-from app.rules.lookalikes import check_lookalikes
-from app.rules.texts import SHORT, Text, may_hold, placeholders_of
+from app.rules.parameters.label_selector import selector_problem
 
 NAMESPACED: Final = {
     "v1": ("ConfigMap", "Secret", "Service", "Pod", "PersistentVolumeClaim", "ServiceAccount", "Endpoints"),

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from app.rules.findings import Spot
-from app.rules.needs import Needs
-from app.rules.parameters import RESERVED, Level
+from app.rules.parameters.declared import RESERVED, Level
+from app.rules.parameters.needs import Needs
 
 
 def check_strays(

@@ -17,12 +17,12 @@ from app.models.actions import (
     SubscriptionAction,
     block_of,
 )
+from app.rules.actions.http import check_http_request
+from app.rules.actions.manifest_reading import MEMBER
+from app.rules.actions.manifest_rule import check_manifest
+from app.rules.actions.targets import check_target
+from app.rules.actions.touched import named_targets
 from app.rules.findings import Spot
-from app.rules.http_rule import check_http_request
-from app.rules.manifest_reading import MEMBER
-from app.rules.manifest_rule import check_manifest
-from app.rules.targets import check_target
-from app.rules.touched import named_targets
 
 
 def check_block(spot: Spot, body: ActionBody, type_: ActionType) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from app.engine.outputs import fields_of
 from app.engine.templates import Placeholder
 from app.models.actions import Action, ActionBody, ActionType
-from app.rules.conditions import modes_of
+from app.rules.actions.conditions import modes_of
+from app.rules.actions.lookalikes import check_lookalikes
+from app.rules.actions.order import Order
+from app.rules.actions.texts import Text, placeholders_of, templated_texts
 from app.rules.findings import Spot
-from app.rules.lookalikes import check_lookalikes
-from app.rules.order import Order
-from app.rules.texts import Text, placeholders_of, templated_texts
 
 
 def check_action_placeholders(spot: Spot, order: Order, index: int) -> None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.engine.amounts import too_many
-from app.rules.manifests import Budget, ManifestError, load_documents, objects_in
+from app.rules.actions.targets import Target, takes_values
+from app.rules.actions.texts import placeholders_of
+from app.rules.manifests.documents import Budget, ManifestError, load_documents, objects_in
 from app.rules.remember import remembered
-from app.rules.targets import Target, takes_values
-from app.rules.texts import placeholders_of
 
 MOST_VALUES = 60_000
 """Values that the manifests of a workflow may have together. Reading one takes some 10 µs, in which nothing else is

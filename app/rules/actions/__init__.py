@@ -1,0 +1,1 @@
+"""One action of a workflow: what its text alone tells."""

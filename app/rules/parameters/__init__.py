@@ -1,0 +1,1 @@
+"""Parameters of every level, from their declaration to what a run needs."""
