@@ -129,7 +129,7 @@ def render(text: str, scope: Scope, budget: RenderBudget | None = None) -> str:
 
 
 def render_leaves(value: _Json, scope: Scope) -> _Json:
-    """A copy of a JSON-like value with every string in it rendered; keys and other values stay as they are.
+    """A copy of a JSON-like value with every string in it rendered, keys too; other values stay as they are.
 
     Raises `UnresolvedPlaceholders` for all of them together, and `RenderedTooLarge` when they would get more than
     MOST_RENDERED characters together.
@@ -180,10 +180,22 @@ def _render_leaves(value: object, scope: Scope, problems: dict[str, str], budget
     if isinstance(value, str):
         return _render(value, scope, problems, budget)
     if isinstance(value, dict):
-        return {key: _render_leaves(member, scope, problems, budget) for key, member in value.items()}
+        return _render_members(value, scope, problems, budget)
     if isinstance(value, list):
         return [_render_leaves(item, scope, problems, budget) for item in value]
     return value
+
+
+def _render_members(
+    value: Mapping[str, object], scope: Scope, problems: dict[str, str], budget: RenderBudget
+) -> dict[str, object]:
+    rendered: dict[str, object] = {}
+    for key, member in value.items():
+        name = _render(key, scope, problems, budget)
+        if name in rendered:
+            problems.setdefault(key, f"there is another key {quote(name)} beside it")
+        rendered[name] = _render_leaves(member, scope, problems, budget)
+    return rendered
 
 
 def _resolve(placeholder: Placeholder, scope: Scope) -> str:

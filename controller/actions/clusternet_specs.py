@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from app.engine.gotext import quote
 from app.engine.templates import RenderBudget, RenderedTooLarge, Scope, UnresolvedPlaceholders, render
 from app.models.actions import (
     GlobalizationAction,
@@ -45,15 +46,11 @@ def localization_spec(block: LocalizationAction, operation: ResourceOperation, s
 
 
 def globalization_spec(block: GlobalizationAction, operation: ResourceOperation, scope: Scope) -> JsonObject:
-    """Return the Globalization spec to send, with the keys of `matchLabels` rendered too. Raises SpecError."""
+    """Return the Globalization spec to send. Raises SpecError."""
     if block.spec is None:
         raise SpecError("Globalization.Spec is required")
     _require_feed(block.spec, "Globalization", operation)
     spec = _rendered(block.spec.written(), scope, lambda path: _override_label("Globalization", path))
-    affinity = spec.get("clusterAffinity") or {}
-    if affinity.get("matchLabels"):
-        labels = {_text(key, scope, "Globalization clusterAffinity"): v for key, v in affinity["matchLabels"].items()}
-        spec["clusterAffinity"] = {**affinity, "matchLabels": labels}
     return _with_defaults(spec, _OVERRIDE_DEFAULTS, operation)
 
 
@@ -117,17 +114,27 @@ def _text(text: str, scope: Scope, what: str, budget: RenderBudget | None = None
 
 
 def _rendered(spec: JsonObject, scope: Scope, label: Callable[[_Path], str]) -> JsonObject:
-    """Return `spec` with every text in it rendered. Raises SpecError naming each text that cannot be."""
+    """Return `spec` with every text in it rendered, keys too. Raises SpecError naming each text that cannot be."""
     problems: list[str] = []
     budget = RenderBudget()
 
     def walk(value: Any, path: _Path) -> Any:  # noqa: ANN401 - decoded JSON
         if isinstance(value, dict):
-            return {key: walk(member, (*path, key)) for key, member in value.items()}
+            return members(value, path)
         if isinstance(value, list):
             return [walk(item, (*path, index)) for index, item in enumerate(value)]
-        if not isinstance(value, str):
-            return value
+        return text(value, path) if isinstance(value, str) else value
+
+    def members(value: JsonObject, path: _Path) -> JsonObject:
+        rendered: JsonObject = {}
+        for key, member in value.items():
+            name = text(key, path)
+            if name in rendered:
+                problems.append(f"failed to render {label(path)}: {quote(key)} and another key both give {quote(name)}")
+            rendered[name] = walk(member, (*path, key))
+        return rendered
+
+    def text(value: str, path: _Path) -> str:
         try:
             return _text(value, scope, label(path), budget)
         except SpecError as error:

@@ -8,6 +8,7 @@ from app.cel.ready import ReadyWhenError, compile_ready_when
 from app.engine.durations import parse_duration
 from app.engine.retry import DEFAULT_INTERVAL, DEFAULT_LIMIT, MIN_DELAY, RetryPolicy
 from app.engine.text import short
+from app.engine.when import shown
 from app.models.actions import (
     Action,
     ActionBody,
@@ -23,6 +24,7 @@ from app.rules.actions.blocks import check_block
 from app.rules.actions.conditions import check_when
 from app.rules.actions.order import Order
 from app.rules.actions.placeholders import check_action_placeholders, check_rollback_placeholders
+from app.rules.actions.texts import placeholders_of
 from app.rules.actions.unknown import check_unknown_members
 from app.rules.actions.unsupported import check_cluster_mode, check_hooks, check_wait_ready
 from app.rules.decode import member_problems
@@ -79,6 +81,9 @@ def _ready_when_problem(text: str) -> str:
         compile_ready_when(text)
     except ReadyWhenError as error:
         return str(error)
+    if found := placeholders_of(text):
+        why = f"{found[0].text} stays as it is, since conditions take no placeholders: write the value"
+        return str(ReadyWhenError(shown(text), why))
     return ""
 
 

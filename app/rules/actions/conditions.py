@@ -21,6 +21,7 @@ from app.models.actions import Action
 from app.models.common import Parameter
 from app.models.phases import Mode
 from app.rules.actions.order import Order
+from app.rules.actions.texts import placeholders_of
 from app.rules.findings import Spot
 from app.rules.parameters.declared import RESERVED, literal, reads_secret
 from app.rules.remember import remembered
@@ -44,7 +45,10 @@ def check_when(spot: Spot, order: Order, index: int) -> None:
     condition = _parsed(when)
     if isinstance(condition, str):
         spot.error("W24", condition, "when", found=when)
-    elif not isinstance(condition, WhenExpression) and condition.reads.actions:
+    elif not isinstance(condition, WhenExpression):
+        for found in placeholders_of(when)[:1]:
+            why = f"{found.text} stays as it is, since conditions take no placeholders: write {found.text[2:-1]}"
+            spot.error("W24", str(WhenError(shown(when), why)), "when", found=when, runnable=True)
         _check_outputs(spot, condition.reads, order, index)
 
 

@@ -13,6 +13,7 @@ from app.engine.http_headers import belongs_to_connection
 from app.engine.pem import BEGIN_CERTIFICATE, certificates
 from app.engine.text import short
 from app.models.actions import HttpAction
+from app.rules.actions.texts import placeholders_of
 from app.rules.durations import timeout_problem
 from app.rules.findings import Spot
 from app.rules.remember import remembered
@@ -45,12 +46,23 @@ def check_http_request(spot: Spot, http: HttpAction) -> None:
             spot.error("W39", text, f"headers.{short(name)}", found=name, runnable=True)
     for index, source in enumerate(http.headers_from):
         _check_name(spot, source.name, f"headersFrom[{index}].name")
+        _check_literal(spot, source.secret_key_ref.name, f"headersFrom[{index}].secretKeyRef.name")
+        _check_literal(spot, source.secret_key_ref.key, f"headersFrom[{index}].secretKeyRef.key")
+    if http.client_certificate_secret_ref is not None:
+        _check_literal(spot, http.client_certificate_secret_ref.name, "clientCertificateSecretRef.name")
     if http.request_timeout and (problem := timeout_problem(http.request_timeout)):
         text = f"HTTP.RequestTimeout: invalid value {short(http.request_timeout)}: {problem}"
         spot.error("W39", text, "requestTimeout", found=http.request_timeout, runnable=True)
     if http.ca_bundle and not _holds_certificates(spot, http.ca_bundle):
         text = "HTTP.CABundle must be PEM certificates (-----BEGIN CERTIFICATE-----)"
         spot.error("W39", text, "caBundle", runnable=True)
+
+
+def _check_literal(spot: Spot, text: str, member: str) -> None:
+    """References to Secrets say by themselves what is read, so that admission can ask whether the author may."""
+    if found := placeholders_of(text):
+        what = f"HTTP.{member[:1].upper()}{member[1:]}"
+        spot.error("W39", f"{what}: {found[0].text} is not replaced here: write the name itself", member, found=text)
 
 
 def _check_name(spot: Spot, name: str, member: str) -> None:

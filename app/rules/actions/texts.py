@@ -100,7 +100,7 @@ def _texts(block: ApiModel, member: str) -> Iterator[tuple[_Trail, str]]:
 
 
 def _leaves(path: str, value: object) -> Iterator[tuple[_Trail, str]]:
-    """The texts inside a JSON value that may hold a placeholder, in order.
+    """The texts and keys inside a JSON value that may hold a placeholder, in order.
 
     Without recursion, because nesting is the user's choice.
     """
@@ -110,6 +110,8 @@ def _leaves(path: str, value: object) -> Iterator[tuple[_Trail, str]]:
         if isinstance(node, str):
             yield trail, node
             continue
+        if isinstance(node, dict):
+            yield from (((trail, key), key) for key in node if may_hold(key))
         members = reversed(node.items()) if isinstance(node, dict) else reversed([*enumerate(node)])
         for step, member in members:
             if isinstance(member, dict | list) or (isinstance(member, str) and may_hold(member)):

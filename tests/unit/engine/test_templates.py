@@ -104,9 +104,15 @@ def test_reports_everything_missing_once_in_text_order() -> None:
     )
 
 
-def test_renders_every_leaf_of_a_structure_but_no_key() -> None:
-    body = {"$(planName)": ["$(params.region)", 1, None, True, {"deep": "$(mode)"}], "n": 1.5}
-    assert render_leaves(body, SCOPE) == {"$(planName)": ["eu", 1, None, True, {"deep": "upgrade"}], "n": 1.5}
+def test_renders_every_text_of_a_structure() -> None:
+    body = {"$(params.region)/a": ["$(params.region)", 1, None, True, {"deep": "$(mode)"}], "$$(mode)": 1.5}
+    assert render_leaves(body, SCOPE) == {"eu/a": ["eu", 1, None, True, {"deep": "upgrade"}], "$(mode)": 1.5}
+
+
+def test_keys_that_become_one_are_refused() -> None:
+    with pytest.raises(UnresolvedPlaceholders) as caught:
+        render_leaves([{"eu": 1, "$(params.region)": 2}], SCOPE)
+    assert str(caught.value) == 'failed to resolve "$(params.region)": there is another key "eu" beside it'
 
 
 def test_collects_what_is_missing_from_all_leaves() -> None:

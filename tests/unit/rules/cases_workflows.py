@@ -29,6 +29,14 @@ def wf(*actions: Json, **spec: Any) -> Review:
     return create(workflow_json(*actions, **spec))
 
 
+X = [{"name": "x", "default": "1"}]
+
+
+def labelled(key: str) -> Json:
+    spec = {"feeds": [FEED], "subscribers": [{"clusterAffinity": {"matchLabels": {key: "a"}}}]}
+    return typed("Subscription", "subscription", {"name": "s", "namespace": "d", "spec": spec}, name="c")
+
+
 def params(*parameters: Json) -> Review:
     return wf(http(), parameters=list(parameters))
 
@@ -107,6 +115,11 @@ CASES = [
     Case("W30", 'parameter[0]: parameter name "1x" must match [a-zA-Z][a-zA-Z0-9_-]*', params({"name": "1x"}), params({"name": "x1"})),
     Case("W31", 'parameter[0]: parameter name "mode" is reserved; use spec.mode of the execution instead', params({"name": "mode"}), params({"name": "node"})),
     Case("W32", 'parameter[0](x).default: must be a decimal number, because the type is number; found "many"', params({"name": "x", "type": "number", "default": "many"}), params({"name": "x", "type": "number", "default": "-1.5"})),
+    Case("W24", """action[0] 'a': invalid when expression "params.x == '$(params.x)'": $(params.x) stays as it is, since conditions take no placeholders: write params.x""", wf(http(when="params.x == '$(params.x)'"), parameters=X), wf(http(when="params.x == '$(X)' || params.x == '$$(params.x)'"), parameters=X)),
+    Case("W29", "action[0] 'c': $(params.x.y) cannot be resolved: parameters are texts, write $(params.x)", wf(labelled("$(params.x.y)"), parameters=X), wf(labelled("$(params.x)"), parameters=X)),
+    Case("W39", "action[0] 'a': HTTP.HeadersFrom[0].secretKeyRef.key: $(params.x) is not replaced here: write the name itself", wf(http(http={"url": "http://x", "headersFrom": [{"name": "A", "secretKeyRef": {"name": "a", "key": "$(params.x)"}}]}), parameters=X), wf(http(http={"url": "http://x", "headersFrom": [{"name": "A", "secretKeyRef": {"name": "a", "key": "x"}}]}), parameters=X)),
+    Case("W39", "action[0] 'a': HTTP.ClientCertificateSecretRef.name: $(mode) is not replaced here: write the name itself", wf(http(http={"url": "https://x", "clientCertificateSecretRef": {"name": "tls-$(mode)"}})), wf(http(http={"url": "https://x", "clientCertificateSecretRef": {"name": "tls"}}))),
+    Case("W60", """action[0] 'a': invalid readyWhen "object.status.role == '$(mode)'": $(mode) stays as it is, since conditions take no placeholders: write the value""", wf(resource(CONFIG_MAP, name="a", readyWhen="object.status.role == '$(mode)'", waitReady=True)), wf(resource(CONFIG_MAP, name="a", readyWhen="object.status.role == '$(X)'", waitReady=True))),
     Case("W60", "action[0] 'a': readyWhen has no effect without waitReady: add waitReady: true, or remove readyWhen", wf(resource(CONFIG_MAP, name="a", readyWhen="Ready")), wf(resource(CONFIG_MAP, name="a", readyWhen="example.com/Ready", waitReady=True))),
     Case("W60", "action[0] 'a': readyWhen is for KubernetesResource actions; remove it, or use that type instead of HTTP", wf(http(readyWhen="Ready")), wf(http())),
     Case("W60", """action[0] 'a': invalid readyWhen "objct.status.phase == 'x'": column 13: "objct.status.phase" is not known; the only variable is object; it may name a condition, or be a CEL expression over object""", wf(resource(CONFIG_MAP, name="a", readyWhen="objct.status.phase == 'x'", waitReady=True)), wf(resource(CONFIG_MAP, name="a", readyWhen="object.status.phase == 'x'", waitReady=True))),
