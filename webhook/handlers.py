@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from app.engine.wishes import misunderstood
+from app.engine.wishes import misplaced, misunderstood
 from app.kube.kept import Records
 from app.kube.resources import EXECUTIONS, PLANS
 from app.models.base import ApiModel
@@ -67,7 +67,7 @@ async def review_workflow(request: Request, context: Context) -> Verdict:
     if request.operation == "DELETE":
         return await _unprotected_when_terminating(request, context, _workflow_deletion)
     if _settled(request):
-        return ALLOWED
+        return replace(ALLOWED, warnings=_misplaced(request, "DRWorkflow"))
     places = places_of(request.new, context.namespace)
     workflow = decode_workflow(_named(request, request.new), places)
     if isinstance(workflow, Report):
@@ -94,7 +94,7 @@ async def review_plan(request: Request, context: Context) -> Verdict:
     if request.operation == "DELETE":
         return await _unprotected_when_terminating(request, context, _plan_deletion)
     if _settled(request):
-        return ALLOWED
+        return replace(ALLOWED, warnings=_misplaced(request, "DRPlan"))
     plan = _decoded(DRPlan, request, request.new)
     if isinstance(plan, Report):
         return verdict_of(plan)
@@ -163,15 +163,31 @@ async def review_execution(request: Request, context: Context) -> Verdict:
 
 def _misunderstood(request: Request) -> tuple[str, ...]:
     """Notice N19: annotations by which somebody asks for something in words that are not understood."""
-    new, old = (_annotations(each) for each in (request.new, request.old))
+    new, old = (_texts(each, "annotations") for each in (request.new, request.old))
+    labels = misplaced(_texts(request.new, "labels"), _texts(request.old, "labels"), "a label")
+    return _noticed({"annotations": [*misunderstood(new, old)], "labels": [*labels]})
+
+
+def _misplaced(request: Request, kind: str) -> tuple[str, ...]:
+    """Notice N19, for objects that nothing is asked of."""
+    return _noticed(
+        {
+            member: [*misplaced(_texts(request.new, member), _texts(request.old, member), f"on a {kind}")]
+            for member in ("annotations", "labels")
+        }
+    )
+
+
+def _noticed(told: Mapping[str, Sequence[tuple[str, str]]]) -> tuple[str, ...]:
     findings = Findings()
-    for name, problem in misunderstood(new, old):
-        findings.at("metadata").warn("N19", f"metadata.annotations[{name}] {problem}", "annotations")
+    for member, problems in told.items():
+        for name, problem in problems:
+            findings.at("metadata").warn("N19", f"metadata.{member}[{name}] {problem}", member)
     return tuple(verdict_of(findings.report()).warnings)
 
 
-def _annotations(obj: JsonObject) -> dict[str, str]:
-    return {name: str(value) for name, value in members(_member(obj, "metadata").get("annotations")).items()}
+def _texts(obj: JsonObject, member: str) -> dict[str, str]:
+    return {name: str(value) for name, value in members(_member(obj, "metadata").get(member)).items()}
 
 
 async def _with_unreadable(report: Report, request: Request, reads: Iterable[Read], context: Context) -> Report:

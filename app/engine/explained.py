@@ -1,13 +1,14 @@
 """Which absences the record of a run explains (decision R5): of one object, from one point of the run on.
 
-An object that an action made may be gone because a later action deleted it or its Namespace, or because it is a Job
-whose lifetime removes it. What the run deleted before it made the object explains nothing.
+An object that an action made may be gone because a later action deleted it, its Namespace or the
+CustomResourceDefinition of its kind, or because it is a Job whose lifetime removes it. What the run deleted before it
+made the object explains nothing.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,6 +22,9 @@ from app.models.snapshot import Snapshot
 _Name = tuple[str, str, str]
 """Kind, namespace and name: of whatever group, which records of other controllers leave out."""
 _NAMESPACE = "Namespace"
+_DEFINITION = "CustomResourceDefinition"
+_DEFINITIONS = "apiextensions.k8s.io"
+_PLURALS = ("", "s", "es")
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -43,6 +47,11 @@ class Absences:
     deletions: Mapping[_Name, Sequence[Deletion]]
     ranks: Mapping[Address, int]
 
+    @property
+    def definitions(self) -> Iterator[Deletion]:
+        """Those of CustomResourceDefinitions, with which every object of their kinds went."""
+        return (each for name, deletions in self.deletions.items() if name[0] == _DEFINITION for each in deletions)
+
     def explained(self, address: Address, action: ActionStatus, definition: Action | None) -> frozenset[ObjectKey]:
         """Return the objects of an action that the rest of the run, or a lifetime, may have removed."""
         begun = (action.start_time or _EARLIEST, self.ranks[address])
@@ -56,8 +65,10 @@ class Absences:
         """Tell whether the run may have removed the object of `ref`, whose action began at `begun`."""
         of_it = self.deletions.get(object_key(ref)[1:], ())
         of_namespace = self.deletions.get((_NAMESPACE, "", ref.namespace), ()) if ref.namespace else ()
+        with_it = [each for each in of_namespace if each.ref.api_version in ("", "v1")]
+        with_it += [each for each in self.definitions if _defines(each.ref, ref)]
         return any(_may_have_removed(each, ref, begun) for each in of_it if _same_group(each.ref, ref)) or any(
-            _came_later(each, begun) for each in of_namespace if each.ref.api_version in ("", "v1")
+            _came_later(each, begun) for each in with_it
         )
 
 
@@ -92,6 +103,20 @@ def _may_have_removed(deletion: Deletion, ref: CoreReference, begun: tuple[datet
 def _came_later(deletion: Deletion, begun: tuple[datetime, int]) -> bool:
     """Tell whether a deletion was done, and after the beginning of an action."""
     return (deletion.sure or bool(deletion.ref.uid)) and (deletion.ended, deletion.rank) > begun
+
+
+def _defines(definition: CoreReference, ref: CoreReference) -> bool:
+    """Tell whether a CustomResourceDefinition is that of an object, by its name: `<plural>.<group>`.
+
+    No record has the plural of a kind, so it has to be an English one.
+    """
+    plural, _, group = definition.name.partition(".")
+    if not group or group != ref.api_version.rpartition("/")[0]:
+        return False
+    if definition.api_version and definition.api_version.rpartition("/")[0] != _DEFINITIONS:
+        return False
+    kind = ref.kind.lower()
+    return plural in (kind + ending for ending in _PLURALS) or (kind.endswith("y") and plural == f"{kind[:-1]}ies")
 
 
 def _same_group(one: CoreReference, other: CoreReference) -> bool:

@@ -10,11 +10,10 @@ from app.kube.errors import KubeError, NotServed, UnknownKind
 from app.kube.resources import Resource
 from app.models.actions import ResourceOperation
 from app.models.common import CoreReference
-from app.models.execution import MissingResources
 from controller.actions.attempts import attempt, failed, timed_out
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
-from controller.actions.undo import CannotUndo, Effect, Undone, take_back, together
+from controller.actions.undo import CannotUndo, Effect, Undone, may_be_missing, take_back, together
 
 
 async def roll_back(context: ActionContext, refs: Sequence[CoreReference], operation: ResourceOperation) -> Outcome:
@@ -51,7 +50,7 @@ async def _take_back(context: ActionContext, ref: CoreReference, operation: Reso
 async def _take_back_served(context: ActionContext, ref: CoreReference, operation: ResourceOperation) -> Undone:
     resource = await _served(context, ref)
     if resource is None:
-        if context.missing_resources is MissingResources.IGNORE:
+        if may_be_missing(context, ref):
             return Undone(Effect.GONE)
         raise CannotUndo(
             f"Failed to delete {_label(ref)}: the API server serves no kind {ref.kind} of {ref.api_version} now, "

@@ -76,7 +76,7 @@ async def take_back(
     if live is None or (ref.uid and uid_of(live) != ref.uid):
         if prior is None and (context.in_doubt or context.attempt > 1):
             return Undone(Effect.DELETED)
-        if not (ref.uid or trusted) or _may_be_missing(context, ref):
+        if not (ref.uid or trusted) or may_be_missing(context, ref):
             return Undone(Effect.GONE)
         verb = "delete" if prior is None else "restore"
         raise CannotUndo(f"Failed to {verb} {target.label}: {_absence(live, ref)}")
@@ -93,7 +93,8 @@ async def take_back(
     return Undone(Effect.KEPT, f"{target.label} existed before, and what it was like is not recorded")
 
 
-def _may_be_missing(context: ActionContext, ref: CoreReference) -> bool:
+def may_be_missing(context: ActionContext, ref: CoreReference) -> bool:
+    """Tell whether the absence of an object is no failure: the run's record explains it, or the Revert ignores it."""
     return object_key(ref) in context.explained or context.missing_resources is MissingResources.IGNORE
 
 

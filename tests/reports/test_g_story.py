@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.reports.story import Story
 from tests.support.installation import execution, http_action, plan, stage, workflow
+from tests.support.site import Answer
 
 pytestmark = pytest.mark.full
 
@@ -44,6 +47,53 @@ def test_one_warning_and_one_refusal_for_one_parameter_each_with_its_rule(story:
     several = execution("e", "p", params=[{"name": "mode", "value": "x"}, {"name": "1x", "value": "x"}])
     ids = drplan.kubectl("create", "-f", "-", stdin=several, check=False).stderr.strip().rpartition("] (")[2]
     assert {"E11", "E24"} <= set(ids.removesuffix(")").split(", "))
+
+
+HALF = """
+- name: works
+  type: HTTP
+  http: {url: "SITE/works"}
+- name: breaks
+  type: HTTP
+  retryPolicy: {limit: 9999, interval: 1s, backoffMultiplier: "1.0"}
+  http: {method: POST, url: "SITE/breaks"}
+- name: never
+  type: HTTP
+  http: {url: "SITE/never"}
+"""
+
+
+def _row(story: Story, *what: str) -> dict[str, str]:
+    """The one row that kubectl prints, by title of its columns."""
+    title, row = story.kubectl("get", *what).splitlines()
+    starts = [match.start() for match in re.finditer(r"(?<!\S)\S", title)]
+    return {title[a:b].strip(): row[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)}
+
+
+def test_columns_and_message_tell_how_far_a_run_is_and_why(story: Story) -> None:
+    """26, 28, 29 and 30: while an action is repeated, when it has failed, and of the plan after failures only."""
+    site, path = story.drplan.site, f"/{story.namespace}/breaks"
+    site.script(path, Answer(503, '{"error":"standby lags by 9 s"}'))
+    story.plan("half", HALF)
+    run = story.start("half")
+    told = re.compile(
+        r"stage s, action breaks.*: attempt \d+ (failed, the next try is at \S+Z|is under way, attempt \d+ failed): "
+        r'unexpected status code: 503: \{"error":"standby lags by 9 s"}'
+    )
+    story.drplan.wait(lambda: told.search(_row(story, "drpe", run)["MESSAGE"]))
+    row = _row(story, "drpe", run)
+    assert (row["PHASE"], row["PROGRESS"]) == ("Running", "1/3")
+    warned = re.compile(r"Warning +ActionRetrying .*standby lags by 9 s")
+    story.drplan.wait(lambda: warned.search(story.kubectl("describe", "drpe", run)))
+    assert story.kubectl("events", "--for", f"drpe/{run}").count("ActionRetrying") == 1, "one series"
+    site.script(path, Answer(409, "no standby"))
+    assert story.end(run).startswith("Failed: ")
+    assert _row(story, "drpe", run)["PROGRESS"] == "1/3", "what succeeded, not what ended"
+    assert "no standby" in _row(story, "drpe", run)["MESSAGE"]
+    story.drplan.wait(lambda: story.kubectl("get", "drp", "half", "-o", "jsonpath={.status.currentExecution}") == "")
+    row = _row(story, "drp", "half")
+    assert (row["PHASE"], row["LAST-RUN"], row["RESULT"], row["CURRENT"]) == ("Ready", run, "Failed", "")
+    assert row["WHEN"]
 
 
 def test_a_plan_that_applies_runs_again_and_apply_of_a_run_does_not_run_it_again(story: Story) -> None:

@@ -127,7 +127,7 @@ NOTICES: Final[tuple[Rule, ...]] = (
     _notice(
         "N19",
         EXECUTION,
-        "An annotation that asks for something has a name or a value that is not understood.",
+        "An annotation that asks for something has a name, a value or a place in which it has no effect.",
         'metadata.annotations[dr.bkbcs.tencent.com/cancel] has the value "ture", which has no effect: write "true"',
         _CLUSTER,
     ),

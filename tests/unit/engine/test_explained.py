@@ -43,7 +43,7 @@ def explained(stages: list[S], outputs: dict[str, ActionOutputs], of: str, *, fa
     revert = Player(revert_definition(revert_of(snapshot, player.status)))
     step = revert.definition.action(find(revert.status, of)[0]).step
     assert isinstance(step, RollBack)
-    assert all(group in ("", "batch") for group, *_ in step.explained)
+    assert all(group in ("", "batch", "example.com") for group, *_ in step.explained)
     return {f"{kind}/{name}" for _, kind, _, name in step.explained}
 
 
@@ -96,6 +96,28 @@ def test_the_order_is_that_of_the_work_and_not_that_of_the_list() -> None:
     actions = [does("delete", "Delete", dependsOn=["create"]), does("create", "Create")]
     outputs = {"create": made((CM, "1")), "delete": made((SPACE, "7"))}
     assert explained([stage("one", flow(*actions))], outputs, "create") == {"ConfigMap/x"}
+
+
+@pytest.mark.parametrize(
+    ("definition", "kinds"),
+    [
+        ("databases.example.com", {"Database/x"}),
+        ("policies.example.com", {"Policy/x"}),
+        ("indexes.example.com", {"Index/x"}),
+        ("fish.example.com", {"Fish/x"}),
+        ("databaseusers.example.com", set()),
+        ("databases.other.example.com", set()),
+        ("databases", set()),
+    ],
+)
+def test_a_definition_takes_every_object_of_its_kind_with_it(definition: str, kinds: set[str]) -> None:
+    kind = next(iter(kinds), "Database/x").partition("/")[0]
+    thing, crd = ("example.com/v1", kind, "ns", "x"), "CustomResourceDefinition"
+    for api_version, found in (("apiextensions.k8s.io/v1", kinds), ("example.com/v1", set())):
+        outputs = {"create": made((thing, "1")), "delete": made(((api_version, crd, "", definition), "7"))}
+        for order, explained_then in (("create delete", found), ("delete create", set())):
+            actions = [does(name, "Delete" if name == "delete" else "Create") for name in order.split()]
+            assert explained([stage("one", flow(*actions))], outputs, "create") == explained_then
 
 
 @pytest.mark.parametrize(("uid", "kinds"), [("1", {"ConfigMap/x"}), ("", set()), ("2", set())])
