@@ -31,6 +31,9 @@ MAX_TAG_DIRECTIVES = 100
 _PLAIN: Final = ""
 """The tag of a scalar without quotes and tag, whose text says what it is."""
 _SEPARATOR: Final = "---"
+_ANCHOR_AGAIN: Final = "found duplicate anchor"
+_IN_PYTHON: Final[Any] = yaml.composer.Composer
+_MARK_IN_LINE: Final = "\n\ufeff"
 _LIST: Final = "List"
 _UNREADABLE = (yaml.YAMLError, ValueError)
 """What reading a text may raise; a ValueError of one that is no Unicode."""
@@ -72,6 +75,7 @@ def load_documents(text: str, budget: Budget | None = None) -> list[Any]:
     budget = budget or Budget()
     _refuse_directives(text)
     found, rest = _json(text, budget)
+    _refuse_marks(rest)
     documents = [value for value, _, _ in found]
     for chunk, first_line in _chunks(rest):
         value, _ = _document(chunk, first_line, budget)
@@ -84,6 +88,7 @@ def load_with_positions(text: str) -> list[Document]:
     budget = Budget()
     _refuse_directives(text)
     found, rest = _json(text, budget)
+    _refuse_marks(rest)
     documents = [_placed(value, text, start, end) for value, start, end in found]
     for chunk, first_line in _chunks(rest):
         value, node = _document(chunk, first_line, budget)
@@ -112,6 +117,20 @@ def _is_list(value: dict[str, Any]) -> bool:
 def _refuse_directives(text: str) -> None:
     if text.count("%TAG") > MAX_TAG_DIRECTIVES:
         raise ManifestError(f"more than {MAX_TAG_DIRECTIVES} %TAG directives")
+
+
+def _refuse_marks(text: str) -> None:
+    """Refuse byte-order marks that begin a line, which libyaml skips and kubectl takes for a part of a key.
+
+    Behind the line that ends an earlier document kubectl skips them, too.
+    """
+    place = text.find(_MARK_IN_LINE)
+    while place >= 0:
+        before = text[:place]
+        if not (before.rpartition("\n")[2].startswith(_SEPARATOR) and before.partition(_SEPARATOR)[0].strip()):
+            line = before.count("\n") + 2
+            raise ManifestError(f"line {line}, column 1: a byte-order mark (U+FEFF): remove it", line, 1)
+        place = text.find(_MARK_IN_LINE, place + 1)
 
 
 def _json(text: str, budget: Budget) -> tuple[list[tuple[Any, int, int]], str]:
@@ -202,6 +221,33 @@ class _Composer(yaml.CSafeLoader):
         self.level -= 1
 
 
+class _AnchorsAgain(_Composer):
+    """Lets an anchor be set anew, as YAML does: an alias means the last one. Slower, so only where it is needed."""
+
+    def __init__(self, text: str, left: int) -> None:
+        super().__init__(text, left)
+        self.anchors: dict[str, yaml.Node] = {}
+
+    def get_single_node(self) -> Any:  # noqa: ANN401 - a tree
+        """Compose by the composer in Python, from the events of the one in C."""
+        return _IN_PYTHON.get_single_node(self)
+
+    def compose_document(self) -> Any:  # noqa: ANN401 - a tree
+        """Compose one document."""
+        return _IN_PYTHON.compose_document(self)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> Any:  # noqa: ANN401 - a key's node
+        """Compose one value, and forget an earlier one of the same anchor."""
+        event: Any = self.peek_event()
+        if not isinstance(event, yaml.AliasEvent) and event.anchor is not None:
+            self.anchors.pop(event.anchor, None)
+        return _IN_PYTHON.compose_node(self, parent, index)
+
+    compose_scalar_node = _IN_PYTHON.compose_scalar_node
+    compose_sequence_node = _IN_PYTHON.compose_sequence_node
+    compose_mapping_node = _IN_PYTHON.compose_mapping_node
+
+
 class _TooManyError(ManifestError):
     """The budget is used up."""
 
@@ -232,10 +278,22 @@ def _document(text: str, first_line: int, budget: Budget) -> tuple[Any, yaml.Nod
 
 
 def _composed(text: str, budget: Budget) -> yaml.Node | None:
-    """The tree of a text. What stands in front of an error counts; what is whole is counted when it is made."""
-    composer = _Composer(text, budget.left)
+    """The tree of a text. What stands in front of an error counts; what is whole is counted when it is made.
+
+    The last line ends as every other does, which is what a block scalar on it goes by.
+    """
+    whole = text if text.endswith("\n") else f"{text}\n"
+    composer = _Composer(whole, budget.left)
     try:
-        return composer.get_single_node()
+        try:
+            return composer.get_single_node()
+        except yaml.composer.ComposerError as error:
+            if not (error.context or "").startswith(_ANCHOR_AGAIN):
+                raise
+        composer.dispose()
+        composer = _AnchorsAgain(whole, budget.left)
+        tree: yaml.Node | None = composer.get_single_node()
+        return tree
     except (ManifestError, *_UNREADABLE):
         budget.left = composer.left
         raise

@@ -87,6 +87,15 @@ TEXTS = [
     "a:\tb",
     "a: b: c",
     "\ufeffa: 1",
+    *[f"a: {style}\n  x" for style in ("|", "|+", "|-", ">", ">+", ">-", "|2")],
+    "data:\n  k: |\n    x\n\n    y\n---\nb: >\n  z",
+    "a: |\n  x\n---\n",
+    "a: &x 1\nb: *x\nc: &x 2\nd: *x",
+    "a: &x {b: 1}\nc: &x [{<<: *x}]",
+    "a: &x 1\nc: {<<: &x {b: 2}, d: *x}",
+    "a: &x [&x 1, *x]",
+    "\ufeff---\na: 1\n---\n\ufeffb: 2\n",
+    "a: \ufeff1",
 ]
 
 
@@ -140,6 +149,25 @@ def test_what_kubectl_leaves_out_silently_is_refused(oracle: Oracle) -> None:
     assert kubectl(oracle, text) == typed([{"a": 1}])
     with pytest.raises(ManifestError, match="line 3"):
         load_documents(text)
+
+
+@pytest.mark.parametrize("text", ["---\n\ufeffa: 1", "a: 1\n\ufeffb: 2"])
+def test_byte_order_marks_that_kubectl_takes_for_keys_are_refused(oracle: Oracle, text: str) -> None:
+    assert "\\ufeff" in str(kubectl(oracle, text))
+    with pytest.raises(ManifestError, match="line 2, column 1: a byte-order mark"):
+        load_documents(text)
+
+
+def test_anchors_that_are_set_anew_stay_within_the_bounds() -> None:
+    again = "a: &x 1\nb: &x 2\n"
+    for text, problem in (
+        (again + "c: " + "[" * 200 + "]" * 200, "nested deeper"),
+        (again + "c: [" + "1, " * 250_000 + "]", "more than"),
+        (again + "c: &y [*y]", "contains itself"),
+        (again + "c: *z", "line 3, column 4: found undefined alias"),
+    ):
+        with pytest.raises(ManifestError, match=problem):
+            load_documents(text)
 
 
 def test_long_scalars_are_texts() -> None:
