@@ -18,6 +18,7 @@ from app.models.phases import Phase
 from app.models.record import OutcomeRecord, TakenBack
 from app.models.snapshot import Snapshot
 from app.runtime import metrics
+from app.runtime.last_work import to_thread
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff
 from controller.records import DamagedError
@@ -66,9 +67,9 @@ async def record_end(
         operation=snapshot.operation,
         plan_name=snapshot.plan_name,
         snapshot_digest=snapshot.digest,
-        status=stored_form(status),
+        status=await to_thread(stored_form, status),
     )
-    await _kept(services, metadata, record, _marks(snapshot, definition, status))
+    await _kept(services, metadata, record, await to_thread(_marks, snapshot, definition, status))
 
 
 async def record_unstarted(services: Services, execution: DRPlanExecution) -> None:
@@ -80,7 +81,7 @@ async def record_unstarted(services: Services, execution: DRPlanExecution) -> No
         execution_uid=metadata.uid,
         operation=execution.spec.operation_type,
         plan_name=execution.spec.plan_ref,
-        status=stored_form(execution.status),
+        status=await to_thread(stored_form, execution.status),
     )
     await _kept(services, metadata, record, None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +35,8 @@ from app.kube.kept import (
 from app.kube.resources import CONFIG_MAPS
 from app.models.names import EXECUTION_UID_LABEL
 from app.models.snapshot import FORMAT, Snapshot
+from app.runtime.last_work import to_thread
+from app.runtime.parts import decoded_in_thread
 
 REPLACE_TRIES = 3
 """How often a leftover is replaced in a row before the start is tried again as a whole."""
@@ -58,8 +60,8 @@ class SnapshotStore:
     async def save(self, snapshot: Snapshot) -> Snapshot:
         """Store a snapshot and return it with its digest. What an earlier try left is replaced."""
         owner = Owner(snapshot.execution_uid, snapshot.execution_namespace, snapshot.execution_name)
-        content = packed(snapshot.dump())
-        parts, index = index_of(Place(self._namespace, _index_name(owner.uid), SNAPSHOT, owner), content, FORMAT)
+        place = Place(self._namespace, _index_name(owner.uid), SNAPSHOT, owner)
+        content, parts, index = await to_thread(_config_maps, place, snapshot.dump)
         for body in (*parts, index):
             await self._create_or_replace(body)
         return snapshot.model_copy(update={"digest": digest_of(content)})
@@ -71,7 +73,7 @@ class SnapshotStore:
         if content is None:
             return None
         try:
-            return Snapshot.load(unpacked(content)).model_copy(update={"digest": digest_of(content)})
+            return await to_thread(_loaded, content)
         except (ValidationError, OSError, EOFError, ValueError) as error:
             raise SnapshotDamagedError(f"snapshot {self._namespace}/{name} cannot be read: {error}") from error
 
@@ -120,9 +122,9 @@ class SnapshotStore:
 
     async def save_prior(self, owner: Owner, key: str, obj: Mapping[str, Any] | None) -> None:
         """See `PriorStates.save`."""
-        content = packed({"key": key, "object": obj})
         name = _prior_name(owner.uid, key)
-        parts, index = index_of(Place(self._namespace, name, PRIOR, owner), content, FORMAT)
+        place = Place(self._namespace, name, PRIOR, owner)
+        _, parts, index = await to_thread(_config_maps, place, lambda: {"key": key, "object": obj})
         if parts and await self._exists(name):
             return  # its parts must not be replaced by those of a later state
         for part in parts:
@@ -198,6 +200,15 @@ class PriorStateStore:
     async def load(self, key: str) -> tuple[bool, dict[str, Any] | None]:
         """Return whether there is a record, and the object (None: it was absent)."""
         return await self.store.load_prior(self.owner, key)
+
+
+def _config_maps(place: Place, dump: Callable[[], dict[str, Any]]) -> tuple[bytes, list[Object], Object]:
+    content = packed(dump())
+    return content, *index_of(place, content, FORMAT)
+
+
+def _loaded(content: bytes) -> Snapshot:
+    return decoded_in_thread(Snapshot, unpacked(content)).model_copy(update={"digest": digest_of(content)})
 
 
 def _index_name(uid: str) -> str:

@@ -10,7 +10,8 @@ import orjson
 from app.engine.shrink import STATUS_LIMIT, minimal, shrink
 from app.engine.summary import summarize
 from app.engine.text import cut
-from app.models.execution import DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
+from app.models.dumping import dumped
+from app.models.execution import DRPlanExecutionStatus
 from controller.folding import MOST_INLINE
 
 
@@ -41,7 +42,7 @@ def wire_of(status: DRPlanExecutionStatus) -> dict[str, Any]:
 
 def shrunk_wire(status: DRPlanExecutionStatus) -> dict[str, Any]:
     """Return the JSON-ready form of a status, no larger than permitted, with its counts as they are."""
-    return _wire(shrink(status, size_of))
+    return dumped(shrink(status, size_of))
 
 
 async def wire_in_turns(status: DRPlanExecutionStatus) -> dict[str, Any]:
@@ -58,35 +59,19 @@ async def sized(status: DRPlanExecutionStatus) -> tuple[dict[str, Any], int]:
 def _sized(status: DRPlanExecutionStatus) -> tuple[dict[str, Any], int]:
     """What `wire_of` returns, and the bytes of its JSON."""
     whole = summarize(status) if status.stage_statuses else status
-    wire = _wire(whole)
+    wire = dumped(whole)
     if (size := len(orjson.dumps(wire))) <= STATUS_LIMIT:
         return wire, size
-    shrunk = _wire(shrink(whole, size_of))
+    shrunk = dumped(shrink(whole, size_of))
     return shrunk, len(orjson.dumps(shrunk))
 
 
-def _wire(status: DRPlanExecutionStatus) -> dict[str, Any]:
-    """What `to_wire` returns, made part by part: while one is made, nothing else is done in the process."""
-    wire = status.model_copy(update={"stage_statuses": ()}).to_wire()
-    stages = [_stage_wire(stage) for stage in status.stage_statuses]
-    return {**wire, "stageStatuses": stages} if stages else wire
-
-
-def _stage_wire(stage: StageStatus) -> dict[str, Any]:
-    workflows = stage.workflow_executions
-    if len(workflows) + sum(len(each.action_statuses) for each in workflows) <= MOST_INLINE:
-        return stage.to_wire()
-    wire = stage.model_copy(update={"workflow_executions": ()}).to_wire()
-    return {**wire, "workflowExecutions": [_workflow_wire(each) for each in workflows]}
-
-
-def _workflow_wire(workflow: WorkflowExecutionStatus) -> dict[str, Any]:
-    if len(workflow.action_statuses) <= MOST_INLINE:
-        return workflow.to_wire()
-    wire = workflow.model_copy(update={"action_statuses": ()}).to_wire()
-    return {**wire, "actionStatuses": [action.to_wire() for action in workflow.action_statuses]}
+def as_is(status: DRPlanExecutionStatus) -> tuple[dict[str, Any], int]:
+    """Return the JSON-ready form of a status as it is, and the bytes of its JSON."""
+    wire = dumped(status)
+    return wire, len(orjson.dumps(wire))
 
 
 def size_of(status: DRPlanExecutionStatus) -> int:
     """Return the bytes that the status's JSON has; escapes make texts up to six times as long."""
-    return len(orjson.dumps(_wire(status)))
+    return len(orjson.dumps(dumped(status)))

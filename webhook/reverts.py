@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from app.engine.record import as_recorded, claims_digest
 from app.engine.unrecorded import RECORDED, named_objects, stamp_of
 from app.kube.kept import Records
+from app.models.dumping import dumped
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.names import UNRECORDED_ANNOTATION
 from app.models.phases import Operation
@@ -67,7 +68,7 @@ async def _stamp(request: Request, lookups: Lookups) -> str | None:
         status = DRPlanExecutionStatus.from_wire(members(stored.get("status")))
     except ValidationError:
         return None
-    return stamp_of(claims_digest(uid, status.to_wire()))
+    return stamp_of(claims_digest(uid, dumped(status)))
 
 
 def judged_by_record(target: JsonObject, records: Records) -> JsonObject:
@@ -89,7 +90,7 @@ async def lacking_rights(
     """What speaks against taking back a run that nothing but its status tells of (rule R2)."""
     name = revert.spec.revert_execution_ref
     start = f"execution {target.metadata.key} has no outcome record, and "
-    digest = stamp_of(claims_digest(target.metadata.uid, target.status.to_wire()))
+    digest = stamp_of(claims_digest(target.metadata.uid, dumped(target.status)))
     if revert.metadata.annotations.get(UNRECORDED_ANNOTATION) != digest:
         text = (
             f"{start}its status changed while this Revert was being admitted, or the webhook mdrplanexecution.kb.io is "

@@ -10,6 +10,7 @@ from typing import Any
 from app.engine.definition import Address
 from app.engine.shrink import minimal
 from app.engine.text import cut
+from app.models.dumping import dumped
 from app.models.execution import DRPlanExecutionStatus
 from app.models.record import TakenBack
 
@@ -89,7 +90,7 @@ def _first(texts: Iterator[str]) -> list[str]:
 
 
 def _comparable(status: DRPlanExecutionStatus) -> dict[str, Any]:
-    wire = status.to_wire()
+    wire = dumped(status)
     wire.pop("seal", None)
     kept = [condition for condition in wire.pop("conditions", ()) if condition.get("type") != STATUS_DIFFERS]
     return {**wire, **({"conditions": kept} if kept else {})}
@@ -121,11 +122,35 @@ def claims_digest(uid: str, status: Mapping[str, Any]) -> str:
     left out: of earlier statuses they are worked out when these are read, which not every release did.
     """
     claims = {"uid": uid, "phase": status.get("phase"), "stages": _without_reasons(status.get("stageStatuses"))}
-    text = json.dumps(claims, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256()
+    for text in _canonical(claims, _LEVELS):
+        digest.update(text.encode())
+    return digest.hexdigest()
 
 
 def _without_reasons(node: object) -> object:
     if isinstance(node, Mapping):
         return {name: _without_reasons(value) for name, value in node.items() if name != "reason"}
     return [_without_reasons(value) for value in node] if isinstance(node, list | tuple) else node
+
+
+_LEVELS = 6
+"""From the claims down to single actions, each of which is written in one go."""
+
+
+def _canonical(value: object, levels: int) -> Iterator[str]:
+    """Yield the JSON text of a value in pieces, members in the order of their names: one call would last too long."""
+    if levels and isinstance(value, dict):
+        yield "{"
+        for number, name in enumerate(sorted(value)):
+            yield f"{',' if number else ''}{json.dumps(name)}:"
+            yield from _canonical(value[name], levels - 1)
+        yield "}"
+    elif levels and isinstance(value, list):
+        yield "["
+        for number, each in enumerate(value):
+            yield "," if number else ""
+            yield from _canonical(each, levels - 1)
+        yield "]"
+    else:
+        yield json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -21,6 +21,7 @@ from app.kube.resources import CONFIG_MAPS
 from app.models.base import GROUP
 from app.models.names import EXECUTION_UID_LABEL
 from app.models.record import OutcomeRecord, TakenBack
+from app.runtime.parts import decoded_in_thread
 
 PART_BYTES = 600 * 1024
 """Compressed bytes in one ConfigMap: base64 makes a third more of it, and an object may have about 1 MiB."""
@@ -206,6 +207,6 @@ _ADVICE = "restore it from a backup, or delete it: the run then counts as unreco
 
 def _decoded(model: Any, what: str, item: Mapping[str, Any], content: bytes) -> Any:  # noqa: ANN401  (one of two models)
     try:
-        return model.load(unpacked(content))
+        return decoded_in_thread(model, unpacked(content))
     except (ValidationError, OSError, EOFError, ValueError) as error:
         raise DamagedError(f"{what} {item['metadata']['name']} cannot be read: {error}; {_ADVICE}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from app.models.base import ApiModel
+from app.models.dumping import dumped
 from app.models.execution import DRPlanExecutionStatus
 from app.models.phases import Operation
 
@@ -18,7 +19,7 @@ RECORD_FORMAT = 1
 class _Kept(ApiModel):
     def dump(self) -> dict[str, Any]:
         """Return the stored form."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+        return dumped(self)
 
     @classmethod
     def load(cls, data: dict[str, Any]) -> Self:

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from app.models.base import ApiModel
 from app.models.common import ManifestRef
+from app.models.dumping import dumped
 from app.models.execution import DRPlanExecutionStatus, ResolvedParam, RevertOptions
 from app.models.phases import Operation
 from app.models.plan import DRPlanSpec
@@ -92,7 +93,7 @@ class Snapshot(ApiModel):
 
     def dump(self) -> dict[str, Any]:
         """Return the stored form: what users wrote stays distinguishable from what they did not."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+        return dumped(self, unset=True)
 
     @classmethod
     def load(cls, data: dict[str, Any]) -> Self:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from pydantic import ValidationError
 
+from app.engine.definition import RunDefinition
 from app.engine.history import Run, completed, ended_before_lock, with_lost_lock
 from app.engine.record import as_recorded, with_notes_of
 from app.engine.revert import mark_reverted, revert_definition
 from app.kube.errors import ApiError, Conflict, NotFound, is_transient
+from app.kube.kept import Records
 from app.kube.resources import EXECUTIONS
-from app.models.execution import DRPlanExecution
+from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.phases import Operation
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.snapshot import Snapshot
@@ -43,18 +48,18 @@ async def complete(
     async def change(plan: DRPlan) -> DRPlanStatus:
         return completed(with_lost_lock(plan.status, run) if owned else plan.status, run)
 
-    plan = _locked_plan(services, execution)
+    plan = await _locked_plan(services, execution)
     await change_plan_status(services, execution.metadata.namespace, execution.spec.plan_ref, change, plan)
 
 
-def _locked_plan(services: Services, execution: DRPlanExecution) -> DRPlan | None:
+async def _locked_plan(services: Services, execution: DRPlanExecution) -> DRPlan | None:
     """Return the plan as the cache has it, if it is locked by the execution: a write that fits it needs no read."""
     stored = services.plans.get(execution.metadata.namespace, execution.spec.plan_ref)
     held = members(members((stored or {}).get("status")).get("currentExecution"))
     if stored is None or held.get("uid") != execution.metadata.uid:
         return None
     try:
-        return DRPlan.from_wire(stored)
+        return await decoded(DRPlan, stored)
     except ValidationError:
         return None
 
@@ -115,13 +120,9 @@ async def _mark_target(services: Services, execution: DRPlanExecution, snapshot:
             return
         taken_back = await decoded(DRPlanExecution, stored)
         records = await records_of(services, taken_back.metadata)
-        if records.outcome is not None:
-            marked = with_notes_of(as_recorded(records.outcome.status, records.taken_back), taken_back.status)
-        else:
-            marked = mark_reverted(taken_back.status, definition, execution.status, execution.metadata.name)
-        if marked == taken_back.status:
+        marks = partial(_marked, taken_back.status, records, definition, execution)
+        if (wire := await to_thread(marks)) is None:
             return
-        wire = await to_thread(shrunk_wire, marked)
         try:
             services.executions.remember(await put_status(services.kube, EXECUTIONS, taken_back.metadata, wire))
         except Conflict:
@@ -130,3 +131,14 @@ async def _mark_target(services: Services, execution: DRPlanExecution, snapshot:
             return
         return
     raise Conflict(409, "Conflict", f"the status of DRPlanExecution {target.name} changed {_ATTEMPTS} times in a row")
+
+
+def _marked(
+    live: DRPlanExecutionStatus, records: Records, definition: RunDefinition, revert: DRPlanExecution
+) -> dict[str, Any] | None:
+    """Return the status of a target with what was taken back marked, in wire form; None when it has the marks."""
+    if records.outcome is not None:
+        marked = with_notes_of(as_recorded(records.outcome.status, records.taken_back), live)
+    else:
+        marked = mark_reverted(live, definition, revert.status, revert.metadata.name)
+    return None if marked == live else shrunk_wire(marked)

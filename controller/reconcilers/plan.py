@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
+
+from pydantic import ValidationError
 
 from app.engine.history import Run, valid_phase
 from app.kube.errors import ABSENT
 from app.kube.resources import PLANS, WORKFLOWS
-from app.models.base import ApiModel
 from app.models.phases import Phase, PlanPhase
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.stored import members
 from app.rules.findings import Report
 from app.rules.plan import workflow_keys
 from app.rules.unfinished import ENDED
+from app.runtime.parts import decoded
 from controller.lanes import Key
 from controller.plans.lock import kept_lock, settled_lock
 from controller.plans.status import change_plan_status
@@ -21,10 +23,7 @@ from controller.run.runner import Run as LiveRun
 from controller.run.runs import Runs
 from controller.services import Services
 from controller.set_aside import tell_set_aside
-from controller.validation import decoded
 from controller.validity import ready_condition
-
-M = TypeVar("M", bound=ApiModel)
 
 
 def _owner_of(run: LiveRun) -> Run:
@@ -40,6 +39,13 @@ def _owner_of(run: LiveRun) -> Run:
     )
 
 
+async def _readable(stored: dict[str, Any]) -> DRPlan | None:
+    try:
+        return await decoded(DRPlan, stored)
+    except ValidationError:
+        return None
+
+
 class PlanReconciler:
     """Keeps the status of a plan as its spec, its workflows and its executions deserve."""
 
@@ -52,7 +58,7 @@ class PlanReconciler:
         stored = self._services.plans.get(*key)
         if stored is None:
             return None
-        plan = decoded(DRPlan, stored)
+        plan = await _readable(stored)
         workflows = {} if plan is None else await self._workflows(plan)
         report = await self._services.validator.plan(stored, workflows)
         tell_set_aside(self._services, stored, report)
@@ -67,7 +73,7 @@ class PlanReconciler:
         if plan is None:
             await self._declare_unreadable(stored, report)
             return None
-        if self._is_current(stored, report):
+        if self._is_current(plan, report):
             return None
         await change_plan_status(self._services, namespace, name, change)
         return None
@@ -86,11 +92,8 @@ class PlanReconciler:
         except ABSENT:
             return None
 
-    def _is_current(self, stored: dict[str, Any], report: Report) -> bool:
+    def _is_current(self, plan: DRPlan, report: Report) -> bool:
         """Tell from the cache whether there is nothing to write, so that an unchanged plan costs no request."""
-        plan = decoded(DRPlan, stored)
-        if plan is None:
-            return False
         held = plan.status.current_execution
         if held is not None:
             holder = self._services.executions.get(held.namespace or plan.metadata.namespace, held.name)

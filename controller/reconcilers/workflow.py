@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from app.kube.errors import NotFound
 from app.kube.resources import WORKFLOWS
+from app.models.meta import ObjectMeta
 from app.models.phases import WorkflowPhase
 from app.models.workflow import DRWorkflowStatus
+from app.runtime.parts import decoded
 from controller.lanes import Key
 from controller.services import Services
 from controller.set_aside import tell_set_aside
+from controller.status_put import put_status
 from controller.validity import ready_condition
 
 
@@ -25,7 +28,7 @@ class WorkflowReconciler:
             return None
         report = await self._services.validator.workflow(stored)
         tell_set_aside(self._services, stored, report)
-        old = DRWorkflowStatus.from_wire(stored.get("status") or {})
+        old = await decoded(DRWorkflowStatus, stored.get("status") or {})
         generation = int(stored["metadata"].get("generation", 0))
         new = old.model_copy(
             update={
@@ -38,9 +41,8 @@ class WorkflowReconciler:
         if new == old:
             return None
         try:
-            written = await self._services.kube.replace(
-                WORKFLOWS, {**stored, "status": new.to_wire()}, subresource="status"
-            )
+            metadata = ObjectMeta.from_wire(stored["metadata"])
+            written = await put_status(self._services.kube, WORKFLOWS, metadata, new.to_wire())
         except NotFound:
             return None
         self._services.workflows.remember(written)

@@ -14,6 +14,7 @@ from app.engine.record import as_recorded, differences
 from app.kube.errors import ApiError, Conflict, NotFound, is_transient
 from app.kube.kept import Records
 from app.kube.resources import EXECUTIONS
+from app.models.dumping import dumped
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.failures import FailureReason
 from app.models.meta import ObjectMeta
@@ -21,6 +22,7 @@ from app.models.names import FINALIZER
 from app.models.phases import FINAL, Operation, Phase
 from app.models.snapshot import Snapshot
 from app.models.stored import members
+from app.runtime.last_work import to_thread
 from app.runtime.logging import get_logger
 from controller.endings import record_end, record_unstarted, records_of, regarding, tell_differs, with_differs
 from controller.executions import ExecutionWrites, without_finalizer
@@ -54,13 +56,14 @@ class Closing:
         outcome = records.outcome
         if outcome is None:
             return None
-        status = as_recorded(outcome.status, records.taken_back)
+        status = await to_thread(as_recorded, outcome.status, records.taken_back)
         # a leader that died between record and status left a sealed one; whatever else is there, somebody else wrote
-        if not stored.get("seal") and (found := differences(execution.status, status)):
+        if not stored.get("seal") and (found := await to_thread(differences, execution.status, status)):
             how = f"The status was changed after the run had ended: {'; '.join(found)}. The recorded one is put back"
             tell_differs(self._services, execution.metadata, how)
             status = with_differs(self._services, status, how, execution.metadata.generation)
-        written = execution.status == status or await self._least_refused(execution, status) is not None
+        is_so = await to_thread(lambda: execution.status == status)
+        written = is_so or await self._least_refused(execution, status) is not None
         ended = execution.model_copy(update={"status": status})
         with suppress(PlanUnreadableError):
             await complete(self._services, ended, await revert_snapshot(self._services, ended))
@@ -76,9 +79,10 @@ class Closing:
 
         An execution that is gone gives an empty object.
         """
-        refusal = ""
-        for form in (status, *lesser_forms(status)):
-            wire = await wire_in_turns(status) if form is status else form.to_wire()
+        refusal, forms = "", [status]
+        while forms:
+            form = forms.pop(0)
+            wire = await (wire_in_turns(status) if form is status else to_thread(dumped, form))
             try:
                 written = await put_status(self._services.kube, EXECUTIONS, execution.metadata, wire)
             except NotFound:
@@ -87,6 +91,8 @@ class Closing:
                 if is_transient(error) or isinstance(error, Conflict):
                     raise
                 refusal = str(error)
+                if form is status:
+                    forms = list(await to_thread(lesser_forms, status))
             else:
                 self._services.executions.remember(written)
                 return written
@@ -175,7 +181,7 @@ class Closing:
         status = DRPlanExecutionStatus(observed_generation=metadata.generation)
         status = end_run(status, Phase.FAILED, why, self._services.now())
         if records.outcome is not None:
-            status = as_recorded(records.outcome.status, records.taken_back)
+            status = await to_thread(as_recorded, records.outcome.status, records.taken_back)
         with suppress(NotFound):
             await put_status(self._services.kube, EXECUTIONS, metadata, await wire_in_turns(status))
         self._services.journal.forget(metadata.uid)

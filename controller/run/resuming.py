@@ -12,6 +12,7 @@ from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.snapshot import Snapshot
 from app.runtime.last_work import to_thread
 from app.runtime.logging import get_logger
+from app.runtime.parts import decoded
 from app.runtime.tracing import trace_id_of
 from controller.endings import records_of, tell_differs
 from controller.executions import ExecutionWrites, cancel_message, read_fresh, without_resume, without_unreadable_status
@@ -102,7 +103,7 @@ class Resuming:
         if cancel := cancel_message(execution):
             told.info("run is cancelled", why=cancel)
         told.info("run resumed", doubtful=len(doubtful(status)))
-        self.begin(snapshot, resumed.definition, status, fresh, takeover=takeover)
+        await self.begin(snapshot, resumed.definition, status, fresh, takeover=takeover)
         run = self._runs.get(execution.metadata.uid)
         if run is not None and cancel:
             run.cancel(cancel)
@@ -120,7 +121,7 @@ class Resuming:
         ended = f"{cancel}; it" if cancel else "The run"
         return f"{ended} broke off {times} ({broken.problem}), see the controller's log; what had been done is below"
 
-    def begin(
+    async def begin(
         self,
         snapshot: Snapshot,
         definition: RunDefinition,
@@ -131,6 +132,7 @@ class Resuming:
         is_stored: bool = False,
     ) -> None:
         """Have a run driven from `status`; `is_stored` tells that this is just what `stored` has."""
+        execution = await decoded(DRPlanExecution, {**stored, "status": {}})  # the run has a status of its own
         if status.phase is not None and status.phase.is_final:
             announce_end(self._services, stored, definition.operation, status)
         run = Run(
@@ -144,4 +146,4 @@ class Resuming:
             on_taken_up=partial(self._inheritance.told, snapshot.execution_uid),
             is_stored=is_stored,
         )
-        self._runs.start(run, DRPlanExecution.from_wire(stored))
+        self._runs.start(run, execution)

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import orjson
-
 from app.kube.client import KubeClient
 from app.kube.errors import ApiError, Conflict, KubeError, NotFound, is_transient
 from app.kube.resources import EXECUTIONS
@@ -18,7 +16,7 @@ from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff
 from controller.sealing import SEAL, is_sealed, seal_of
-from controller.status_form import lesser_forms, sized
+from controller.status_form import as_is, lesser_forms, sized
 from controller.status_pace import StatusPace
 from controller.status_put import put_status
 
@@ -228,10 +226,10 @@ class StatusWriter:
         self._on_refused(why)
         self._urgent = False
         is_over = status.phase is not None and status.phase.is_final
-        for form in lesser_forms(status) if is_over else lesser_forms(status)[:1]:
+        forms = await asyncio.to_thread(lesser_forms, status)
+        for form in forms if is_over else forms[:1]:
             try:
-                wire = form.to_wire()
-                await self._put(wire, len(orjson.dumps(wire)))
+                await self._put(*await asyncio.to_thread(as_is, form))
             except ApiError as error:
                 log.error("lesser status not written either", execution=self._key, error=str(error))
                 if isinstance(error, Conflict) or is_transient(error):

@@ -12,6 +12,7 @@ from app.engine.unrecorded import RECORDED, named_objects, stamp_of
 from app.kube.errors import ABSENT, KubeError
 from app.kube.kept import Records
 from app.kube.resources import EXECUTIONS
+from app.models.dumping import dumped
 from app.models.execution import DRPlanExecution, RevertOptions, Unrecorded
 from app.models.meta import ObjectMeta
 from app.models.names import UNRECORDED_ANNOTATION
@@ -69,7 +70,7 @@ async def read_target(services: Services, execution: DRPlanExecution) -> RevertT
     if problem:
         raise TargetRefusedError(problem)
     if not found.recorded:
-        demand_vouched(execution, target, services.settings.namespace)
+        await to_thread(demand_vouched, execution, target, services.settings.namespace)
     return found
 
 
@@ -90,7 +91,7 @@ async def _as_recorded(target: DRPlanExecution, records: Records) -> RevertTarge
     outcome = records.outcome
     if outcome is None:
         return RevertTarget(target, recorded=False)
-    recorded = as_recorded(outcome.status, records.taken_back)
+    recorded = await to_thread(as_recorded, outcome.status, records.taken_back)
     found = await to_thread(differences, target.status, recorded)
     differs = ""
     if found:
@@ -135,7 +136,7 @@ def demand_vouched(execution: DRPlanExecution, target: DRPlanExecution, own_name
             f"{', '.join(within[:10])}; nothing there is ever reverted"
         )
     stamp = execution.metadata.annotations.get(UNRECORDED_ANNOTATION)
-    if stamp == stamp_of(claims_digest(target.metadata.uid, target.status.to_wire())):
+    if stamp == stamp_of(claims_digest(target.metadata.uid, dumped(target.status))):
         return
     if stamp == RECORDED:
         raise TargetRefusedError(

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
+from app.models.stored import members
 from controller.indices import BY_ENDED_PLAN
 from controller.run.runs import Runs
 from controller.services import Services
@@ -61,8 +62,12 @@ class Rivals:
 
 
 def _readable(stored: Mapping[str, Any]) -> DRPlanExecution | None:
-    """Decode an execution that has ended, of whose status the cache keeps little; without a status that does not."""
-    for found in (stored, {**stored, "status": {}}):
+    """Decode an execution that has ended, of whose status the cache keeps little; without a status that does not.
+
+    Its parameters say nothing here, and may be many.
+    """
+    slim = {**stored, "spec": {**members(stored.get("spec")), "params": []}}
+    for found in (slim, {**slim, "status": {}}):
         with suppress(ValidationError):
             return DRPlanExecution.from_wire(found)
     return None

@@ -45,7 +45,7 @@ class Definitions:
 async def read_definitions(services: Services, execution: DRPlanExecution) -> Definitions:
     """Read the plan and, meanwhile, the workflows that the cache says it uses. Raises `KubeError` for another try."""
     (plan, unreadable), workflows = await both(
-        _read_plan(services, execution), read_workflows(services, _expected(services, execution))
+        _read_plan(services, execution), read_workflows(services, await _expected(services, execution))
     )
     return Definitions(plan, workflows, unreadable)
 
@@ -63,13 +63,13 @@ async def _read_plan(services: Services, execution: DRPlanExecution) -> tuple[DR
         return None, str(error)
 
 
-def _expected(services: Services, execution: DRPlanExecution) -> list[Key]:
+async def _expected(services: Services, execution: DRPlanExecution) -> list[Key]:
     """The workflows of a plan that may be run as far as the cache knows; none of a Revert, which has its snapshot."""
     stored = services.plans.get(execution.metadata.namespace, execution.spec.plan_ref)
     if stored is None or services.suspects.refusal(stored) or execution.spec.operation_type is not Operation.EXECUTE:
         return []
     try:
-        plan = DRPlan.from_wire(stored)
+        plan = await decoded(DRPlan, stored)
     except ValidationError:
         return []
     is_free = plan.status.current_execution is None and plan.status.observed_generation == plan.metadata.generation

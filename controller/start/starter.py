@@ -20,6 +20,7 @@ from app.models.suspension import Reason
 from app.runtime.groups import both
 from app.runtime.last_work import to_thread
 from app.runtime.logging import get_logger
+from app.runtime.parts import decoded
 from controller.endings import record_end, records_of, tell_differs, with_differs
 from controller.executions import (
     ExecutionWrites,
@@ -168,7 +169,7 @@ class Starter:
             return None
         note = started(definition)
         self._services.recorder.emit(written, note.type, note.reason, note.message)
-        self._resuming.begin(snapshot, definition, status, written, is_stored=True)
+        await self._resuming.begin(snapshot, definition, status, written, is_stored=True)
         return None
 
     async def _built_snapshot(
@@ -228,7 +229,7 @@ class Starter:
         if reason is not None:
             waiting = with_suspension(waiting, message, self._services.now(), reason=reason)
         written = await self._writes.status(execution, waiting)
-        return DRPlanExecution.from_wire(written) if written is not None else None
+        return await decoded(DRPlanExecution, written) if written is not None else None
 
     async def _owner(self, plan: DRPlan, execution: DRPlanExecution) -> tuple[Verdict, DRPlanStatus]:
         """Return whether an execution may have the plan, and the plan's status with a stale lock let go of."""

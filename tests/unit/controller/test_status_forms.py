@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from app.models.common import ObjectReference
+from app.models.dumping import dumped
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.phases import Phase
 from controller.folding import MOST_INLINE
-from controller.status_form import _wire, shrunk_wire, wire_in_turns, wire_of
+from controller.status_form import shrunk_wire, wire_in_turns, wire_of
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -29,6 +30,6 @@ def status(stages: int, workflows: int, actions: int) -> DRPlanExecutionStatus:
 )
 async def test_parts_make_the_whole(shape: tuple[int, int, int]) -> None:
     found = status(*shape)
-    assert _wire(found) == found.to_wire()
+    assert dumped(found) == found.to_wire()
     assert shrunk_wire(found) == found.to_wire()
     assert await wire_in_turns(found) == wire_of(found)

@@ -105,5 +105,5 @@ async def test_what_is_wrong_is_refused(status: dict[str, Any]) -> None:
 
 
 def test_members_with_models_are_found() -> None:
-    assert parts._parts(DRPlanExecution)["status"].__name__ == "DRPlanExecutionStatus"
-    assert "stageStatuses" in parts._parts(parts._parts(DRPlanExecution)["status"])
+    assert parts._parts(DRPlanExecution)["status"].model.__name__ == "DRPlanExecutionStatus"
+    assert "stageStatuses" in parts._parts(parts._parts(DRPlanExecution)["status"].model)
