@@ -21,9 +21,10 @@ from app.engine.fold import end_run
 from app.engine.history import Run, completed, without_stale_lock
 from app.kube.client import KubeClient
 from app.kube.errors import Conflict, NotFound
+from app.kube.fresh import Attempts, read_same
 from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS, Resource
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
-from app.models.phases import Phase
+from app.models.phases import Phase, has_ended
 from app.models.plan import CurrentExecution, DRPlan, DRPlanStatus
 from app.models.stored import members
 from controller.journal.format import Entry, entries_by_run
@@ -35,8 +36,6 @@ from controller.snapshots import SnapshotDamagedError, SnapshotStore
 
 PAGE = 50
 """Objects read at once; a status may have 1 MiB."""
-ATTEMPTS = 10
-"""Conflicts in a row that are taken before giving up on an object."""
 WHY = "Ended by drplan downgrade; whether what was running took effect is not known"
 
 JsonObject = dict[str, Any]
@@ -84,7 +83,7 @@ def _examine(resource: Resource, stored: JsonObject, findings: Findings) -> None
     name, namespace = stored["metadata"]["name"], stored["metadata"]["namespace"]
     status = stored.get("status") or {}
     changes = [*dict.fromkeys(differences(status, earlier_status(resource.kind, status)))]
-    if resource is EXECUTIONS and not _has_ended(status):
+    if resource is EXECUTIONS and not has_ended(status.get("phase")):
         text = " ".join(filter(None, (status.get("phase") or "not started", status.get("progress"))))
         findings.in_flight.append(Found(resource, namespace, name, (text,)))
         return
@@ -152,7 +151,7 @@ class Ending:
 
     async def execution(self, stored: JsonObject) -> JsonObject:
         """Return the status of a run that is over. One that never started is Cancelled."""
-        if _has_ended(stored.get("status") or {}):
+        if has_ended(members(stored.get("status")).get("phase")):
             return stored.get("status") or {}
         try:
             execution = DRPlanExecution.from_wire(stored)
@@ -161,7 +160,7 @@ class Ending:
         if execution.phase is Phase.PENDING:
             return end_run(execution.status, Phase.CANCELLED, "Cancelled by drplan downgrade", self._now()).to_wire()
         status = await self._recorded(execution)
-        if status.phase is None or not status.phase.is_final:
+        if not status.has_ended:
             status = abandoned(status, WHY, self._now())
         return status.to_wire()
 
@@ -199,12 +198,13 @@ class Release:
         return (await self._released(plan, held)).to_wire()
 
     async def _released(self, plan: DRPlan, held: CurrentExecution) -> DRPlanStatus:
-        try:
-            found = await self._kube.get(EXECUTIONS, held.name, namespace=held.namespace or plan.metadata.namespace)
-            execution = DRPlanExecution.from_wire(found)
-        except (NotFound, ValidationError):
+        namespace = held.namespace or plan.metadata.namespace
+        found = await read_same(self._kube, EXECUTIONS, namespace, held.name, held.uid)
+        if found is None:
             return without_stale_lock(plan.status, self._now())
-        if held.uid and held.uid != execution.metadata.uid:
+        try:
+            execution = DRPlanExecution.from_wire(found)
+        except ValidationError:
             return without_stale_lock(plan.status, self._now())
         locked = held.model_copy(update={"uid": execution.metadata.uid})
         owned = plan.status.model_copy(update={"current_execution": locked})
@@ -213,7 +213,8 @@ class Release:
 
 async def _rewrite(kube: KubeClient, found: Found, change: Callable[[JsonObject], Any] | None) -> str | None:
     """Store an object's status as the Go operator would have it; return its phase, None when nothing was written."""
-    for _ in range(ATTEMPTS):
+    attempts = Attempts(str(found), "run this again")
+    while True:
         try:
             stored = await kube.get(found.resource, found.name, namespace=found.namespace)
             status = await change(stored) if change else stored.get("status") or {}
@@ -224,9 +225,9 @@ async def _rewrite(kube: KubeClient, found: Found, change: Callable[[JsonObject]
         except NotFound:
             return None
         except Conflict:
+            attempts.conflict()
             continue
         return str(wanted.get("phase", ""))
-    raise Conflict(409, "Conflict", f"{found} changed {ATTEMPTS} times in a row; run this again")
 
 
 async def _each(kube: KubeClient, resource: Resource) -> AsyncIterator[JsonObject]:
@@ -238,7 +239,3 @@ async def _each(kube: KubeClient, resource: Resource) -> AsyncIterator[JsonObjec
         token = page.get("metadata", {}).get("continue")
         if not token:
             return
-
-
-def _has_ended(status: Mapping[str, Any]) -> bool:
-    return status.get("phase") in ("Succeeded", "Failed", "Cancelled", "Canceled")

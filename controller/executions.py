@@ -15,6 +15,7 @@ from app.engine.names import label_value
 from app.engine.texts import EXECUTION_CANCELED
 from app.engine.wishes import asks
 from app.kube.errors import NotFound
+from app.kube.fresh import read_same
 from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.names import (
@@ -135,7 +136,7 @@ class ExecutionWrites:
     ) -> dict[str, Any] | None:
         """Write a status onto the version it was computed from; None when the execution is gone."""
         wire = await wire_in_turns(status)
-        if seal_key and not (status.phase is not None and status.phase.is_final):
+        if seal_key and not status.has_ended:
             wire[SEAL] = seal_of(seal_key, execution.metadata.uid, wire)
         try:
             written = await put_status(self._services.kube, EXECUTIONS, execution.metadata, wire)
@@ -148,8 +149,4 @@ class ExecutionWrites:
 async def read_fresh(services: Services, execution: DRPlanExecution) -> dict[str, Any] | None:
     """Return the execution as stored now, of which the cache does not keep all; None when it is gone."""
     metadata = execution.metadata
-    try:
-        stored = await services.kube.get(EXECUTIONS, metadata.name, namespace=metadata.namespace)
-    except NotFound:
-        return None
-    return stored if stored["metadata"]["uid"] == metadata.uid else None
+    return await read_same(services.kube, EXECUTIONS, metadata.namespace, metadata.name, metadata.uid)

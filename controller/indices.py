@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from app.models.phases import Phase
+from app.models.phases import Phase, has_ended
 from app.models.stored import items, members
 
 BY_WORKFLOW = "workflow"
@@ -18,9 +18,6 @@ BY_ENDED_PLAN = "ended-plan"
 """Executions that ran and have ended, by `namespace/name` of their plan."""
 BY_TARGET = "target"
 """Unfinished Reverts by `namespace/name` of the execution they take back."""
-
-ENDED = frozenset({"Succeeded", "Failed", "Cancelled", "Canceled"})
-"""Phases of executions that have ended, the Go operator's spelling included."""
 
 Index = Callable[[dict[str, Any]], Iterable[str]]
 """Returns the values by which an object is found."""
@@ -36,7 +33,7 @@ def _workflows_of_plan(plan: dict[str, Any]) -> Iterable[str]:
 
 def _target_of_unfinished(execution: dict[str, Any]) -> Iterable[str]:
     target = members(execution.get("spec")).get("revertExecutionRef")
-    if target and members(execution.get("status")).get("phase") not in ENDED:
+    if target and not has_ended(members(execution.get("status")).get("phase")):
         yield f"{execution['metadata'].get('namespace', '')}/{target}"
 
 
@@ -52,7 +49,7 @@ def _plan_of_started(execution: dict[str, Any]) -> Iterable[str]:
 
 def _plan_of_ended(execution: dict[str, Any]) -> Iterable[str]:
     status = members(execution.get("status"))
-    if status.get("phase") in ENDED and status.get("progress"):
+    if has_ended(status.get("phase")) and status.get("progress"):
         yield _plan_of(execution)
 
 

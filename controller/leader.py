@@ -10,10 +10,10 @@ from typing import Any
 from app.kube.cache import Cache
 from app.kube.errors import KubeError
 from app.models.execution import DRPlanExecution
+from app.models.phases import has_ended
 from app.runtime.logging import get_logger
 from app.runtime.tasks import TaskOwner
 from controller.feed import Feed
-from controller.indices import ENDED
 from controller.journal import Entry
 from controller.lanes import Key, Lane
 from controller.lookout import Lookout
@@ -147,7 +147,7 @@ def _watched(services: Services, cache: Cache, reconcile: Reconcile, refuse: Ref
 def without_details(execution: dict[str, Any]) -> dict[str, Any]:
     """Return what the controller keeps of an execution in memory: of an ended one a few fields only."""
     status = execution.get("status") or {}
-    if status.get("phase") not in ENDED:
+    if not has_ended(status.get("phase")):
         return execution
     kept = {name: value for name, value in status.items() if name not in _DETAILS}
     return {**execution, "status": kept}

@@ -15,6 +15,7 @@ import orjson
 
 from app.kube.client import KubeClient
 from app.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
+from app.kube.fresh import Attempts
 from app.kube.kept import COMPONENT_LABEL
 from app.kube.resources import CONFIG_MAPS, Resource
 from app.models.stored import members
@@ -28,7 +29,6 @@ MOST_ENDS: Final = 3
 """Ends of the process during work on an object after which it is left alone. One is enough where the work went on for
 long; a single short step may have been hit by an end that had another cause."""
 MOST_SUSPECTS: Final = 200
-_ATTEMPTS: Final = 5
 
 Counts = dict[str, tuple[int, int]]
 """Generation and ends, by uid."""
@@ -115,7 +115,8 @@ class Suspects:
         if self._kube is None:
             return change({})
         async with self._one_writer:
-            for _ in range(_ATTEMPTS):
+            attempts = Attempts(f"ConfigMap {NAME}")
+            while True:
                 try:
                     stored = await self._kube.get(CONFIG_MAPS, NAME, namespace=self._namespace)
                 except NotFound:
@@ -127,9 +128,9 @@ class Suspects:
                 try:
                     await self._write(self._kube, stored, wanted)
                 except (Conflict, AlreadyExists, NotFound):
+                    attempts.conflict()
                     continue
                 return wanted
-        raise Conflict(409, "Conflict", f"ConfigMap {NAME} changed {_ATTEMPTS} times in a row")
 
     async def _write(self, kube: KubeClient, stored: dict[str, Any] | None, counts: Counts) -> None:
         data = {uid: orjson.dumps(each).decode() for uid, each in counts.items()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.kube.errors import KubeError, NotFound
+from app.kube.errors import KubeError
+from app.kube.fresh import read_same
 from app.kube.resources import EXECUTIONS
 from app.runtime.logging import get_logger
 from controller.indices import BY_TARGET
@@ -33,10 +34,7 @@ async def sweep(services: Services, recovered: dict[str, list[Entry]]) -> None:
 
 async def _is_gone(services: Services, namespace: str, name: str, uid: str) -> bool:
     try:
-        found = await services.kube.get(EXECUTIONS, name, namespace=namespace)
-    except NotFound:
-        return True
+        return await read_same(services.kube, EXECUTIONS, namespace, name, uid) is None
     except KubeError as error:
         log.warning("cannot tell whether an execution is gone", execution=f"{namespace}/{name}", error=str(error))
         return False
-    return bool(found["metadata"]["uid"] != uid)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from app.models.stored import items
 from webhook.review import JsonObject, Request
 
 DEFAULT_TIMEOUT = "5m"
@@ -73,7 +74,7 @@ def _changed_spec(request: Request) -> JsonObject | None:
 
 def _items(path: str, value: Any) -> Iterator[tuple[str, JsonObject]]:  # noqa: ANN401  (any JSON value)
     """The objects of a list, each with its JSON pointer."""
-    for index, item in enumerate(value if isinstance(value, list) else ()):
+    for index, item in enumerate(items(value)):
         if isinstance(item, dict):
             yield f"{path}/{index}", item
 

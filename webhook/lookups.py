@@ -16,8 +16,8 @@ from app.kube.errors import ABSENT, BadRequest, NotFound, UnknownKind
 from app.kube.kept import DamagedError, Records, read_records, records_selector
 from app.kube.resources import CONFIG_MAPS, EXECUTIONS, NAMESPACES, PLANS, Resource
 from app.kube.tables import table_rows
+from app.models.phases import STORED_ENDS
 from app.rules.deletion import references_only
-from app.rules.unfinished import ENDED
 from webhook.failures import READ_SECONDS, LookupFailedError, told
 from webhook.review import JsonObject, UserInfo
 from webhook.stored_workflows import Key, StoredWorkflows, together
@@ -114,7 +114,7 @@ class KubeLookups:
         By selectable fields, so that finished ones with their large statuses stay where they are; an API server that
         does not know these fields is asked for all.
         """
-        selector = ",".join([f"spec.planRef={plan}", *(f"status.phase!={phase}" for phase in sorted(ENDED))])
+        selector = ",".join([f"spec.planRef={plan}", *(f"status.phase!={phase}" for phase in sorted(STORED_ENDS))])
         async with told("failed to check running executions: failed to list DRPlanExecutions"):
             try:
                 return await self._kube.list_all(

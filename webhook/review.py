@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from app.engine.text import cut
+from app.models.stored import members
 from app.rules.findings import LONGEST_TOLD, Finding, Report, denial, with_rules
 
 REVIEW_VERSION = "admission.k8s.io/v1"
@@ -67,12 +68,12 @@ class Request(_Part):
     @property
     def new(self) -> JsonObject:
         """The object as sent; empty when there is none."""
-        return self.object if isinstance(self.object, dict) else {}
+        return members(self.object)
 
     @property
     def old(self) -> JsonObject:
         """The stored object; empty when there is none."""
-        return self.old_object if isinstance(self.old_object, dict) else {}
+        return members(self.old_object)
 
 
 class _Review(_Part):

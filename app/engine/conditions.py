@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import datetime
 
 from app.engine.text import cut
+from app.engine.tree import each_action
 from app.models.execution import DRPlanExecutionStatus
 from app.models.failures import FailureReason
 from app.models.meta import Condition, ConditionStatus
@@ -125,9 +126,4 @@ def _account(status: DRPlanExecutionStatus, phase: Phase) -> str:
 
 
 def _count(status: DRPlanExecutionStatus) -> Counter[Phase]:
-    return Counter(
-        action.phase
-        for stage in status.stage_statuses
-        for workflow in stage.workflow_executions
-        for action in workflow.action_statuses
-    )
+    return Counter(action.phase for _, action in each_action(status))

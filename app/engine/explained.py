@@ -88,8 +88,7 @@ def absences(snapshot: Snapshot, status: DRPlanExecutionStatus, order: Sequence[
 
 def _deleting(snapshot: Snapshot, workflow: WorkflowExecutionStatus) -> frozenset[str]:
     """Return the names of the actions of a workflow that delete."""
-    namespace = workflow.workflow_ref.namespace or snapshot.execution_namespace
-    spec = snapshot.workflows.get(f"{namespace}/{workflow.workflow_ref.name}")
+    spec = snapshot.workflow_of(workflow.workflow_ref)
     actions = spec.actions if spec is not None else ()
     return frozenset(each.name for each in actions if operation_of(each, each.type) is ResourceOperation.DELETE)
 

@@ -114,7 +114,7 @@ def fold_all(
     not drawn is.
     """
     for number, event in enumerate(events[:-1]):
-        if _is_over(status) or not isinstance(event, _OfAction):
+        if status.has_ended or not isinstance(event, _OfAction):
             status = _folded(definition, status, event)
             continue
         status = _apply(definition, status, event)
@@ -127,7 +127,7 @@ def fold_all(
 
 def _folded(definition: RunDefinition, status: DRPlanExecutionStatus, event: Event) -> DRPlanExecutionStatus:
     """What `fold` returns, but for the message of a run under way."""
-    if _is_over(status):
+    if status.has_ended:
         raise IllegalEventError(f"{type(event).__name__} after the run ended {status.phase}")
     return _end_if_done(definition, settle(definition, _apply(definition, status, event), event.at), event.at)
 
@@ -159,10 +159,6 @@ def _end_if_done(definition: RunDefinition, status: DRPlanExecutionStatus, at: d
     ending = run_ending(definition, status, cancelled=cancel_requested(status))
     reason = FailureReason.ROLLBACK_PARTIAL_FAILED if definition.operation is Operation.REVERT else None
     return end_run(status, ending.phase, ending.message, at, reason=reason)
-
-
-def _is_over(status: DRPlanExecutionStatus) -> bool:
-    return status.phase is not None and status.phase.is_final
 
 
 def _apply(definition: RunDefinition, status: DRPlanExecutionStatus, event: Event) -> DRPlanExecutionStatus:

@@ -10,8 +10,9 @@ from typing import Any
 from app.engine.definition import Address
 from app.engine.shrink import minimal
 from app.engine.text import cut
+from app.engine.tree import map_actions
 from app.models.dumping import dumped
-from app.models.execution import DRPlanExecutionStatus
+from app.models.execution import ActionStatus, DRPlanExecutionStatus
 from app.models.record import TakenBack
 
 STATUS_DIFFERS = "StatusDiffers"
@@ -29,30 +30,14 @@ def with_marks(
     `rolledBackBy` goes to every action in `taken_back`, `revertedBy` to the run when it is taken back as a `whole`.
     """
     done = set(taken_back)
-    stages = tuple(
-        stage.model_copy(
-            update={
-                "workflow_executions": tuple(
-                    workflow.model_copy(
-                        update={
-                            "action_statuses": tuple(
-                                action.model_copy(update={"rolled_back_by": revert_name})
-                                if Address(s, w, a) in done and not action.rolled_back_by
-                                else action
-                                for a, action in enumerate(workflow.action_statuses)
-                            )
-                        }
-                    )
-                    for w, workflow in enumerate(stage.workflow_executions)
-                )
-            }
-        )
-        for s, stage in enumerate(target.stage_statuses)
-    )
-    update: dict[str, object] = {"stage_statuses": stages}
-    if whole:
-        update["reverted_by"] = revert_name
-    return target.model_copy(update=update)
+
+    def marked(address: Address, action: ActionStatus) -> ActionStatus:
+        if address not in done or action.rolled_back_by:
+            return action
+        return action.model_copy(update={"rolled_back_by": revert_name})
+
+    status = map_actions(target, marked)
+    return status.model_copy(update={"reverted_by": revert_name}) if whole else status
 
 
 def as_recorded(status: DRPlanExecutionStatus, taken_back: Iterable[TakenBack]) -> DRPlanExecutionStatus:

@@ -109,8 +109,7 @@ class _Builder:
         ]
 
     def _spec_of(self, workflow: WorkflowExecutionStatus) -> DRWorkflowSpec | None:
-        namespace = workflow.workflow_ref.namespace or self._snapshot.execution_namespace
-        return self._snapshot.workflows.get(f"{namespace}/{workflow.workflow_ref.name}")
+        return self._snapshot.workflow_of(workflow.workflow_ref)
 
     def stage(self, index: int, stage: StageStatus) -> StageDefinition:
         workflows = tuple(
@@ -129,7 +128,7 @@ class _Builder:
     def _workflow(
         self, stage: int, index: int, stage_name: str, workflow: WorkflowExecutionStatus
     ) -> WorkflowDefinition:
-        namespace = workflow.workflow_ref.namespace or self._snapshot.execution_namespace
+        namespace, name = workflow.workflow_ref.key_in(self._snapshot.execution_namespace)
         spec = self._spec_of(workflow)
         by_name = {action.name: action for action in spec.actions} if spec else {}
         listed = workflow.action_statuses
@@ -142,7 +141,7 @@ class _Builder:
         entered = workflow.phase in (Phase.SUCCEEDED, Phase.FAILED) or any(not action.skip for action in actions)
         return WorkflowDefinition(
             namespace=namespace,
-            name=workflow.workflow_ref.name,
+            name=name,
             actions=tuple(_in_sequence(actions)),
             policy=self._workflow_policy,
             params=params_of_use(self._snapshot.stages[stage].workflows[index], self._snapshot.resolved_params),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from app.engine import texts
 from app.engine.cause import was_kept_back
 from app.engine.definition import RunDefinition, StageDefinition, WorkflowDefinition
+from app.engine.tree import each_action
 from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.failures import OF_ACTION, FailureReason
 from app.models.phases import Mode, Operation, Phase, PlanPolicy, StagePolicy, WorkflowPolicy
@@ -103,12 +104,7 @@ def _run_ending(definition: RunDefinition, status: DRPlanExecutionStatus, *, can
 
 
 def _did_nothing(status: DRPlanExecutionStatus) -> bool:
-    return not any(
-        action.phase is Phase.SUCCEEDED
-        for stage in status.stage_statuses
-        for workflow in stage.workflow_executions
-        for action in workflow.action_statuses
-    )
+    return not any(action.phase is Phase.SUCCEEDED for _, action in each_action(status))
 
 
 def first_failure(actions: Iterable[ActionStatus]) -> ActionStatus | None:
@@ -119,8 +115,7 @@ def first_failure(actions: Iterable[ActionStatus]) -> ActionStatus | None:
 
 def failure_reason(status: DRPlanExecutionStatus) -> FailureReason:
     """Return why a run failed, by the action that failed first; without any it did nothing."""
-    actions = (a for stage in status.stage_statuses for w in stage.workflow_executions for a in w.action_statuses)
-    failed = first_failure(actions)
+    failed = first_failure(action for _, action in each_action(status))
     if failed is None:
         return FailureReason.NOTHING_DONE if status.stage_statuses else FailureReason.START_REFUSED
     return OF_ACTION.get(failed.reason, FailureReason.ACTION_FAILED)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.engine.text import cut
-from app.models.execution import ActionStatus, DRPlanExecutionStatus, HttpResponse
+from app.engine.tree import map_actions, map_stages, map_workflows
+from app.models.execution import ActionStatus, DRPlanExecutionStatus, HttpResponse, StageStatus, WorkflowExecutionStatus
 
 STATUS_LIMIT = 1024 * 1024
 """Bytes of JSON that a status may have."""
@@ -59,29 +60,16 @@ def minimal(status: DRPlanExecutionStatus) -> DRPlanExecutionStatus:
 
 
 def _with_actions(status: DRPlanExecutionStatus, step: _Step) -> DRPlanExecutionStatus:
-    return status.model_copy(
-        update={
-            "resolved_params": status.resolved_params if step.details else (),
-            "stage_statuses": tuple(
-                stage.model_copy(
-                    update={
-                        "message": cut(stage.message, step.message),
-                        "workflow_executions": tuple(
-                            workflow.model_copy(
-                                update={
-                                    "message": cut(workflow.message, step.message),
-                                    "resolved_params": workflow.resolved_params if step.details else (),
-                                    "action_statuses": tuple(_shorter(a, step) for a in workflow.action_statuses),
-                                }
-                            )
-                            for workflow in stage.workflow_executions
-                        ),
-                    }
-                )
-                for stage in status.stage_statuses
-            ),
-        }
-    )
+    def stage_of(stage: StageStatus) -> StageStatus:
+        return stage.model_copy(update={"message": cut(stage.message, step.message)})
+
+    def workflow_of(workflow: WorkflowExecutionStatus) -> WorkflowExecutionStatus:
+        params = workflow.resolved_params if step.details else ()
+        return workflow.model_copy(update={"message": cut(workflow.message, step.message), "resolved_params": params})
+
+    kept = status.model_copy(update={"resolved_params": status.resolved_params if step.details else ()})
+    shorter = map_workflows(map_stages(kept, stage_of), workflow_of)
+    return map_actions(shorter, lambda _, action: _shorter(action, step))
 
 
 def _shorter(action: ActionStatus, step: _Step) -> ActionStatus:

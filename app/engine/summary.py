@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from app.engine.tree import each_action
 from app.models.execution import DRPlanExecutionStatus, ExecutionSummary
 from app.models.phases import Phase
 
@@ -12,12 +13,7 @@ def summarize(status: DRPlanExecutionStatus) -> DRPlanExecutionStatus:
     """Return `status` with `summary` and `progress` as its stages, workflows and actions say."""
     stages = Counter(stage.phase for stage in status.stage_statuses)
     workflows = Counter(w.phase for stage in status.stage_statuses for w in stage.workflow_executions)
-    actions = Counter(
-        action.phase
-        for stage in status.stage_statuses
-        for workflow in stage.workflow_executions
-        for action in workflow.action_statuses
-    )
+    actions = Counter(action.phase for _, action in each_action(status))
     summary = ExecutionSummary(
         total_stages=stages.total(),
         completed_stages=stages[Phase.SUCCEEDED],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from app.models.phases import Phase
 
 T = TypeVar("T")
 Node = TypeVar("Node", ActionStatus, WorkflowExecutionStatus, StageStatus)
+Parent = TypeVar("Parent", WorkflowExecutionStatus, StageStatus, DRPlanExecutionStatus)
 
 
 def replaced(items: tuple[T, ...], index: int, item: T) -> tuple[T, ...]:
@@ -28,9 +29,51 @@ def action_at(status: DRPlanExecutionStatus, address: Address) -> ActionStatus:
 
 def each_address(status: DRPlanExecutionStatus) -> Iterator[Address]:
     """Yield the address of every action of the run, in order."""
+    yield from (address for address, _ in each_action(status))
+
+
+def each_action(status: DRPlanExecutionStatus) -> Iterator[tuple[Address, ActionStatus]]:
+    """Yield every action of the run with its address, in order."""
     for s, stage in enumerate(status.stage_statuses):
         for w, workflow in enumerate(stage.workflow_executions):
-            yield from (Address(s, w, a) for a in range(len(workflow.action_statuses)))
+            for a, action in enumerate(workflow.action_statuses):
+                yield Address(s, w, a), action
+
+
+def map_actions(
+    status: DRPlanExecutionStatus, change: Callable[[Address, ActionStatus], ActionStatus]
+) -> DRPlanExecutionStatus:
+    """Return `status` with `change` made to every action; what it leaves as it is stays shared."""
+    addresses = each_address(status)
+
+    def changed(workflow: WorkflowExecutionStatus) -> WorkflowExecutionStatus:
+        actions = tuple(change(next(addresses), action) for action in workflow.action_statuses)
+        return _with_items(workflow, "action_statuses", actions)
+
+    return map_workflows(status, changed)
+
+
+def map_workflows(
+    status: DRPlanExecutionStatus, change: Callable[[WorkflowExecutionStatus], WorkflowExecutionStatus]
+) -> DRPlanExecutionStatus:
+    """Return `status` with `change` made to every workflow, in order."""
+
+    def changed(stage: StageStatus) -> StageStatus:
+        return _with_items(stage, "workflow_executions", tuple(map(change, stage.workflow_executions)))
+
+    return map_stages(status, changed)
+
+
+def map_stages(status: DRPlanExecutionStatus, change: Callable[[StageStatus], StageStatus]) -> DRPlanExecutionStatus:
+    """Return `status` with `change` made to every stage, in order."""
+    return _with_items(status, "stage_statuses", tuple(map(change, status.stage_statuses)))
+
+
+def _with_items(node: Parent, member: str, items: tuple[object, ...]) -> Parent:
+    """Return `node` with the items of a member replaced; itself when they are the same ones."""
+    if all(new is old for new, old in zip(items, getattr(node, member), strict=True)):
+        return node
+    return node.model_copy(update={member: items})
 
 
 def with_action(status: DRPlanExecutionStatus, address: Address, action: ActionStatus) -> DRPlanExecutionStatus:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from app.engine.tree import each_action
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs, DRPlanExecutionStatus
 from app.models.names import DEFAULT_NAMESPACE
@@ -43,9 +44,7 @@ def named_objects(status: DRPlanExecutionStatus) -> list[NamedObject]:
     """Return every object that the status names in an action that was not taken back yet, each once."""
     found = (
         named
-        for stage in status.stage_statuses
-        for workflow in stage.workflow_executions
-        for action in workflow.action_statuses
+        for _, action in each_action(status)
         if action.outputs is not None and not action.rolled_back_by
         for named in _named(action.outputs)
     )

@@ -37,6 +37,8 @@ from typing import Any
 
 import orjson
 
+from app.models.stored import items, members
+
 MESSAGE_LIMIT = 1024
 """Bytes of a server's message that are kept."""
 
@@ -71,8 +73,7 @@ class ApiError(KubeError):
     @property
     def causes(self) -> list[dict[str, Any]]:
         """The causes of the refusal: `reason`, `message`, `field` each, as far as given."""
-        causes = self.details.get("causes")
-        return [c for c in causes if isinstance(c, dict)] if isinstance(causes, list) else []
+        return [cause for cause in map(members, items(self.details.get("causes"))) if cause]
 
 
 class BadRequest(ApiError):
@@ -250,8 +251,7 @@ def error_from_status(
     """Build the error of a `Status` object: the body of a refusal, or the object of an ERROR watch event."""
     code = status_object.get("code")
     status = http_status or (code if isinstance(code, int) and code else 500)
-    raw_details = status_object.get("details")
-    details = raw_details if isinstance(raw_details, dict) else {}
+    details = members(status_object.get("details"))
     seconds = details.get("retryAfterSeconds")
     if retry_after is None and isinstance(seconds, (int, float)) and seconds > 0:
         retry_after = float(seconds)

@@ -29,6 +29,7 @@ from app.kube.client import KubeClient
 from app.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from app.kube.resources import LEASES
 from app.kube.times import micro_time
+from app.models.stored import members
 from app.runtime import metrics
 from app.runtime.groups import TaskGroup
 from app.runtime.logging import get_logger
@@ -358,8 +359,7 @@ class LeaderLease:
 
 
 def _spec(lease: dict[str, Any] | None) -> dict[str, Any]:
-    spec = (lease or {}).get("spec")
-    return spec if isinstance(spec, dict) else {}
+    return members((lease or {}).get("spec"))
 
 
 def _loop_time() -> float:

@@ -13,6 +13,7 @@ from app.lint.inputs import Source
 from app.lint.positions import locate, position_of
 from app.lint.result import Issue, Note, Position
 from app.models.base import API_VERSION, GROUP
+from app.models.stored import members
 from app.rules.catalogue import Severity
 from app.rules.findings import Finding
 
@@ -76,7 +77,7 @@ def _objects(file: str, value: object, node: yaml.Node, namespace: str) -> Itera
         return
     kind, version = _text(value, "kind"), _text(value, "apiVersion")
     metadata = value.get("metadata")
-    meta = metadata if isinstance(metadata, dict) else {}
+    meta = members(metadata)
     name = _text(meta, "name")
     if kind in KINDS and version == API_VERSION:
         yield Written(kind, _text(meta, "namespace") or namespace, name, value, file, node)

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from app.engine.graph import closest
+from app.models.stored import members
 from app.rules.decode import in_quotes, shown
 from app.rules.findings import did_you_mean
 from app.schema.crds import KINDS, kind_schema
@@ -99,7 +100,7 @@ def check_schema(schema: Schema, value: Any, path: str = "") -> Iterator[Problem
 
 def check_name(metadata: object) -> Iterator[Problem]:
     """Rule S5: the name is there and one that the API server accepts."""
-    meta = metadata if isinstance(metadata, dict) else {}
+    meta = members(metadata)
     name, prefix = meta.get("name"), meta.get("generateName")
     if not name and not prefix:
         yield Problem("S5", "metadata.name", "name is required")

@@ -92,6 +92,10 @@ class ObjectReference(ApiModel):
         """`namespace/name`, as messages print a reference."""
         return f"{self.namespace}/{self.name}"
 
+    def key_in(self, namespace: str) -> tuple[str, str]:
+        """Return namespace and name; one without namespace means the `namespace` of whoever has the reference."""
+        return self.namespace or namespace, self.name
+
 
 class CoreReference(ApiModel):
     """A core/v1 ObjectReference: which object an action made or touched."""

@@ -331,6 +331,11 @@ class DRPlanExecutionStatus(ApiModel):
     seal: str = ""
     """While the run goes on: shows the controller that it wrote this status itself."""
 
+    @property
+    def has_ended(self) -> bool:
+        """True when the run is over."""
+        return self.phase is not None and self.phase.is_final
+
 
 class DRPlanExecution(ApiModel):
     """One run of a plan."""

@@ -44,8 +44,18 @@ TRANSITIONS: Final[dict[Phase, frozenset[Phase]]] = {
 }
 """From a phase to the phases that may follow it. A terminal phase is never overwritten."""
 
+ENDS: Final = (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED)
+"""How an execution ends. Unknown is no end, and Skipped is one of its parts only."""
+STORED_ENDS: Final = frozenset({*(phase.value for phase in ENDS), "Canceled"})
+"""The same as they may be stored."""
+
 EXECUTION_PHASES: Final = ("Pending", "Running", "Succeeded", "Failed", "Cancelled", "Canceled", "Unknown")
 NODE_PHASES: Final = ("Pending", "Running", "Succeeded", "Failed", "Skipped", "Cancelled", "Canceled")
+
+
+def has_ended(phase: object) -> bool:
+    """Tell whether the phase of an execution, as stored, is one in which it ended."""
+    return isinstance(phase, str) and phase in STORED_ENDS
 
 
 def may_follow(old: Phase, new: Phase) -> bool:

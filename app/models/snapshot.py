@@ -11,7 +11,7 @@ from typing import Any, Self
 from pydantic import Field
 
 from app.models.base import ApiModel
-from app.models.common import ManifestRef
+from app.models.common import ManifestRef, ObjectReference
 from app.models.dumping import dumped
 from app.models.execution import DRPlanExecutionStatus, ResolvedParam, RevertOptions
 from app.models.phases import Operation
@@ -90,6 +90,10 @@ class Snapshot(ApiModel):
     """Secret of this run with which its statuses are sealed; empty in snapshots of earlier releases."""
     digest: str = Field("", exclude=True)
     """SHA-256 of the stored form; known once it is stored."""
+
+    def workflow_of(self, reference: ObjectReference) -> DRWorkflowSpec | None:
+        """Return the spec of a workflow that a status of this plan names; None when there is none."""
+        return self.workflows.get("/".join(reference.key_in(self.execution_namespace)))
 
     def dump(self) -> dict[str, Any]:
         """Return the stored form: what users wrote stays distinguishable from what they did not."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from app.models.phases import has_ended
 from app.models.plan import CurrentExecution
+from app.models.stored import items, members
 from app.rules.findings import Findings, Report, refusal
-from app.rules.unfinished import ENDED, Run, locked
+from app.rules.unfinished import Run, locked
 
 MOST_NAMES = 20
 """Names that a refusal lists; the number of all is in its warning."""
@@ -22,8 +24,7 @@ def referencing_plans(namespace: str, name: str, plans: Iterable[Mapping[str, An
     """
     keys = []
     for plan in plans:
-        stored = plan.get("metadata")
-        meta = stored if isinstance(stored, dict) else {}
+        meta = members(plan.get("metadata"))
         own = str(meta.get("namespace", ""))
         if any((ref.get("namespace") or own, ref.get("name")) == (namespace, name) for ref in _references(plan)):
             keys.append(f"{own}/{meta.get('name', '')}")
@@ -37,22 +38,15 @@ def references_only(plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _named(metadata: object) -> dict[str, Any]:
-    found = metadata if isinstance(metadata, dict) else {}
+    found = members(metadata)
     return {member: found[member] for member in ("namespace", "name") if member in found}
 
 
 def _references(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    spec = plan.get("spec")
-    for stage in _items(spec, "stages"):
-        for use in _items(stage, "workflows"):
-            reference = use.get("workflowRef")
-            if isinstance(reference, dict):
+    for stage in map(members, items(members(plan.get("spec")).get("stages"))):
+        for use in map(members, items(stage.get("workflows"))):
+            if reference := members(use.get("workflowRef")):
                 yield reference
-
-
-def _items(value: object, member: str) -> list[dict[str, Any]]:
-    found = value.get(member) if isinstance(value, dict) else None
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def check_workflow_deletion(
@@ -90,9 +84,8 @@ def check_plan_deletion(
 def check_execution_deletion(execution: Mapping[str, Any]) -> Report:
     """Deleting an execution is allowed; while it runs it is a cancel, which draws a warning (N14)."""
     findings = Findings()
-    status = execution.get("status")
-    phase = str(status.get("phase") or "") if isinstance(status, dict) else ""
-    if phase not in ("", "Pending", *ENDED):
+    phase = str(members(execution.get("status")).get("phase") or "")
+    if phase not in ("", "Pending") and not has_ended(phase):
         findings.at("status.phase").warn("N14", RUNNING_WARNING)
     return findings.report()
 

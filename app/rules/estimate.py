@@ -40,10 +40,9 @@ def estimate_status_bytes(plan: DRPlan, workflows: Mapping[WorkflowKey, DRWorkfl
     for stage in plan.spec.stages:
         total += _STAGE + _length(stage.name) + sum(_length(name) + 3 for name in stage.depends_on)
         for use in stage.workflows:
-            reference = use.workflow_ref
-            namespace = reference.namespace or plan.metadata.namespace
-            total += _WORKFLOW + 2 * (_length(namespace) + _length(reference.name))
-            total += actions.get((namespace, reference.name), _SMALLEST)
+            key = use.workflow_ref.key_in(plan.metadata.namespace)
+            total += _WORKFLOW + 2 * sum(map(_length, key))
+            total += actions.get(key, _SMALLEST)
     return total
 
 

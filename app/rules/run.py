@@ -57,8 +57,7 @@ def uses_of_stage(plan: DRPlan, stage_index: int) -> Iterator[Use]:
     stage = plan.spec.stages[stage_index]
     name = short(stage.name)
     for index, reference in enumerate(stage.workflows):
-        target = reference.workflow_ref
-        key = (target.namespace or plan.metadata.namespace, target.name)
+        key = reference.workflow_ref.key_in(plan.metadata.namespace)
         yield Use(stage_index, index, name, key, reference)
 
 

@@ -12,10 +12,9 @@ from typing import Any
 
 from app.engine.wishes import asks
 from app.models.names import ADOPTED_ANNOTATION, FINALIZER, START_RESTORED_ANNOTATION
+from app.models.phases import has_ended
 from app.models.plan import CurrentExecution
-
-ENDED = frozenset({"Succeeded", "Failed", "Cancelled", "Canceled"})
-"""Phases, as stored, of executions that have ended. Unknown has not."""
+from app.models.stored import items, members
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,8 @@ class Run:
 
 def unfinished_runs(plan: str, executions: Iterable[Mapping[str, Any]]) -> list[Run]:
     """The executions of the plan of that name that have not ended, oldest first."""
-    runs = [_run(item) for item in executions if _member(item, "spec").get("planRef") == plan]
-    return sorted((run for run in runs if run.phase not in ENDED), key=lambda run: (run.created, run.name))
+    runs = [_run(item) for item in executions if members(item.get("spec")).get("planRef") == plan]
+    return sorted((run for run in runs if not has_ended(run.phase)), key=lambda run: (run.created, run.name))
 
 
 def comes_from_backup(uid: str, finalizers: Collection[str], annotations: Mapping[str, str]) -> bool:
@@ -56,17 +55,15 @@ def comes_from_backup(uid: str, finalizers: Collection[str], annotations: Mappin
 
 def is_parked(item: Mapping[str, Any]) -> bool:
     """Tell whether a stored execution has not begun and does not begin before somebody says so."""
-    status, metadata = _member(item, "status"), _member(item, "metadata")
+    status, metadata = members(item.get("status")), members(item.get("metadata"))
     if str(status.get("phase") or "Pending") != "Pending":
         return False
-    conditions = status.get("conditions")
     says_so = any(
-        isinstance(each, Mapping) and (each.get("type"), each.get("status")) == ("Suspended", "True")
-        for each in (conditions if isinstance(conditions, list) else ())
+        (each.get("type"), each.get("status")) == ("Suspended", "True")
+        for each in map(members, items(status.get("conditions")))
     )
-    finalizers = metadata.get("finalizers")
-    known = finalizers if isinstance(finalizers, list) else []
-    return says_so or comes_from_backup(str(metadata.get("uid", "")), known, _member(metadata, "annotations"))
+    annotations = members(metadata.get("annotations"))
+    return says_so or comes_from_backup(str(metadata.get("uid", "")), items(metadata.get("finalizers")), annotations)
 
 
 def holder(lock: CurrentExecution | None, unfinished: Sequence[Run]) -> Run | None:
@@ -92,17 +89,12 @@ def locked(lock: CurrentExecution | None, unfinished: Sequence[Run]) -> Run | No
 
 
 def _run(item: Mapping[str, Any]) -> Run:
-    meta = _member(item, "metadata")
+    meta = members(item.get("metadata"))
     return Run(
         namespace=str(meta.get("namespace", "")),
         name=str(meta.get("name", "")),
         uid=str(meta.get("uid", "")),
-        phase=str(_member(item, "status").get("phase") or ""),
+        phase=str(members(item.get("status")).get("phase") or ""),
         created=str(meta.get("creationTimestamp", "")),
         parked=is_parked(item),
     )
-
-
-def _member(item: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = item.get(name)
-    return value if isinstance(value, Mapping) else {}

@@ -32,7 +32,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 
 from app.models.actions import ActionType
-from app.models.phases import Operation, Phase
+from app.models.phases import ENDS, Operation, Phase
 from app.runtime.build import this_build
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -82,7 +82,6 @@ _ACTION_BUCKETS = (0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 
 _LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 _OPERATIONS = tuple(Operation)
-_ENDS = (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED)
 _TYPES = tuple(ActionType)
 _CONTROLLERS = ("drplan", "drplanexecution", "drworkflow")
 _KINDS = ("DRPlan", "DRPlanExecution", "DRWorkflow")
@@ -121,7 +120,7 @@ executions_total = _counter(
     "drplan_executions_total",
     "Executions that reached a terminal phase.",
     operation=_OPERATIONS,
-    phase=_ENDS,
+    phase=ENDS,
 )
 execution_duration_seconds = _histogram(
     "drplan_execution_duration_seconds",

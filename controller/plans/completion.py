@@ -12,6 +12,7 @@ from app.engine.history import Run, completed, ended_before_lock, with_lost_lock
 from app.engine.record import as_recorded, with_notes_of
 from app.engine.revert import mark_reverted, revert_definition
 from app.kube.errors import ApiError, Conflict, NotFound, is_transient
+from app.kube.fresh import Attempts, read_same
 from app.kube.kept import Records
 from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
@@ -30,8 +31,6 @@ from controller.status_form import shrunk_wire
 from controller.status_put import put_status
 
 log = get_logger(__name__)
-
-_ATTEMPTS = 10
 
 
 async def complete(
@@ -110,12 +109,10 @@ async def _mark_target(services: Services, execution: DRPlanExecution, snapshot:
     if target is None or not execution.status.stage_statuses:
         return
     definition = revert_definition(snapshot)
-    for _ in range(_ATTEMPTS):
-        try:
-            stored = await services.kube.get(EXECUTIONS, target.name, namespace=execution.metadata.namespace)
-        except NotFound:
-            stored = None
-        if stored is None or stored["metadata"]["uid"] != target.uid:
+    attempts = Attempts(f"the status of DRPlanExecution {target.name}")
+    while True:
+        stored = await read_same(services.kube, EXECUTIONS, execution.metadata.namespace, target.name, target.uid)
+        if stored is None:
             await services.snapshots.delete(target.uid)
             return
         taken_back = await decoded(DRPlanExecution, stored)
@@ -126,11 +123,11 @@ async def _mark_target(services: Services, execution: DRPlanExecution, snapshot:
         try:
             services.executions.remember(await put_status(services.kube, EXECUTIONS, taken_back.metadata, wire))
         except Conflict:
+            attempts.conflict()
             continue
         except NotFound:
             return
         return
-    raise Conflict(409, "Conflict", f"the status of DRPlanExecution {target.name} changed {_ATTEMPTS} times in a row")
 
 
 def _marked(

@@ -13,12 +13,12 @@ from app.engine.history import (
     with_lock,
     without_stale_lock,
 )
-from app.kube.errors import ABSENT
+from app.kube.fresh import read_same
 from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution
 from app.models.failures import FailureReason
 from app.models.meta import ObjectMeta
-from app.models.phases import FINAL, Phase
+from app.models.phases import Phase, has_ended
 from app.models.plan import CurrentExecution, DRPlan, DRPlanStatus
 from app.models.stored import items, members
 from app.rules.execution import already_running
@@ -57,7 +57,7 @@ async def settled_lock(services: Services, status: DRPlanStatus, plan: ObjectMet
         return without_stale_lock(status, services.now())
     holder = await without_unreadable_status(stored)
     if holder is None:
-        is_over = str(members(stored.get("status")).get("phase")) in FINAL
+        is_over = has_ended(members(stored.get("status")).get("phase"))
         return without_stale_lock(status, services.now()) if is_over else status
     if not holder.phase.is_final:
         return status
@@ -74,11 +74,7 @@ async def read_holder(services: Services, held: CurrentExecution, namespace: str
     """Return the execution that a lock names, read fresh; None when it is gone or another one has its name."""
     if held.namespace not in ("", namespace):
         return None
-    try:
-        found = await services.kube.get(EXECUTIONS, held.name, namespace=namespace)
-    except ABSENT:
-        return None
-    return found if not held.uid or found["metadata"]["uid"] == held.uid else None
+    return await read_same(services.kube, EXECUTIONS, namespace, held.name, held.uid)
 
 
 def by_lock(status: DRPlanStatus, execution: DRPlanExecution, started: Iterable[ObjectMeta] = ()) -> Verdict:

@@ -7,15 +7,13 @@ from collections.abc import Awaitable, Callable
 from pydantic import ValidationError
 
 from app.kube.errors import ABSENT, Conflict, NotFound
+from app.kube.fresh import Attempts
 from app.kube.resources import PLANS
 from app.models.plan import DRPlan, DRPlanStatus
 from app.rules.decode import member_problems
 from app.runtime.parts import decoded
 from controller.services import Services
 from controller.status_put import put_status
-
-ATTEMPTS = 10
-"""Conflicts in a row that are taken before the reconcile gives up and is repeated later."""
 
 Change = Callable[[DRPlan], Awaitable[DRPlanStatus | None]]
 """Computes the new status of a plan from its current state; None when nothing is to change."""
@@ -52,7 +50,8 @@ async def change_plan_status(
     The first try is made on the plan as `known`, when the caller has just read it. On a conflict the plan is read again
     and the change computed anew.
     """
-    for _ in range(ATTEMPTS):
+    attempts = Attempts(f"the status of DRPlan {namespace}/{name}")
+    while True:
         plan, known = known or await read_plan(services, namespace, name), None
         if plan is None:
             return None
@@ -62,9 +61,9 @@ async def change_plan_status(
         try:
             stored = await put_status(services.kube, PLANS, plan.metadata, status.to_wire())
         except Conflict:
+            attempts.conflict()
             continue
         except NotFound:
             return None
         services.plans.remember(stored)
         return await decoded(DRPlan, stored)
-    raise Conflict(409, "Conflict", f"the status of DRPlan {namespace}/{name} changed {ATTEMPTS} times in a row")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from app.engine.wishes import resume_answer
 from app.models.execution import DRPlanExecution
 from app.models.names import FINALIZER
-from app.models.phases import FINAL, Phase
+from app.models.phases import Phase, has_ended
 from app.models.stored import members
 from app.runtime.logging import get_logger
 from app.runtime.parts import decoded
@@ -113,7 +113,7 @@ class ExecutionReconciler:
         One whose run is under way is not: the journal knows how often that broke off.
         """
         uid, phase = stored["metadata"]["uid"], str(members(stored.get("status")).get("phase", ""))
-        is_under_way = phase not in (*FINAL, Phase.PENDING, "")
+        is_under_way = phase not in (Phase.PENDING, "") and not has_ended(phase)
         if is_under_way or self._runs.get(uid) is not None or self._services.journal.entries(uid):
             return False
         self._inheritance.told(uid)

@@ -9,12 +9,11 @@ from pydantic import ValidationError
 from app.engine.history import Run, valid_phase
 from app.kube.errors import ABSENT
 from app.kube.resources import PLANS, WORKFLOWS
-from app.models.phases import Phase, PlanPhase
+from app.models.phases import Phase, PlanPhase, has_ended
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.stored import members
 from app.rules.findings import Report
 from app.rules.plan import workflow_keys
-from app.rules.unfinished import ENDED
 from app.runtime.parts import decoded
 from controller.lanes import Key
 from controller.plans.lock import kept_lock, settled_lock
@@ -97,7 +96,7 @@ class PlanReconciler:
         held = plan.status.current_execution
         if held is not None:
             holder = self._services.executions.get(held.namespace or plan.metadata.namespace, held.name)
-            if holder is None or str(members(holder.get("status")).get("phase")) in ENDED:
+            if holder is None or has_ended(members(holder.get("status")).get("phase")):
                 return False
             if members(holder.get("spec")).get("planRef") != plan.metadata.name:
                 return False

@@ -19,7 +19,7 @@ from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.failures import FailureReason
 from app.models.meta import ObjectMeta
 from app.models.names import FINALIZER
-from app.models.phases import FINAL, Operation, Phase
+from app.models.phases import Operation, Phase, has_ended
 from app.models.snapshot import Snapshot
 from app.models.stored import members
 from app.runtime.last_work import to_thread
@@ -175,7 +175,7 @@ class Closing:
         if metadata.deletion_timestamp is not None:
             await self._release_unreadable(stored, metadata)
             return
-        if str(members(stored.get("status")).get("phase")) in FINAL:
+        if has_ended(members(stored.get("status")).get("phase")):
             return
         records = await records_of(self._services, metadata)
         status = DRPlanExecutionStatus(observed_generation=metadata.generation)

@@ -133,7 +133,7 @@ class Resuming:
     ) -> None:
         """Have a run driven from `status`; `is_stored` tells that this is just what `stored` has."""
         execution = await decoded(DRPlanExecution, {**stored, "status": {}})  # the run has a status of its own
-        if status.phase is not None and status.phase.is_final:
+        if status.has_ended:
             announce_end(self._services, stored, definition.operation, status)
         run = Run(
             self._services,

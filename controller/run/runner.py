@@ -143,7 +143,7 @@ class Run:
     @property
     def has_ended(self) -> bool:
         """Whether the run is over, and is perhaps still being recorded and told."""
-        return self.status.phase is not None and self.status.phase.is_final
+        return self.status.has_ended
 
     def drain(self) -> None:
         """Start nothing more; `run` returns when what is under way has ended. For the controller's shutdown."""

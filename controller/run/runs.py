@@ -112,7 +112,7 @@ class Runs:
         delay = 0.0
         try:
             status = await run.run()
-            if status.phase is not None and status.phase.is_final:
+            if status.has_ended:
                 ended = execution.model_copy(update={"status": status})
                 await self._complete(run, ended)
         except* ExecutionGone:

@@ -8,10 +8,11 @@ from typing import Any
 
 from app.kube.client import KubeClient
 from app.kube.errors import ApiError, Conflict, KubeError, NotFound, is_transient
+from app.kube.fresh import read_same
 from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
-from app.models.phases import FINAL
+from app.models.phases import has_ended
 from app.runtime import metrics
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff
@@ -171,7 +172,7 @@ class StatusWriter:
         return status
 
     async def _put(self, wire: dict[str, Any], size: int) -> dict[str, Any]:
-        if self._seal_key and wire.get("phase") not in FINAL:
+        if self._seal_key and not has_ended(wire.get("phase")):
             wire[SEAL] = seal_of(self._seal_key, self._metadata.uid, wire)
         stored = await put_status(self._kube, EXECUTIONS, self._metadata, wire)
         self._sealed = stored.get("status") or {}
@@ -190,10 +191,8 @@ class StatusWriter:
         What the stored status itself says is no proof: anybody who may write statuses can have written it.
         """
         try:
-            live = await self._kube.get(EXECUTIONS, self._metadata.name, namespace=self._metadata.namespace)
-        except NotFound:
-            await self._mark_gone()
-            return
+            known = self._metadata
+            live = await read_same(self._kube, EXECUTIONS, known.namespace, known.name, known.uid)
         except KubeError as error:
             log.warning(
                 "execution cannot be read after a conflict",
@@ -202,7 +201,7 @@ class StatusWriter:
             )
             await asyncio.sleep(backoff.next())
             return
-        if live["metadata"]["uid"] != self._metadata.uid:
+        if live is None:
             await self._mark_gone()
             return
         stored = live.get("status") or {}
@@ -225,9 +224,8 @@ class StatusWriter:
         log.error("status refused by the API server", execution=self._key, error=why)
         self._on_refused(why)
         self._urgent = False
-        is_over = status.phase is not None and status.phase.is_final
         forms = await asyncio.to_thread(lesser_forms, status)
-        for form in forms if is_over else forms[:1]:
+        for form in forms if status.has_ended else forms[:1]:
             try:
                 await self._put(*await asyncio.to_thread(as_is, form))
             except ApiError as error:
@@ -235,8 +233,8 @@ class StatusWriter:
                 if isinstance(error, Conflict) or is_transient(error):
                     return False
             else:
-                return is_over
-        if is_over:
+                return status.has_ended
+        if status.has_ended:
             return True
         await self._wait_until(asyncio.get_running_loop().time() + REFUSED_RETRY)
         return False

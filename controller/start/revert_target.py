@@ -10,6 +10,7 @@ from app.engine.record import as_recorded, claims_digest, differences
 from app.engine.revert import target_problem
 from app.engine.unrecorded import RECORDED, named_objects, stamp_of
 from app.kube.errors import ABSENT, KubeError
+from app.kube.fresh import read_same
 from app.kube.kept import Records
 from app.kube.resources import EXECUTIONS
 from app.models.dumping import dumped
@@ -112,10 +113,10 @@ async def put_right(services: Services, revert: Snapshot) -> None:
     if target is None or not target.differs:
         return
     try:
-        stored = await services.kube.get(EXECUTIONS, target.name, namespace=revert.execution_namespace)
-        metadata = ObjectMeta.from_wire(stored["metadata"])
-        if metadata.uid != target.uid:
+        stored = await read_same(services.kube, EXECUTIONS, revert.execution_namespace, target.name, target.uid)
+        if stored is None:
             return
+        metadata = ObjectMeta.from_wire(stored["metadata"])
         tell_differs(services, metadata, target.differs)
         status = with_differs(services, target.status, target.differs, metadata.generation)
         services.executions.remember(await put_status(services.kube, EXECUTIONS, metadata, await wire_in_turns(status)))

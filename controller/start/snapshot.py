@@ -182,11 +182,7 @@ def _snapshot(
         StageRun(
             name=stage.name,
             workflows=tuple(
-                _workflow_run(
-                    used.workflow_ref.namespace or plan.metadata.namespace,
-                    used.workflow_ref.name,
-                    resolved.workflows[(number, index)],
-                )
+                _workflow_run(*used.workflow_ref.key_in(plan.metadata.namespace), resolved.workflows[(number, index)])
                 for index, used in enumerate(stage.workflows)
             ),
         )
@@ -223,7 +219,7 @@ def _without_missing(plan: DRPlan, workflows: dict[Key, DRWorkflow]) -> DRPlan:
         used = tuple(
             reference
             for reference in stage.workflows
-            if (reference.workflow_ref.namespace or plan.metadata.namespace, reference.workflow_ref.name) in workflows
+            if reference.workflow_ref.key_in(plan.metadata.namespace) in workflows
         )
         stages.append(stage.model_copy(update={"workflows": used}))
     return plan.model_copy(update={"spec": plan.spec.model_copy(update={"stages": tuple(stages)})})
@@ -240,11 +236,11 @@ def _aligned(status: DRPlanExecutionStatus, plan: DRPlan, resolved: ResolvedRun)
         number = numbers.get(stage.name)
         uses: dict[Key, list[Values]] = {}
         for index, used in enumerate(plan.spec.stages[number].workflows if number is not None else ()):
-            key = (used.workflow_ref.namespace or plan.metadata.namespace, used.workflow_ref.name)
+            key = used.workflow_ref.key_in(plan.metadata.namespace)
             uses.setdefault(key, []).append(resolved.workflows[(number or 0, index)])
         runs = []
         for workflow in stage.workflow_executions:
-            key = (workflow.workflow_ref.namespace or plan.metadata.namespace, workflow.workflow_ref.name)
+            key = workflow.workflow_ref.key_in(plan.metadata.namespace)
             left = uses.get(key, [])
             runs.append(_workflow_run(*key, left.pop(0) if left else resolved.run))
         aligned.append(StageRun(name=stage.name, workflows=tuple(runs)))

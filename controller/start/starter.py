@@ -160,7 +160,7 @@ class Starter:
             await put_right(self._services, snapshot)
             tell_differs(self._services, execution.metadata, snapshot.target.differs)
             status = with_differs(self._services, status, snapshot.target.differs, execution.metadata.generation)
-        if status.phase is not None and status.phase.is_final:
+        if status.has_ended:
             await record_end(self._services, snapshot, definition, status)
         with refused_as("the status of this run"):
             written = await self._writes.status(execution, status, seal_key=snapshot.seal_key)

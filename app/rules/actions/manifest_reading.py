@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.engine.amounts import too_many
+from app.models.stored import members
 from app.rules.actions.targets import Target, takes_values
 from app.rules.actions.texts import placeholders_of
 from app.rules.manifests.documents import Budget, ManifestError, load_documents, objects_in
@@ -112,14 +113,14 @@ def _missing(document: object) -> str:
     if not isinstance(document, dict):
         return f"an object with apiVersion, kind and metadata.name is required, found {_kind_of(document)}"
     metadata = document.get("metadata")
-    inner = metadata if isinstance(metadata, dict) else {}
-    members = {
+    inner = members(metadata)
+    needed = {
         "apiVersion": document.get("apiVersion"),
         "kind": document.get("kind"),
         "metadata.name": inner.get("name"),
     }
-    missing = [name for name, value in members.items() if value is None or value == ""]
-    given = {**members, "metadata.namespace": inner.get("namespace")}
+    missing = [name for name, value in needed.items() if value is None or value == ""]
+    given = {**needed, "metadata.namespace": inner.get("namespace")}
     wrong = [name for name, value in given.items() if value is not None and not isinstance(value, str)]
     if missing:
         hint = ""

@@ -40,10 +40,7 @@ def plan_detail(stored: Mapping[str, Any]) -> PlanDetail:
             depends_on=stage.depends_on,
             parallel=stage.parallel,
             failure_policy=stage.failure_policy.value if stage.failure_policy else "",
-            workflows=tuple(
-                f"{use.workflow_ref.namespace or plan.metadata.namespace}/{use.workflow_ref.name}"
-                for use in stage.workflows
-            ),
+            workflows=tuple("/".join(use.workflow_ref.key_in(plan.metadata.namespace)) for use in stage.workflows),
         )
         for stage in plan.spec.stages
     )

@@ -13,9 +13,9 @@ from app.kube.access import Access, Right
 from app.kube.kept import Records
 from app.kube.resources import Resource
 from app.models.execution import DRPlanExecutionStatus
+from app.models.phases import has_ended
 from app.models.record import OutcomeRecord
 from app.models.stored import members
-from app.rules.unfinished import ENDED
 from webhook.failures import LookupFailedError
 from webhook.review import UserInfo
 
@@ -102,7 +102,7 @@ class FakeLookups:
 
     async def records(self, uid: str) -> Records:
         await self._ask("records")
-        ended = [each for each in self.executions if str(members(each.get("status")).get("phase")) in ENDED]
+        ended = [each for each in self.executions if has_ended(members(each.get("status")).get("phase"))]
         found = (each for each in ended if str(each["metadata"].get("uid", "")) == uid)
         return Records(next((_recorded(each) for each in found if _key(each)[1] not in self.unrecorded), None))
 
