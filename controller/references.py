@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from app.engine.gotext import quote
 from app.engine.jsonpath import JsonPathError, evaluate
 from app.kube.errors import KubeError, is_transient
-from app.kube.resources import Resource, is_secret
+from app.kube.resources import Resource
+from app.kube.secrecy import is_secret
 from app.models.common import ManifestRef, Select
 from app.runtime.last_work import to_thread
 from controller.reading import told_read

@@ -69,10 +69,11 @@ async def review_workflow(request: Request, context: Context) -> Verdict:
     if _settled(request):
         return replace(ALLOWED, warnings=_misplaced(request, "DRWorkflow"))
     places = places_of(request.new, context.namespace)
+    going = _is_going(request)
     workflow = decode_workflow(_named(request, request.new), places)
     if isinstance(workflow, Report):
-        return verdict_of(workflow)
-    report = check_workflow(workflow, places, own_namespace=context.namespace)
+        return ALLOWED if going else verdict_of(workflow)
+    report = Report() if going else check_workflow(workflow, places, own_namespace=context.namespace)
     reads = list(reads_of_workflow(workflow))
     stored = _stored(DRWorkflow, request) if reads or not report.ok else None
     if stored is not None:
@@ -95,32 +96,48 @@ async def review_plan(request: Request, context: Context) -> Verdict:
         return await _unprotected_when_terminating(request, context, _plan_deletion)
     if _settled(request):
         return replace(ALLOWED, warnings=_misplaced(request, "DRPlan"))
+    going = _is_going(request)
     plan = _decoded(DRPlan, request, request.new)
     if isinstance(plan, Report):
-        return verdict_of(plan)
+        return ALLOWED if going else verdict_of(plan)
     if is_too_large(plan):
         return verdict_of(_too_large(plan, request))
     stored = _stored(DRPlan, request)
+    allowed = None if stored is None or is_too_large(stored) else stored  # nobody was asked about a too large one
     forbidden: dict[tuple[str, str], Finding] = {}
     refused_uses: list[Finding] = []
     if context.check_references:
-        forbidden, refused_uses = await forbidden_workflows(request, plan, stored, context.lookups)
+        forbidden, refused_uses = await forbidden_workflows(request, plan, allowed, context.lookups)
     workflows = await _workflows(context, [key for key in workflow_keys(plan) if key not in forbidden])
-    report = check_plan(plan, workflows, own_namespace=context.namespace)
-    if not report.ok and stored is not None:
-        missing = [key for key in workflow_keys(stored) if key not in workflows and key not in forbidden]
-        before = {**workflows, **await _workflows(context, missing)}
-        report = only_new(check_plan(stored, before, own_namespace=context.namespace), report)
-    report = await with_suggestions(report, request.user_info, request.namespace, context.lookups)
+    report = Report()
+    if not going:
+        report = await _plan_report(plan, stored, workflows, forbidden, context)
+        report = await with_suggestions(report, request.user_info, request.namespace, context.lookups)
     report = replace(report, errors=(*refused_uses, *report.errors))
     reads = list(reads_of_plan(plan, workflows))
-    if reads and stored is not None:
-        reads = new_reads(reads, reads_of_plan(stored, workflows))
+    if reads and allowed is not None:
+        reads = new_reads(reads, reads_of_plan(allowed, workflows))
     report = await _with_unreadable(report, request, reads, context)
     if request.operation == "UPDATE" and _lock(request.new) is not None and report.ok:
         notice = Finding("N15", "status.currentExecution", RUNNING_PLAN, runnable=True)
         report = replace(report, warnings=(*report.warnings, RUNNING_PLAN), notices=(*report.notices, notice))
     return verdict_of(report)
+
+
+async def _plan_report(
+    plan: DRPlan,
+    stored: DRPlan | None,
+    workflows: Workflows,
+    forbidden: Mapping[tuple[str, str], Finding],
+    context: Context,
+) -> Report:
+    """What is said of a plan; of an update only what is new."""
+    report = check_plan(plan, workflows, own_namespace=context.namespace)
+    if report.ok or stored is None:
+        return report
+    missing = [key for key in workflow_keys(stored) if key not in workflows and key not in forbidden]
+    before = {**workflows, **await _workflows(context, missing)}
+    return only_new(check_plan(stored, before, own_namespace=context.namespace), report)
 
 
 def _too_large(plan: DRPlan, request: Request) -> Report:
@@ -274,11 +291,16 @@ async def _unprotected_when_terminating(
 
 
 def _settled(request: Request) -> bool:
-    """Updates that leave the spec alone, and updates of objects being deleted, always pass (decision W4)."""
-    if request.operation != "UPDATE":
-        return False
-    deleting = _member(request.new, "metadata").get("deletionTimestamp")
-    return bool(deleting) or request.new.get("spec") == request.old.get("spec")
+    """Updates that leave the spec alone always pass (decision W4)."""
+    return request.operation == "UPDATE" and request.new.get("spec") == request.old.get("spec")
+
+
+def _is_going(request: Request) -> bool:
+    """Updates of objects being deleted pass whatever the rules say (decision W4), but for what nobody may have read.
+
+    A finalizer keeps such an object for as long as its author likes, and it can be used all that time.
+    """
+    return request.operation == "UPDATE" and bool(_member(request.new, "metadata").get("deletionTimestamp"))
 
 
 def _decoded(model: type[M], request: Request, data: JsonObject) -> M | Report:

@@ -70,9 +70,14 @@ def kind_refusal(group: str, *, plural: str = "", kind: str = "", name: str = ""
 
 def content_refusal(group: str, kind: str, type_: object) -> str:
     """Why no action may write an object of this `type`: Secrets that the cluster turns into credentials."""
-    if group == "" and kind == "Secret" and type_ in _CREDENTIALS:
+    if has_refused_content(group, kind) and type_ in _CREDENTIALS:
         return f"a Secret of type {type_} is a login of the cluster; {_SEE}"
     return ""
+
+
+def has_refused_content(group: str, kind: str) -> bool:
+    """Tell whether it depends on an object's type, too, if an action may write it."""
+    return group == "" and kind == "Secret"
 
 
 def namespace_refusal(own: str, namespace: str, *, group: str = "", kind: str = "", name: str = "") -> str:

@@ -55,7 +55,7 @@ class Egress:
     """The policy. By default every target is allowed that is neither the host itself nor always refused.
 
     With any rule in `allow` nothing else is allowed; `deny` wins over it. `loopback` allows addresses of the host
-    itself, as does a rule of `allow` that names such an address or network.
+    itself, as does a rule of `allow` that names such an address, or a network of loopback.
     """
 
     allow: tuple[EgressRule, ...] = ()
@@ -67,9 +67,12 @@ class Egress:
         """Read both lists, whose rules are separated by commas. Raises EgressRuleError."""
         return cls(parse_rules(allow), parse_rules(deny), loopback)
 
-    def refusal(self, host: str, port: int, address: Address) -> str:
-        """Say which rule refuses to connect to `address`, which `host` stands for; empty when none does."""
-        return _refusal(self, _plain(host), port, address)
+    def refusal(self, host: str, port: int, address: Address, *, own: bool = False) -> str:
+        """Say which rule refuses to connect to `address`, which `host` stands for; empty when none does.
+
+        `own` tells that it is an address of the controller's own host, though none of loopback.
+        """
+        return _refusal(self, _plain(host), port, address, own)
 
     def refusal_by_name(self, host: str, port: int) -> str:
         """Say which rule refuses a host whatever its address is; empty when none does."""
@@ -81,10 +84,8 @@ class Egress:
                 return f"egress.deny has the rule {rule.text}"
         return ""
 
-    def refusal_behind_proxy(self, host: str, port: int, address: Address | None) -> str:
-        """Say which rule refuses a call that a proxy makes. It looks up names by itself: only they are checked."""
-        if address is not None:
-            return self.refusal(host, port, address)
+    def refusal_behind_proxy(self, host: str, port: int) -> str:
+        """Say which rule refuses a call by name through a proxy, which looks it up: so the name alone is checked."""
         if why := self.refusal_by_name(host, port):
             return why
         if not self.allow or any(rule.names(_plain(host), port) for rule in self.allow):
@@ -120,7 +121,7 @@ def parse_rule(text: str) -> EgressRule:
 
 
 @lru_cache(_REMEMBERED)
-def _refusal(policy: Egress, host: str, port: int, address: Address) -> str:
+def _refusal(policy: Egress, host: str, port: int, address: Address, own: bool) -> str:
     found = f"{address}" if host == str(address) else f"{address}, which {host} stands for,"
     if what := never(address):
         return f"{found} is always refused ({what})"
@@ -130,15 +131,17 @@ def _refusal(policy: Egress, host: str, port: int, address: Address) -> str:
         if any(rule.holds(port, form) for form in forms(address)):
             return f"{found} is refused by the rule {rule.text} of egress.deny"
     allowed = [r for r in policy.allow if r.names(host, port) or r.holds(port, destination(address))]
-    if is_loopback(address) and not policy.loopback and not any(_is_of_host(rule) for rule in allowed):
+    if (own or is_loopback(address)) and not policy.loopback and not any(_means_host(rule) for rule in allowed):
         return f"{found} is an address of the controller itself, and egress.loopback is off"
     if policy.allow and not allowed:
         return f"no rule of egress.allow holds for {found.removesuffix(',')} with port {port}"
     return ""
 
 
-def _is_of_host(rule: EgressRule) -> bool:
-    return rule.network is not None and rule.network.is_loopback
+def _means_host(rule: EgressRule) -> bool:
+    """Whether a rule that holds for an address of the controller's own host was made for it."""
+    network = rule.network
+    return network is not None and (network.is_loopback or network.prefixlen == network.max_prefixlen)
 
 
 def _plain(host: str) -> str:

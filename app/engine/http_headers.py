@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _OF_CONNECTION = frozenset(
     {
         "connection",
@@ -17,6 +19,7 @@ _OF_CONNECTION = frozenset(
     }
 )
 _PREFIX = "proxy-"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def belongs_to_connection(name: str) -> bool:
@@ -29,3 +32,8 @@ def belongs_to_connection(name: str) -> bool:
     """
     lower = name.strip().lower().replace("_", "-")
     return lower in _OF_CONNECTION or lower.startswith(_PREFIX)
+
+
+def is_header_name(name: str) -> bool:
+    """Whether a header can be called so (RFC 9110, 5.6.2); anything else might be another header to some server."""
+    return _TOKEN.fullmatch(name) is not None

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from app.engine.bounds import content_refusal, kind_refusal, namespace_refusal
+from app.engine.bounds import content_refusal, has_refused_content, kind_refusal, namespace_refusal
 from app.engine.object_names import found, name_problem
 from app.kube.bodies import JsonObject, name_of, namespace_for
 from app.kube.client import MERGE_PATCH, Items, KubeClient
-from app.kube.errors import IllegalName, OutOfBounds
+from app.kube.errors import IllegalName, NotFound, OutOfBounds
 from app.kube.leased import NoLeaseTime
 from app.kube.resources import PODS, Resource
 from app.kube.stream import WatchEvent
@@ -204,6 +204,7 @@ class BoundedClient:
     ) -> JsonObject:
         """Patch an object; a resourceVersion in the patch is a precondition."""
         self._check_body(resource, namespace, name, patch)
+        await self._check_stored(resource, namespace, name)
         await self._lease.demand()
         return await self._kube.patch(
             resource, name, patch, namespace=namespace, content_type=content_type, **self._as_written()
@@ -214,6 +215,7 @@ class BoundedClient:
     ) -> tuple[JsonObject, bool]:
         """Apply an object server-side; a resourceVersion in the body is a precondition."""
         self._check_body(resource, namespace, name, body)
+        await self._check_stored(resource, namespace, name)
         await self._lease.demand()
         return await self._kube.apply(resource, body, name=name, namespace=namespace, **self._as_written())
 
@@ -265,7 +267,17 @@ class BoundedClient:
         metadata = body.get("metadata") or {}
         self._check(resource, namespace_for(resource, namespace, body), name)
         self._check(resource, metadata.get("namespace") or namespace, metadata.get("name") or name)
-        if refusal := content_refusal(resource.group, resource.kind, body.get("type")):
+        self._check_type(resource, name, body)
+
+    async def _check_stored(self, resource: Resource, namespace: str | None, name: str) -> None:
+        """Check what is about to be changed: a body need not say the type that the stored object has."""
+        if not has_refused_content(resource.group, resource.kind):
+            return
+        with suppress(NotFound):
+            self._check_type(resource, name, await self._kube.get(resource, name, namespace=namespace))
+
+    def _check_type(self, resource: Resource, name: str, obj: Mapping[str, Any]) -> None:
+        if refusal := content_refusal(resource.group, resource.kind, obj.get("type")):
             raise OutOfBounds(f"{resource.kind} {name} is refused: {refusal}")
 
     def _refusal(self, resource: Resource, obj: Mapping[str, Any]) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import quote
 
 from app.engine.object_names import (
@@ -85,14 +83,6 @@ class Resource:
 
     def __str__(self) -> str:
         return f"{self.plural}.{self.group}" if self.group else self.plural
-
-
-def is_secret(resource: Resource, obj: Mapping[str, Any] | None = None) -> bool:
-    """Tell whether values of `resource`, or of the object `obj` that was read from it, must not be shown.
-
-    Decided by what was resolved and by what was answered, not by how anybody wrote it (invariant 11).
-    """
-    return (resource.group, resource.plural) == ("", "secrets") or "Secret" in (resource.kind, (obj or {}).get("kind"))
 
 
 WORKFLOWS = Resource(DR_GROUP, "v1alpha1", "drworkflows", "DRWorkflow")

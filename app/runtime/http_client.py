@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
@@ -26,13 +27,14 @@ import httpx
 from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
+from app.engine.addresses import forms
 from app.engine.egress import Egress
 from app.engine.proxies import Proxies, UnusableProxyError, as_address
 from app.runtime import metrics
 from app.runtime.decoding import read_body
 from app.runtime.http_connect import HOP, Hop, make_session
 from app.runtime.http_errors import CONNECT_SECONDS, NO_URL, HttpSendError, send_error, unsent
-from app.runtime.names import LookupFailed, NameLookups, numeric
+from app.runtime.names import LookupFailed, NameLookups, is_own, numeric
 from app.runtime.redirects import MAX_REDIRECTS, SAFE_METHODS, Leg, NotFollowed, follow
 from app.runtime.tls import client_context
 
@@ -40,6 +42,8 @@ MAX_CLIENTS = 32
 """Idle clients kept, one for each TLS setting and proxy in use."""
 _SEE_OTHER = 303
 _PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f]*:[0-9a-f:.]*(%.+)?")
+"""A host name or an address. Whoever decodes anything else may see another host in it than was checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,7 @@ class HttpSender:
         """Return the address of a request and the proxy to call it through."""
         try:
             url = httpx.URL(leg.url)
-            if url.scheme not in _PORTS or not url.host:
+            if url.scheme not in _PORTS or not _HOST.fullmatch(_host(url)):
                 raise httpx.UnsupportedProtocol("no http(s) URL with a host")
             return url, self._proxies.proxy_for(url.scheme, _host(url), _port(url))
         except (UnusableProxyError, httpx.InvalidURL, httpx.UnsupportedProtocol) as e:
@@ -185,8 +189,10 @@ class HttpSender:
         """Look up what is to be dialled, once, and leave in the hop what may be. Raises HttpSendError."""
         host, port = _host(url), _port(url)
         if proxy is not None:
-            address = as_address(numeric(host) or host)
-            _refuse(head, self._egress.refusal_behind_proxy(host, port, address))
+            if literal := numeric(host):
+                _refuse(head, self._refusal(host, port, literal))
+            else:
+                _refuse(head, self._egress.refusal_behind_proxy(host, port))
             hop.tunnel = url.scheme == "https"
             hop.addresses = await self._find(httpx.URL(proxy).host, head, "the proxy: ")
             return
@@ -201,7 +207,7 @@ class HttpSender:
         address = as_address(found)
         if address is None or "%" in found:
             return f"{found} is always refused (an address of one link only)"
-        return self._egress.refusal(host, port, address)
+        return self._egress.refusal(host, port, address, own=any(map(is_own, forms(address))))
 
     async def _find(self, host: str, head: _Called, whose: str = "") -> tuple[str, ...]:
         try:

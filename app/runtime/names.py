@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from aiohttp.abc import AbstractResolver, ResolveResult
 from cachetools import TTLCache
 
+from app.engine.proxies import Address
 from app.runtime import metrics
 
 LOOKUP_SECONDS = 10.0
@@ -32,6 +33,9 @@ SUSPECT_SECONDS = 300.0
 THREADS = 256
 """Look-ups under way at once, of which half may be of slow names."""
 _NAMES = 1024
+_IPV4 = 4
+_DISCARD = 9
+"""A port; any would do."""
 _NUMERIC = re.compile(r"[0-9a-fA-FxX.]+")
 
 
@@ -189,7 +193,11 @@ def results(host: str, port: int, addresses: tuple[str, ...]) -> list[ResolveRes
 
 
 def numeric(host: str) -> str | None:
-    """Return the address that a host is by itself, in every form that the C library takes (`0x7f.1`, `2130706433`)."""
+    """Return the address that a host is by itself, in every form that the C library takes (`0x7f.1`, `2130706433`).
+
+    A dot behind it changes nothing for many a resolver, so it does not here.
+    """
+    host = host.rstrip(".")
     with contextlib.suppress(ValueError):
         ipaddress.ip_address(host)
         return host
@@ -197,3 +205,16 @@ def numeric(host: str) -> str | None:
         with contextlib.suppress(OSError):
             return socket.inet_ntoa(socket.inet_aton(host))
     return None
+
+
+def is_own(address: Address) -> bool:
+    """Tell whether what is sent to an address stays on this host, by its routes; nothing is sent.
+
+    Loopback has many addresses and one source, so it has to be known without this.
+    """
+    family = socket.AF_INET if address.version == _IPV4 else socket.AF_INET6
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.setblocking(False)
+        probe.connect((str(address), _DISCARD))
+        return bool(probe.getsockname()[0] == str(address))
+    return False

@@ -6,7 +6,7 @@ import base64
 import binascii
 from dataclasses import dataclass, field
 
-from app.engine.http_headers import belongs_to_connection
+from app.engine.http_headers import belongs_to_connection, is_header_name
 from app.engine.templates import RenderBudget, RenderedTooLarge, UnresolvedPlaceholders, render, secret_values
 from app.engine.text import short
 from app.kube.errors import ApiError, KubeError, NotFound, is_transient
@@ -81,6 +81,10 @@ def _demand_own_headers(block: HttpAction) -> None:
         raise CannotPrepare(
             f"the header {', '.join(map(short, refused))} belongs to the connection, which the controller makes: "
             "leave it out"
+        )
+    if refused := [name for name in names if not is_header_name(name)]:
+        raise CannotPrepare(
+            f"{', '.join(map(short, refused))} is no name of a header: letters, digits and - are accepted"
         )
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from app.kube.errors import AlreadyExists, ApiUnavailable, Conflict, KubeError, NotFound, ServerError
-from app.kube.resources import Resource, is_secret
+from app.kube.resources import Resource
+from app.kube.secrecy import is_secret
 from app.models.common import CoreReference
 from controller.actions.base import ActionContext
 from controller.actions.job_ttl import held

@@ -9,7 +9,8 @@ from app.cel.ready import ReadyWhen
 from app.engine.readiness import is_ready, lingering_pods, pod_selector
 from app.engine.text import MASK
 from app.kube.errors import KubeError, is_transient
-from app.kube.resources import PODS, is_secret
+from app.kube.resources import PODS
+from app.kube.secrecy import holds_secret, is_secret
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
 from controller.actions.ownership import JsonObject, uid_of
@@ -56,7 +57,12 @@ def _without_values(target: Target, obj: JsonObject) -> JsonObject:
     """The object as an expression may see it: whoever writes one may not read the Secrets that the controller may."""
     if not is_secret(target.resource, obj):
         return obj
-    hidden = {member: dict.fromkeys(obj[member], MASK) for member in ("data", "stringData") if obj.get(member)}
+    itself = is_secret(target.resource) or obj.get("kind") == "Secret"
+    hidden: JsonObject = {
+        member: dict.fromkeys(value, MASK) if itself and isinstance(value, dict) else MASK
+        for member, value in obj.items()
+        if (itself and member in ("data", "stringData") and value) or (member != "metadata" and holds_secret(value))
+    }
     return {**obj, **hidden, "metadata": {**(obj.get("metadata") or {}), "managedFields": [], "annotations": {}}}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from app.engine.definition import object_key
 from app.engine.outcome import Failed
 from app.kube.errors import Conflict, NotFound
-from app.kube.resources import is_secret
+from app.kube.secrecy import is_secret, only_named
 from app.models.actions import ResourceOperation
 from app.models.common import CoreReference
 from app.models.execution import MissingResources
@@ -132,7 +132,7 @@ async def _delete(context: ActionContext, target: Target, uid: str) -> Undone:
 
 
 async def _restore(context: ActionContext, target: Target, prior: Mapping[str, Any]) -> Undone:
-    if is_secret(target.resource, prior):
+    if is_secret(target.resource, prior) or only_named(prior):
         return Undone(Effect.KEPT, f"{target.label} existed before, and the data of Secrets is not recorded")
     for last in (False, False, True):
         live = await find(context, target)

@@ -8,7 +8,7 @@ What a higher level decides is not read from the cluster: a failover must not fa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.engine.templates import Scope, UnresolvedPlaceholders, render
@@ -72,14 +72,14 @@ async def resolve_run(
     execution: DRPlanExecution,
     reader: Reader,
     *,
-    inherited: Sequence[Parameter] = (),
+    supplied: Collection[str] = (),
 ) -> ResolvedRun:
     """Resolve the parameters of a run; `workflows` has every workflow of the plan by namespace and name.
 
-    `inherited` are the execution parameters of a Revert's target, below the Revert's own. Raises ParameterError with
+    `supplied` are names that somebody gives a value later, so that they may be required. Raises ParameterError with
     all problems together, and KubeError when the API server is away, so that the caller can try again.
     """
-    return await _Resolution(plan, workflows, execution, reader, inherited).run()
+    return await _Resolution(plan, workflows, execution, reader, supplied).run()
 
 
 class _Resolution:
@@ -89,12 +89,13 @@ class _Resolution:
         workflows: Mapping[tuple[str, str], DRWorkflow],
         execution: DRPlanExecution,
         reader: Reader,
-        inherited: Sequence[Parameter],
+        supplied: Collection[str],
     ) -> None:
         self._plan = plan
         self._workflows = workflows
         self._execution = execution
-        self._own = (*inherited, *execution.spec.params)
+        self._own = execution.spec.params
+        self._supplied = supplied
         self._reader = reader
         self._reverting = execution.spec.operation_type is Operation.REVERT
         self._read: dict[ManifestRef, Value] = {}
@@ -174,7 +175,7 @@ class _Resolution:
             if name in failed:
                 continue
             if name not in values:
-                if parameter.required:
+                if parameter.required and name not in self._supplied:
                     self._problems.append(f'{where}: parameter "{name}" is required, and no level gives it a value')
                 continue
             value = values[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from app.engine.text import MASK
 from app.models.common import Parameter
@@ -86,19 +86,13 @@ async def _from_kept(
     services: Services, execution: DRPlanExecution, plan: DRPlan, target: RevertTarget, kept: Snapshot
 ) -> Snapshot:
     """The target's definitions and parameters as they were, with the Revert's own parameters on top."""
-    own = await _own_values(services, execution, plan, kept)
-    stages = tuple(
-        stage.model_copy(update={"workflows": tuple(_overlaid(workflow, own) for workflow in stage.workflows)})
-        for stage in kept.stages
-    )
-    names = {param.name for param in shown(own)}
-    params = (*(param for param in kept.resolved_params if param.name not in names), *shown(own))
+    own = await _own_values(services, execution, plan, kept.resolved_params)
     return _base(execution, plan).model_copy(
         update={
             "plan_spec": kept.plan_spec,
             "workflows": kept.workflows,
-            "stages": stages,
-            "resolved_params": _sorted(params),
+            "stages": _on_top(kept.stages, own),
+            "resolved_params": _shown_on_top(kept.resolved_params, own),
             "target": _target(target, has_snapshot=True),
         }
     )
@@ -117,29 +111,42 @@ def _target(target: RevertTarget, *, has_snapshot: bool) -> Target:
 
 
 async def _from_live(services: Services, execution: DRPlanExecution, plan: DRPlan, target: RevertTarget) -> Snapshot:
-    """For a target without snapshot: the live definitions as far as they exist (invariant 6)."""
+    """For a target without snapshot: the live definitions as far as they exist (invariant 6).
+
+    What they read is read as for the target, whose creator was asked about it; the Revert's own parameters come on top.
+    """
     workflows = await _runnable(services, plan, {}, required=False)
     known = _without_missing(plan, workflows)
-    inherited = target.execution.spec.params
-    resolved = await resolve_run(known, workflows, execution, services.bounded, inherited=inherited)
+    as_run = _as_run(execution, target.execution)
+    supplied = values_given(execution.spec.params).keys()
+    resolved = await resolve_run(known, workflows, as_run, services.bounded, supplied=supplied)
+    before = shown(resolved.run)
+    own = await _own_values(services, execution, plan, before)
     return _base(execution, plan).model_copy(
         update={
             "workflows": {"/".join(key): workflow.spec for key, workflow in workflows.items()},
-            "stages": _aligned(target.execution.status, known, resolved),
-            "resolved_params": shown(resolved.run),
+            "stages": _on_top(_aligned(target.execution.status, known, resolved), own),
+            "resolved_params": _shown_on_top(before, own),
             "target": _target(target, has_snapshot=False),
         }
     )
 
 
-async def _own_values(services: Services, execution: DRPlanExecution, plan: DRPlan, kept: Snapshot) -> Values:
+def _as_run(revert: DRPlanExecution, target: DRPlanExecution) -> DRPlanExecution:
+    """Return the Revert with the name and the parameters of the run that it takes back."""
+    metadata = revert.metadata.model_copy(update={"name": target.metadata.name})
+    spec = revert.spec.model_copy(update={"params": target.spec.params})
+    return revert.model_copy(update={"metadata": metadata, "spec": spec})
+
+
+async def _own_values(
+    services: Services, execution: DRPlanExecution, plan: DRPlan, run: Sequence[ResolvedParam]
+) -> Values:
     """The Revert's own parameters; their references may take the parameters of the run, unless these are secret."""
     own = values_given(execution.spec.params)
     if not own:
         return {}
-    before = tuple(
-        Parameter(name=param.name, value=param.value) for param in kept.resolved_params if param.value != MASK
-    )
+    before = tuple(Parameter(name=param.name, value=param.value) for param in run if param.value != MASK)
     bare = plan.model_copy(update={"spec": DRPlanSpec.model_construct(stages=(), global_params=before)})
     values = (await resolve_run(bare, {}, execution, services.bounded)).run
     return {name: value for name, value in values.items() if name in own}
@@ -203,6 +210,19 @@ def _workflow_run(namespace: str, name: str, values: Values) -> WorkflowRun:
     return WorkflowRun(namespace=namespace, name=name, params=plain_values(values), secret_params=secret_refs(values))
 
 
+def _on_top(stages: Sequence[StageRun], own: Values) -> tuple[StageRun, ...]:
+    """Return `stages` with the Revert's own parameters over those of every use."""
+    return tuple(
+        stage.model_copy(update={"workflows": tuple(_overlaid(workflow, own) for workflow in stage.workflows)})
+        for stage in stages
+    )
+
+
+def _shown_on_top(before: Sequence[ResolvedParam], own: Values) -> tuple[ResolvedParam, ...]:
+    params = [*(param for param in before if param.name not in own), *shown(own)]
+    return tuple(sorted(params, key=lambda param: param.name))
+
+
 def _overlaid(workflow: WorkflowRun, own: Values) -> WorkflowRun:
     plain, secret = plain_values(own), secret_refs(own)
     return workflow.model_copy(
@@ -245,7 +265,3 @@ def _aligned(status: DRPlanExecutionStatus, plan: DRPlan, resolved: ResolvedRun)
             runs.append(_workflow_run(*key, left.pop(0) if left else resolved.run))
         aligned.append(StageRun(name=stage.name, workflows=tuple(runs)))
     return tuple(aligned)
-
-
-def _sorted(params: tuple[ResolvedParam, ...]) -> tuple[ResolvedParam, ...]:
-    return tuple(sorted(params, key=lambda param: param.name))

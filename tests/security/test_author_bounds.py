@@ -244,6 +244,15 @@ async def test_references_see_neither_the_own_namespace_nor_a_secret_in_clear(
         assert (found.text, found.secret) == ("shop", False)
     assert (await read(kind="Secret", name="s", namespace=namespace_of_run)).secret
     assert (await read(kind="Secret", namespace=namespace_of_run)).secret
+    named = {"kind": "Manifest", "apiVersion": "apps.clusternet.io/v1alpha1"}
+    for name, held in (
+        ("whole", {**secret, "data": {"by": "aHVudGVyMg=="}}),
+        ("listed", {"apiVersion": "v1", "kind": "List", "items": [{**secret, "stringData": {"by": "hunter2"}}]}),
+        ("none", {**other, "data": {"by": "shop"}}),
+    ):
+        installed.api.apply({**named, "metadata": {"name": name, "namespace": namespace_of_run}, "template": held})
+        inside = {"api_version": named["apiVersion"], "kind": "Manifest", "namespace": namespace_of_run, "name": name}
+        assert (await read(**inside, json_path="{.template}")).secret == (name != "none")
     for refused in (
         {"namespace": OWN, "name": CANARY},
         {"namespace": OWN, "label_selector": "bait=x"},
@@ -272,6 +281,43 @@ async def test_no_verb_of_the_client_leaves_its_path(kube: KubeClient, namespace
         assert missing.value.details["name"] == name
     with pytest.raises(OutOfBounds):
         await BoundedClient(kube, OWN).delete(SECRETS, "x", namespace=OWN)
+
+
+async def test_logins_of_the_cluster_are_not_made_by_changing_one_that_is_there(
+    kube: KubeClient, installed: Cluster, namespace_of_run: str
+) -> None:
+    """With the rights of an admin: a body that leaves the type out changes no Secret that is a login."""
+    token = {"token-id": "abcdef", "token-secret": "0123456789abcdef", "usage-bootstrap-authentication": "true"}
+    kept = {
+        "bootstrap-token-abcdef": ("kube-system", "bootstrap.kubernetes.io/token", token),
+        "token-of-default": (namespace_of_run, "kubernetes.io/service-account-token", {}),
+    }
+    bounded = BoundedClient(kube, OWN)
+    for name, (namespace, type_, data) in kept.items():
+        meta = {"name": name, "namespace": namespace, "annotations": {"kubernetes.io/service-account.name": "default"}}
+        made = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": type_, "stringData": data}
+        installed.api.apply(made)
+        change = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "annotations": {"kubernetes.io/service-account.name": "x"},
+            },
+            "stringData": {"token-secret": "fedcba9876543210", "auth-extra-groups": "system:bootstrappers:admins"},
+        }
+        for call in (
+            lambda: bounded.patch(SECRETS, name, change, namespace=namespace),  # noqa: B023 - called at once
+            lambda: bounded.apply(SECRETS, change, name=name, namespace=namespace),  # noqa: B023
+            lambda: bounded.replace(SECRETS, {**change, "type": type_}, name=name, namespace=namespace),  # noqa: B023
+            lambda: bounded.create(SECRETS, {**change, "type": type_}, namespace=namespace),  # noqa: B023
+        ):
+            with pytest.raises(OutOfBounds, match="login of the cluster"):
+                await call()
+        found = await kube.get(SECRETS, name, namespace=namespace)
+        assert "auth-extra-groups" not in (found.get("data") or {})
+        await kube.delete(SECRETS, name, namespace=namespace)
 
 
 async def test_writes_carry_the_version_that_was_read(

@@ -15,13 +15,25 @@ import pytest
 
 from devcluster.api import Api
 from devcluster.rights import EFFECTIVE_SECONDS, RBAC, bind
-from tests.security.chart_rights import read_references_in
+from tests.security.chart_rights import may_touch, read_references_in
 from tests.support.cluster import Cluster
-from tests.support.installation import API, Installation, execution, http_action, plan, revert, stage, workflow
+from tests.support.installation import (
+    API,
+    Installation,
+    config_map_action,
+    execution,
+    http_action,
+    plan,
+    revert,
+    stage,
+    workflow,
+)
 from tests.support.site import Site
 
 Json = dict[str, Any]
 GROUP = "dr.bkbcs.tencent.com"
+CONFLICT = 409
+"""Somebody else, such as the controller, has just written the object."""
 _NUMBERS = itertools.count(1)
 
 
@@ -292,3 +304,68 @@ def test_using_the_workflow_of_another_namespace_takes_the_verb_use(world: World
     author.check_refused(transfers, "may not use workflow")
     world.grant(author, world.bank, {**workflows, "resourceNames": ["transfer"], "verbs": ["use"]})
     author.check_accepted(transfers)
+
+
+def test_what_is_being_deleted_is_not_turned_into_something_else(world: World) -> None:
+    """Whoever writes an object may keep it by a finalizer after its deletion, and it can be used all that time."""
+    rules = ours("drplans", "drworkflows", "drplanexecutions")
+    author = world.attacker({**rules, "verbs": [*rules["verbs"], "delete"]}, PUBLIC)
+    action = http_action("a", "http://127.0.0.1:1/", http={"body": "$(params.x)"})
+    foreign = {"workflowRef": {"name": "transfer", "namespace": world.bank}}
+    secret = [param("x", ref("Secret", world.bank, "vault"))]
+    author.check_accepted(execution("kept-e", "p"), dry_run=False)
+    world.drplan.wait_phase("kept-e")
+    cases = (
+        ("drw", workflow("kept-w", [action]), {"parameters": secret}, '"vault"'),
+        ("drp", plan("kept-p", [stage("s", "w")]), {"globalParams": secret}, '"vault"'),
+        ("drp", plan("kept-q", [stage("s", "w")]), {"stages": [stage("s", foreign)]}, "may not use workflow"),
+        ("drpe", execution("kept-e", "p"), {"params": secret}, "cannot modify spec"),
+    )
+    for kind, made, change, text in cases:
+        name = made["metadata"]["name"]
+        if kind != "drpe":
+            author.check_accepted(made, dry_run=False)
+        held = json.dumps({"metadata": {"finalizers": ["example.com/held"]}})
+        world.drplan.kubectl("patch", kind, name, "--type=merge", "-p", held)
+        world.drplan.kubectl("delete", kind, name, "--wait=false")
+
+        def changed(kind: str = kind, name: str = name, change: Json = change) -> tuple[int, str] | None:
+            stored = world.drplan.get(kind, name)
+            assert stored["metadata"]["deletionTimestamp"]
+            answer = author.send("PUT", {**stored, "spec": {**stored["spec"], **change}})
+            return None if answer[0] == CONFLICT else answer
+
+        status, message = world.drplan.wait(changed)
+        assert (status, text in message) == (403, True), message
+        released = json.dumps({"metadata": {"finalizers": None}})
+        world.drplan.kubectl("patch", kind, name, "--type=merge", "-p", released)
+
+
+def test_a_revert_sways_nothing_that_the_run_read(world: World) -> None:
+    """Without a snapshot the live definitions are read; by what the run was admitted with, not by the Revert."""
+    shop, bank = world.shop, world.bank
+    may_touch(world.cluster.api, shop)
+    call = {"http": {"url": f"{world.drplan.site.url}/{shop}/back", "method": "POST", "body": "$(params.x)"}}
+    made = config_map_action("make", "made", shop, rollback=call)
+    asked = ref("ConfigMap", "$(params.which)", "ledger")
+    site = {"name": "which", "value": shop}
+    world.drplan.apply(
+        config_map("ledger", shop, site="open"),
+        workflow(
+            "by", [made], parameters=[param("x", {"manifestRef": {**asked["manifestRef"], "jsonPath": "{.data.site}"}})]
+        ),
+        plan("by", [stage("s", "by")], globalParams=[site]),
+    )
+    world.drplan.run("run", "by")
+    world.drplan.wait_unlocked("by")
+    uid = world.drplan.get("drpe", "run")["metadata"]["uid"]
+    own = "/api/v1/namespaces/drplan-system/configmaps"
+    for item in world.cluster.api.get(own)["items"]:
+        if uid in item["metadata"]["name"] and "snapshot" in item["metadata"]["name"]:
+            world.cluster.api.request("DELETE", f"{own}/{item['metadata']['name']}")
+    operator = world.attacker(ours("drplanexecutions"), PUBLIC)
+    back = revert("back", "by", "run", params=[{"name": "which", "value": bank}])
+    operator.check_accepted(back, dry_run=False)
+    world.drplan.wait_phase("back", "Succeeded")
+    [sent] = world.drplan.site.calls(f"/{shop}/back")
+    assert sent.body == "open"

@@ -356,6 +356,32 @@ def test_a_run_taken_up_after_lies_never_repeats_anything_and_comes_to_its_end(
     drplan.run("again", "p0", timeout=40.0)
 
 
+def test_an_earlier_status_that_is_put_back_repeats_nothing(drplan: Installation, attacker: Attacker) -> None:
+    """It has its seal; what has been covered since is known from the journal's head and entries."""
+    ns, url = drplan.namespace, f"{drplan.site.url}/{drplan.namespace}"
+    for held in ("second", "third"):
+        drplan.site.hold(f"/{ns}/{held}")
+    calls = [http_action(each, f"{url}/{each}") for each in ("first", "second", "third")]
+    drplan.apply(workflow("w", calls), plan("p", [stage("s", "w")]))
+    create(drplan, execution("run", "p"))
+    drplan.wait(lambda: phases_of(drplan.status("run")).get("second") == "Running")
+    early = drplan.status("run")
+    assert early["seal"]
+    drplan.site.let_go(f"/{ns}/second")
+    drplan.wait(lambda: phases_of(drplan.status("run")).get("third") == "Running")
+
+    def put_back(status: Json) -> None:
+        status.clear()
+        status.update(early)
+
+    with without_controller(drplan):
+        attacker.edit("run", put_back)
+    drplan.site.let_go(f"/{ns}/third")
+    drplan.wait_phase("run", *FINAL, "Unknown")
+    for each in ("first", "second"):
+        assert len(drplan.site.calls(f"/{ns}/{each}")) == 1, each
+
+
 def test_a_lock_that_somebody_forged_keeps_no_plan_from_running(drplan: Installation, attacker: Attacker) -> None:
     impossible = ["x" * 300, "..", "old/status", "a%2fb", "", "a\u2028b"]
     names = [f"p{number}" for number in range(3 + len(impossible))]

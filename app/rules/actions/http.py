@@ -9,7 +9,7 @@ import re
 import ssl
 from urllib.parse import urlsplit
 
-from app.engine.http_headers import belongs_to_connection
+from app.engine.http_headers import belongs_to_connection, is_header_name
 from app.engine.pem import BEGIN_CERTIFICATE, certificates
 from app.engine.text import short
 from app.models.actions import HttpAction
@@ -19,8 +19,6 @@ from app.rules.findings import Spot
 from app.rules.remember import remembered
 
 _SCHEMES = ("http", "https")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""A header's name (RFC 9110, 5.6.2)."""
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TEMPLATED = re.compile(r"\$\(|\{\{")
 _BEGIN = "-----BEGIN "
@@ -71,7 +69,7 @@ def _check_name(spot: Spot, name: str, member: str) -> None:
         text = f"{what}: '{short(name)}' belongs to the connection, which the controller makes: leave it out"
         where = f"{member}.{short(name)}" if member == "headers" else member
         spot.error("W39", text, where, found=name)
-    elif not _TOKEN.fullmatch(name):
+    elif not is_header_name(name):
         what = f"HTTP.{member[:1].upper()}{member[1:]}"
         text = f"{what}: '{short(name)}' is no name of a header: letters, digits and - are accepted"
         spot.error("W39", text, member, found=name, runnable=True)

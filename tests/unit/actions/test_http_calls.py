@@ -276,6 +276,15 @@ async def test_no_spelling_gets_past_the_policy(url: str) -> None:
     assert not outcome.undecided
 
 
+@pytest.mark.parametrize("name", [":authority", "Ho st", "X\x00", "X:Transfer-Encoding", "H\u00f6st", ""])
+async def test_what_is_no_name_of_a_header_is_not_sent(name: str) -> None:
+    async with serving(answering()) as site:
+        outcome = failure(await run(site.url, headers={name: "x"}))
+        assert site.requests == []
+    assert "is no name of a header" in outcome.message
+    assert not outcome.retryable
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -1,13 +1,13 @@
 """Resolving the parameters of a run."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
 
 from app.kube.errors import ApiUnavailable, Forbidden, NotFound, UnknownKind
 from app.kube.resources import CONFIG_MAPS, JOBS, NAMESPACES, SECRETS, Resource
-from app.models.common import ManifestRef, Parameter
+from app.models.common import ManifestRef
 from app.models.execution import DRPlanExecution
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
@@ -77,7 +77,7 @@ async def resolved(
     plan: Params | None = None,
     stage: Params | None = None,
     execution: Params | None = None,
-    inherited: Params | None = None,
+    supplied: Sequence[str] = (),
     **spec: Any,
 ) -> ResolvedRun:
     """Resolve a plan of one stage that uses the workflow ns/w twice, the second time without stage parameters."""
@@ -93,7 +93,7 @@ async def resolved(
         {("ns", "w"): DRWorkflow.from_wire({"metadata": {"name": "w", "namespace": "ns"}, "spec": workflow_spec})},
         DRPlanExecution.from_wire({"metadata": {"name": "e", "namespace": "ns"}, "spec": execution_spec}),
         reader or Objects(),
-        inherited=[Parameter.from_wire(parameter) for parameter in inherited or []],
+        supplied=supplied,
     )
 
 
@@ -131,7 +131,8 @@ async def test_value_wins_over_lookup_wins_over_default_at_every_level(
     level: str, parameter: dict[str, Any], value: str
 ) -> None:
     reader = Objects(config_map("c", "read"))
-    run = await resolved(reader, **{level: [{"name": "x", **parameter}]})
+    given: dict[str, Any] = {level: [{"name": "x", **parameter}]}
+    run = await resolved(reader, **given)
     assert run.workflows[0, 0] == {"x": value}
 
 
@@ -161,14 +162,11 @@ async def test_mode_is_carried_beside_the_parameters(spec: dict[str, Any], mode:
     assert run.workflows[0, 0] == {}
 
 
-async def test_revert_inherits_the_parameters_of_its_target() -> None:
-    run = await resolved(
-        operationType="Revert",
-        revertExecutionRef="t",
-        inherited=[static("a", "target"), static("b", "target")],
-        execution=[static("b", "revert")],
-    )
-    assert run.run == {"a": "target", "b": "revert"}
+async def test_what_is_supplied_later_may_be_required() -> None:
+    required = [{"name": "b", "required": True, "type": "number"}]
+    run = await resolved(workflow=required, supplied=["b"], operationType="Revert", revertExecutionRef="t")
+    assert "b" not in run.workflows[0, 0]
+    assert "is required" in (await problems(workflow=required, operationType="Revert"))[0]
     assert await problems(operationType="Revert", execution=[looked_up("x", name="none")]) == (
         'resolving revert execution params: resolving param "x": get /v1, Resource=configmaps/ns/none: '
         'configmaps "none" not found',

@@ -50,7 +50,6 @@ ALWAYS = [
 def test_always_refused_whatever_the_rules_say(address: str) -> None:
     policy = Egress.parse("*, 0.0.0.0/0, ::/0", loopback=True)
     assert "is always refused" in policy.refusal("db.example", 80, ip_address(address))
-    assert "is always refused" in policy.refusal_behind_proxy(address, 80, ip_address(address))
 
 
 @pytest.mark.parametrize(
@@ -61,6 +60,15 @@ def test_loopback_is_refused_unless_it_is_meant(address: str) -> None:
     assert "egress.loopback is off" in Egress().refusal("localhost", 80, found)
     assert "egress.loopback is off" in Egress.parse("localhost, *").refusal("localhost", 80, found)
     assert Egress(loopback=True).refusal("localhost", 80, found) == ""
+
+
+def test_an_own_address_of_another_network_is_as_loopback() -> None:
+    found = ip_address("10.1.2.3")
+    for policy in (Egress(), Egress.parse("10.0.0.0/8, *"), Egress.parse("10.1.2.3:81, *")):
+        assert "is an address of the controller itself" in policy.refusal("node.example", 80, found, own=True)
+        assert policy.refusal("node.example", 80, found) == ""
+    for policy in (Egress(loopback=True), Egress.parse("10.1.2.3"), Egress.parse("10.1.2.3:80")):
+        assert policy.refusal("node.example", 80, found, own=True) == ""
 
 
 def test_an_allowed_loopback_address_is_meant() -> None:
@@ -122,7 +130,7 @@ def test_rules(allow: str, deny: str, host: str, port: int, address: str, why: s
     ],
 )
 def test_behind_a_proxy_names_are_checked(allow: str, deny: str, host: str, why: str) -> None:
-    found = Egress.parse(allow, deny).refusal_behind_proxy(host, 443, None)
+    found = Egress.parse(allow, deny).refusal_behind_proxy(host, 443)
     assert (why in found) if why else found == ""
 
 

@@ -157,6 +157,23 @@ async def test_the_body_cannot_say_another_place_than_the_request() -> None:
     assert not server.asked
 
 
+@pytest.mark.parametrize("type_", ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token"])
+async def test_a_login_of_the_cluster_is_not_changed_by_a_body_that_does_not_say_its_type(type_: str) -> None:
+    server = Server(obj("bootstrap-token-abcdef", "kube-system", type=type_))
+    kube, change = client(server), obj("bootstrap-token-abcdef", stringData={"token-secret": "0123456789abcdef"})
+    for call in (
+        lambda: kube.patch(SECRETS, "bootstrap-token-abcdef", change, namespace="kube-system"),
+        lambda: kube.apply(SECRETS, change, name="bootstrap-token-abcdef", namespace="kube-system"),
+    ):
+        with pytest.raises(OutOfBounds, match="login of the cluster"):
+            await call()
+    assert server.asked == ["get", "get"]
+    opaque = Server(obj("x", "shop", type="Opaque"))
+    await client(opaque).patch(SECRETS, "x", obj("x"), namespace="shop")
+    await client(opaque).patch(CONFIG_MAPS, "x", obj("x"), namespace="shop")
+    assert opaque.asked == ["get", "patch", "patch"]
+
+
 async def test_lists_and_watches_of_all_namespaces_leave_the_own_one_out() -> None:
     mine, other = obj("a", OWN), obj("b", "shop")
     kube = client(Server(mine, other))

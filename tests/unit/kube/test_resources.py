@@ -9,7 +9,7 @@ from yarl import URL
 
 from app.engine.object_names import path_problem
 from app.kube.errors import IllegalName
-from app.kube.resources import CONFIG_MAPS, CRDS, EXECUTIONS, JOBS, SECRETS, Resource, is_secret
+from app.kube.resources import CONFIG_MAPS, CRDS, EXECUTIONS, JOBS, Resource
 
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
 HOSTILE = (
@@ -108,14 +108,6 @@ def test_a_path_means_the_very_name_or_is_refused(name: str, mixed: str) -> None
 )
 def test_the_last_look_at_a_path(path: str) -> None:
     assert "must be made of legal segments" in path_problem(path)
-
-
-def test_secrets_are_known_by_what_was_resolved_or_answered() -> None:
-    assert is_secret(SECRETS)
-    assert is_secret(Resource("", "v1", "secrets", "whatever"))
-    assert is_secret(Resource("shadow.io", "v2", "things", "Secret"))
-    assert is_secret(CONFIG_MAPS, {"kind": "Secret"})
-    assert not is_secret(CONFIG_MAPS, {"kind": "ConfigMap"})
 
 
 def test_api_version() -> None:

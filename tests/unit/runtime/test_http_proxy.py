@@ -133,6 +133,14 @@ async def test_a_tunnel_that_does_not_come_means_that_nothing_was_sent(
         "http://0xa9fea9fe/",
         "http://[::ffff:a9fe:a9fe]/",
         "http://metadata.google.internal/",
+        "http://metadata.google.internal./",
+        "http://metadata。google。internal/",
+        "http://169.254.169.254./",
+        "http://0251.254.43518/",
+        "http://[fd20:ce::254]/",
+        "http://[fd00::1%25eth0]/",
+        "http://[64:ff9b::169.254.169.254]/",
+        "http://user@169.254.169.254:80/",
         "http://10.1.1.1/",
         "http://a.denied.example/",
     ],
@@ -142,6 +150,25 @@ async def test_names_and_literals_are_checked(url: str, monkeypatch: pytest.Monk
         monkeypatch.setenv("HTTP_PROXY", proxy)
         with pytest.raises(HttpSendError, match="egress policy refuses this call"):
             await ask(url, Egress.parse(deny="10.0.0.0/8, denied.example"))
+        assert heads == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "%31%36%39.254.169.254",
+        "metadata%2egoogle%2einternal",
+        "169.254.169.254%00.x",
+        "a%20b",
+        "\uff11\uff16\uff19.254.169.254",
+        "a,b",
+    ],
+)
+async def test_what_a_proxy_might_read_as_another_host_is_no_host(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with proxying(saying(b"HTTP/1.1 204 No\r\n\r\n")) as (proxy, heads):
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        with pytest.raises(HttpSendError, match="the URL is not valid"):
+            await ask(f"http://{host}/")
         assert heads == []
 
 

@@ -7,11 +7,12 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
-from app.runtime.names import LookupFailed, NameLookups, numeric
+from app.runtime.names import LookupFailed, NameLookups, is_own, numeric
 
 
 class Names:
@@ -135,3 +136,15 @@ def test_what_is_no_address(host: str) -> None:
 async def test_hosts_of_this_machine_are_found() -> None:
     assert set(await NameLookups("action").find("localhost")) <= {"127.0.0.1", "::1"}
     assert "cannot be resolved" in await outcome(NameLookups("action"), "a" * 70 + ".example")
+
+
+def test_addresses_of_this_host_are_known_by_their_routes() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this host has no address but loopback")
+        own = probe.getsockname()[0]
+    assert is_own(ip_address(own))
+    assert not is_own(ip_address("192.0.2.1"))
+    assert not is_own(ip_address("2001:db8::1"))

@@ -71,7 +71,37 @@ async def test_updates_of_what_is_being_deleted_pass() -> None:
     gone = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
     old, new = with_meta(plan_json(), **gone), with_meta(plan_json(stage("other", "gone")), **gone)
     assert (await Admission(fake).validate("UPDATE", new, old))["allowed"] is True
-    assert fake.asked == []
+    bad = with_meta(workflow_json(http(timeout="x")), **gone)
+    assert (await Admission(fake).validate("UPDATE", bad, with_meta(workflow_json(), **gone)))["allowed"] is True
+
+
+async def test_what_is_being_deleted_names_nothing_new_that_its_author_may_not_use() -> None:
+    """A finalizer keeps it for as long as its author likes, and so it can be used."""
+    gone = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+    reference = {"apiVersion": "v1", "kind": "Secret", "namespace": "bank", "name": "vault", "jsonPath": "{.data.k}"}
+    params = [{"name": "x", "valueFrom": {"manifestRef": reference}}]
+    foreign = stage("s", "w", {"workflowRef": {"name": "w", "namespace": "shared"}})
+    cases = (
+        (workflow_json(), workflow_json(parameters=params), "may not get secrets"),
+        (plan_json(), plan_json(globalParams=params), "may not get secrets"),
+        (plan_json(), plan_json(foreign), "may not use workflow shared/w"),
+        (execution_json(), execution_json(params=params), "cannot modify spec"),
+        (execution_json(), execution_json(planRef="other"), "cannot modify spec"),
+    )
+    for old, new, text in cases:
+        admission = Admission(lookups(forbidden={("shared", "w"), ("bank", "vault")}))
+        response = await admission.validate("UPDATE", with_meta(new, **gone), with_meta(old, **gone))
+        assert text in denied(response)
+        kept = with_meta(new, **gone)
+        assert (await admission.validate("UPDATE", with_meta(kept, finalizers=[]), kept))["allowed"] is True
+
+
+async def test_a_plan_that_was_too_large_to_be_asked_about_is_asked_about_when_it_is_not() -> None:
+    reference = {"apiVersion": "v1", "kind": "Secret", "namespace": "bank", "name": "vault", "jsonPath": "{.data.k}"}
+    params = [{"name": "x", "valueFrom": {"manifestRef": reference}}]
+    large = plan_json(stage("s", *["w"] * 9_000), globalParams=params)
+    admission = Admission(lookups(forbidden={("bank", "vault")}))
+    assert "may not get secrets" in denied(await admission.validate("UPDATE", plan_json(globalParams=params), large))
 
 
 async def test_on_update_only_new_findings_deny() -> None:
