@@ -93,7 +93,7 @@ class WebhookSettings(CommonSettings):
     review_timeout: Seconds = Field(
         8.0,
         description="seconds from the head of a review in which its body arrives (else 408) and it is judged (else it "
-        "is refused); less where the API server says that it waits less",
+        "is refused); less where the API server says that it waits less, at least 0.5",
     )
     max_concurrent_reviews: int = Field(
         64, ge=1, description="reviews answered at once; beyond that the answer is 429 with Retry-After"
