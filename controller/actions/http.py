@@ -104,7 +104,7 @@ def _judge(block: HttpAction, prepared: PreparedRequest, reply: HttpReply, secre
     text = masked(decode(reply.body, final=not reply.truncated), secrets)
     outputs = ActionOutputs(http_response=HttpResponse(status_code=reply.status, body=first_bytes(text)))
     odd = f"; {redact(reply.odd, secrets)}" if reply.odd else ""
-    if reply.not_followed:
+    if reply.not_followed and reply.status not in block.success_codes:
         return Failed(redact(reply.not_followed, secrets), outputs)
     if _accepted(block, reply):
         return Succeeded(f"HTTP {prepared.method} succeeded with status {reply.status}{odd}", outputs)
@@ -122,7 +122,7 @@ def _judge(block: HttpAction, prepared: PreparedRequest, reply: HttpReply, secre
 
 def _accepted(block: HttpAction, reply: HttpReply) -> bool:
     if block.success_codes:
-        return reply.status in block.success_codes
+        return reply.status in block.success_codes or (reply.done and _SEE_OTHER in block.success_codes)
     return 200 <= reply.status <= 299 or (reply.done and reply.status == _SEE_OTHER)
 
 

@@ -311,3 +311,50 @@ async def test_headers_of_the_connection_are_refused_when_a_stored_workflow_has_
             outcome.message == f"the header {name} belongs to the connection, which the controller makes: leave it out"
         )
         assert not outcome.retryable
+
+
+ODD_REDIRECTS = {
+    "300 with an address": ("GET", 300, "/there", {}, "unexpected status code: 300"),
+    "304": ("GET", 304, "/there", {}, "unexpected status code: 304"),
+    "305": ("GET", 305, "/there", {}, "unexpected status code: 305"),
+    "306": ("POST", 306, "/there", {}, "unexpected status code: 306"),
+    "302 without an address": ("POST", 302, None, {}, "unexpected status code: 302"),
+    "307 without an address": ("POST", 307, None, {}, "unexpected status code: 307"),
+    "303 without an address": ("DELETE", 303, None, {}, ""),
+    "303 of a question without an address": ("GET", 303, None, {}, "unexpected status code: 303"),
+    "302 to no address": ("POST", 302, "http://[::1", {}, "an address that cannot be called"),
+    "302 to another scheme": ("POST", 302, "ftp://a/", {}, "an address that cannot be called"),
+    "302 to a port that is none": ("PUT", 302, "http://a:99999/", {}, "an address that cannot be called"),
+    "302 that is wanted": ("POST", 302, "/there", {"successCodes": [302]}, ""),
+    "301 to no address that is wanted": ("PATCH", 301, "http://[", {"successCodes": [200, 301]}, ""),
+    "303 that is wanted": ("POST", 303, "/there", {"successCodes": [303]}, ""),
+    "303 whose result is not wanted": (
+        "POST",
+        303,
+        "/there",
+        {"successCodes": [201]},
+        "status code 200 not in success",
+    ),
+    "307 relative to the path": ("POST", 307, "there", {}, ""),
+    "308 by query alone": ("DELETE", 308, "?there", {}, ""),
+    "307 in blanks": ("PUT", 307, "  /there  ", {}, ""),
+}
+
+
+@pytest.mark.parametrize("name", ODD_REDIRECTS)
+async def test_redirects_of_every_kind(name: str) -> None:
+    method, status, location, block, problem = ODD_REDIRECTS[name]
+
+    async def handler(request: web.Request) -> web.Response:
+        if "there" in request.path_qs:
+            return web.Response()
+        return web.Response(status=status, headers={} if location is None else {"Location": location})
+
+    async with serving(handler) as site:
+        outcome = await run(site.url + "/x", method=method, **block)
+    assert isinstance(outcome, Failed if problem else Succeeded), outcome
+    if problem:
+        assert problem in failure(outcome).message
+        assert not failure(outcome).retryable
+    with_effect = [request for request in site.requests if request.method == method != "GET"]
+    assert len(with_effect) <= (2 if status in (307, 308) else 1)
