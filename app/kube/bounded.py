@@ -120,6 +120,10 @@ class BoundedClient:
         """The resource type that serves `apiVersion` and `kind`."""
         return await self._kube.resource_for(api_version, kind)
 
+    async def describes_status(self, resource: Resource) -> bool | None:
+        """Whether the schema of a kind has a status though none is served apart; None while that cannot be told."""
+        return await self._kube.describes_status(resource)
+
     async def served_now(self, group: str, kind: str) -> Resource | None:
         """The resource type of a kind in whatever version of its group is served."""
         return await self._kube.served_now(group, kind)

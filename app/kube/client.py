@@ -263,6 +263,10 @@ class KubeClient(ListVerbs):
         """The resource type that serves `apiVersion` and `kind`; UnknownKind with a hint when none does."""
         return await self._discovery.resource_for(api_version, kind)
 
+    async def describes_status(self, resource: Resource) -> bool | None:
+        """Whether the schema of a kind has a status though none is served apart; None while that cannot be told."""
+        return await self._discovery.describes_status(resource)
+
     async def served_now(self, group: str, kind: str) -> Resource | None:
         """The resource of a kind in whichever version of its group is served now; None when none is."""
         return await self._discovery.served_now(group, kind)

@@ -11,7 +11,7 @@ import orjson
 
 from app.engine.object_names import api_version_problem, kind_problem
 from app.engine.object_names import found as what_was_found
-from app.kube.errors import IllegalName, NotFound, NotServed, UnknownKind
+from app.kube.errors import Forbidden, IllegalName, NotFound, NotServed, UnknownKind
 from app.kube.resources import Resource, api_path, group_path
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -34,6 +34,7 @@ class Discovery:
     def __init__(self, get_raw: RawGet) -> None:
         self._get_raw = get_raw
         self._known: dict[tuple[str, str], Resource] = {}
+        self._described: dict[tuple[str, str], bool] = {}
 
     async def resource_for(self, api_version: str, kind: str) -> Resource:
         """The resource of `api_version` and `kind`; UnknownKind with a hint when the server has none.
@@ -65,6 +66,7 @@ class Discovery:
         except NotServed:
             for key in [key for key in self._known if key[0] == resource.api_version]:
                 del self._known[key]
+                self._described.pop(key, None)
             raise
 
     async def served_now(self, group: str, kind: str) -> Resource | None:
@@ -84,6 +86,23 @@ class Discovery:
             if (found := (await self._served(version)).get(kind)) is not None:
                 return found
         return None
+
+    async def describes_status(self, resource: Resource) -> bool | None:
+        """Whether the schema of a kind has a status, which its controller then writes into the object itself.
+
+        For kinds of which no status is served apart. None while the server does not tell: it takes a moment to publish
+        the schema of a new kind.
+        """
+        key = (resource.api_version, resource.kind)
+        if key not in self._described:
+            try:
+                document = orjson.loads(await self._get_raw(f"/openapi/v3{resource.api_path}"))
+            except (NotFound, NotServed, Forbidden):
+                return None
+            if (found := _has_status(document, resource)) is None:
+                return None
+            self._described[key] = found
+        return self._described[key]
 
     async def _served(self, api_version: str) -> dict[str, Resource]:
         group, _, version = api_version.rpartition("/")
@@ -125,3 +144,13 @@ class Discovery:
                         if (entry.get("responseKind") or {}).get("kind") == kind:
                             found.add(f"{name}/{version['version']}" if name else version["version"])
         return sorted(found)
+
+
+def _has_status(document: dict[str, Any], resource: Resource) -> bool | None:
+    """Tell whether the OpenAPI document of a group and version gives a kind a status; None when it has no such kind."""
+    wanted = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    schemas = (document.get("components") or {}).get("schemas") or {}
+    for schema in schemas.values():
+        if wanted in (schema.get("x-kubernetes-group-version-kind") or []):
+            return "status" in (schema.get("properties") or {})
+    return None

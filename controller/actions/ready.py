@@ -9,7 +9,7 @@ from app.cel.ready import ReadyWhen
 from app.engine.readiness import is_ready, lingering_pods, pod_selector
 from app.engine.text import MASK
 from app.kube.errors import KubeError, is_transient
-from app.kube.resources import PODS
+from app.kube.resources import PODS, Resource
 from app.kube.secrecy import holds_secret, is_secret
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
@@ -18,6 +18,10 @@ from controller.actions.waiting import Pending, Seen, WaitTimeout, wait_for
 
 PODS_SECONDS = 1.0
 """Between two looks at pods that are still terminating."""
+
+_SCHEMA_SECONDS = 1.0
+_LOOKS_AT_SCHEMA = 5
+"""The schema of a kind that was just made is published a moment later; of some aggregated kinds there never is one."""
 
 _DEPENDANTS = ("apps", "batch")
 """Built-in groups whose objects have pods, which a deletion has to wait for as well."""
@@ -30,6 +34,7 @@ async def wait_ready(context: ActionContext, target: Target, uid: str, ready_whe
     Raises WaitTimeout.
     """
     seen_last: list[JsonObject] = []
+    reports_status = await _reports_status(context, target.resource)
 
     def judge(seen: Seen) -> str | Pending:
         if seen.obj is None or not seen.exists:
@@ -40,7 +45,7 @@ async def wait_ready(context: ActionContext, target: Target, uid: str, ready_whe
         if ready_when is not None:
             verdict = ready_when.judge(_without_values(target, seen.obj))
         else:
-            verdict = is_ready(seen.obj, reports_status=target.resource.reports_status)
+            verdict = is_ready(seen.obj, reports_status=reports_status)
         if verdict.ready:
             return ""
         return verdict.reason if verdict.failed else Pending(verdict.reason)
@@ -51,6 +56,18 @@ async def wait_ready(context: ActionContext, target: Target, uid: str, ready_whe
     if not problem:
         await _drained(context, target.namespace, seen_last[0])
     return problem
+
+
+async def _reports_status(context: ActionContext, resource: Resource) -> bool:
+    """Tell whether somebody can be expected to write a status: some extensions have one without serving it apart."""
+    if resource.reports_status or "." not in resource.group or resource.group.endswith(".k8s.io"):
+        return resource.reports_status
+    for _ in range(_LOOKS_AT_SCHEMA):
+        described = await context.kube.describes_status(resource)
+        if described is not None:
+            return described
+        await asyncio.sleep(min(_SCHEMA_SECONDS, context.remaining()))
+    return False
 
 
 def _without_values(target: Target, obj: JsonObject) -> JsonObject:

@@ -53,6 +53,12 @@ spec:
 """
 
 
+def without_subresource(group: str, properties: str) -> str:
+    """A kind whose controller writes its status, if it has one, into the object itself."""
+    text = definition(group).replace("    subresources: {status: {}}\n", "")
+    return text.replace("{type: object, ", f"{{type: object, properties: {properties}, ")
+
+
 def database(group: str, version: str = "v1") -> str:
     return f"apiVersion: {group}/{version}\nkind: Database\nmetadata: {{name: main}}\nspec: {{size: 1}}\n"
 
@@ -145,6 +151,26 @@ async def test_silence_is_not_yet_and_a_kind_that_may_come_is_worth_another_try(
         await still_waits(waiting)
         await report(kube, group, full_namespace, {"conditions": [ready_condition(generation=99)]})
         assert isinstance(await waiting, Succeeded)
+
+
+async def test_a_status_that_is_not_served_apart_is_waited_for_where_the_schema_has_one(
+    kube: KubeClient, full_namespace: str
+) -> None:
+    for group, properties, silence in (
+        ("plain.example.com", "{spec: {type: object, x-kubernetes-preserve-unknown-fields: true}}", ""),
+        ("inside.example.com", "{status: {type: object, x-kubernetes-preserve-unknown-fields: true}}", "no status yet"),
+    ):
+        async with defined(kube, group):
+            bring = resource("Create", without_subresource(group, properties), waitReady=True)
+            assert isinstance(await EXECUTOR.execute(bring, context(kube, namespace=full_namespace)), Succeeded)
+            made = resource("Apply", database(group), waitReady=True)
+            outcome = await EXECUTOR.execute(made, context(kube, namespace=full_namespace, seconds=3))
+            assert isinstance(outcome, Failed if silence else Succeeded), outcome
+            assert silence in outcome.message
+            status = {"status": {"conditions": [ready_condition(generation=99)]}}
+            await kube.patch(Resource(group, "v1", "databases", "Database"), "main", status, namespace=full_namespace)
+            ready = await EXECUTOR.execute(made, context(kube, namespace=full_namespace))
+            assert isinstance(ready, Succeeded), ready
 
 
 def ready_condition(generation: int) -> dict[str, Any]:

@@ -149,4 +149,11 @@ NOTICES: Final[tuple[Rule, ...]] = (
         "A retry limit is not negative.",
         "action[0] 'a': retryPolicy.limit -1 counts as 3, the default: write 0 for no retries",
     ),
+    _notice(
+        "N23",
+        ANY,
+        "The value of a parameter has no placeholder in it.",
+        "params[0](url).value: $(params.host) stays as it is, because values are never expanded: write it where 'url' "
+        "is used",
+    ),
 )

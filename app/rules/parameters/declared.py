@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.engine.gotext import quote
-from app.engine.templates import PARAM_NAME
+from app.engine.templates import PARAM_NAME, placeholders
 from app.engine.text import short
 from app.models.common import Parameter, ParameterType
 from app.rules.findings import Spot
@@ -136,6 +136,9 @@ def _check_literals(item: Spot, parameter: Parameter, rules: ParameterRules) -> 
         problem = type_problem(parameter.type, _text(parameter, value))
         if problem:
             item.error(rules.type, f".{member}: {problem}", member)
+        if value and (found := placeholders(value)):
+            text = f".{member}: {found[0].text} stays as it is, because values are never expanded: write it where"
+            item.warn("N23", f"{text} '{short(parameter.name)}' is used", member)
         if value is not None and _text(parameter, value) is None:
             why = "its value is read from the cluster" if _reads_cluster(parameter) else f"its type is {parameter.type}"
             item.warn("N20", f".{member}: an empty text counts as none, because {why}; leave it out", member)
