@@ -18,6 +18,7 @@ from app.models.base import ApiModel
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
 from app.rules.findings import Report, refusal
+from app.rules.levels import is_too_deep
 from app.rules.plan import check_plan
 from app.rules.weight import takes_long
 from app.rules.workflow import check_workflow
@@ -51,6 +52,8 @@ class Validator:
 
     async def workflow(self, stored: Stored) -> Report:
         """What the rules say about a workflow."""
+        if is_too_deep(stored):
+            return _workflow_report(stored, self._own)  # which refuses it
         data = orjson.dumps(stored)
         if self._workers is None or not takes_long(data):
             return _workflow_report(stored, self._own)
@@ -60,7 +63,10 @@ class Validator:
         """What the rules say about a plan; `workflows` are those that it references, None for one that is not there."""
         if self._workers is None:
             return _plan_report(stored, workflows, self._own)
+        if is_too_deep(stored):
+            return _plan_report(stored, {}, self._own)
         data, written = orjson.dumps(stored), []
+        workflows = {key: each for key, each in workflows.items() if not is_too_deep(each)}
         for key, each in workflows.items():
             written.append((key, None if each is None else orjson.dumps(each)))
             await asyncio.sleep(0)

@@ -37,11 +37,11 @@ class Api:
         self,
         method: str,
         path: str,
-        body: Object | None = None,
+        body: Object | bytes | None = None,
         content_type: str = "application/json",
         timeout: float = 30.0,
     ) -> tuple[int, bytes]:
-        """One request; returns status and body whatever the status.
+        """One request, with JSON or with bytes as they are; returns status and body whatever the status.
 
         Raises:
             OSError, http.client.HTTPException: no connection, or it broke.
@@ -54,7 +54,7 @@ class Api:
             headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
             data = None
             if body is not None:
-                data = json.dumps(body).encode()
+                data = body if isinstance(body, bytes) else json.dumps(body).encode()
                 headers["Content-Type"] = content_type
             connection.request(method, path, data, headers)
             response = connection.getresponse()

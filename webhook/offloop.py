@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import orjson
 
+from app.rules.levels import MOST_LEVELS
 from app.rules.weight import SMALL, takes_long
 from app.runtime.worker import Ask
 from app.runtime.workers import Workers, WorkFailedError
@@ -106,8 +107,8 @@ class _Weighed:
         """Look something up for a worker: objects as JSON, because encoding them otherwise would take long."""
         found = await self._look_up(name, values)
         if name == "workflows":
-            return [(key, each and orjson.dumps(each)) for key, each in found.items()]
-        return orjson.dumps(found) if name in _OBJECTS else found
+            return [(key, each and _json(each)) for key, each in found.items()]
+        return _json(found) if name in _OBJECTS else found
 
     async def _limited(self, name: str, values: tuple[Any, ...]) -> Any:  # noqa: ANN401 - of any look-up
         found = await self._look_up(name, values)
@@ -122,7 +123,7 @@ class _Weighed:
             found = await getattr(self._lookups, name)(*values)
             self._known[name, values] = found
             for each in found.values() if name == "workflows" else (found,):
-                self._weigh(orjson.dumps(each))
+                self._weigh(_json(each))
                 await asyncio.sleep(0)
         return self._known[name, values]
 
@@ -135,6 +136,14 @@ class _Weighed:
                 f"what it refers to has more than {MOST_LOOKED_UP // 2**20} MiB together: split the plan into several"
             )
             raise LookupFailedError(text, code=HTTPStatus.UNPROCESSABLE_ENTITY, reason="Invalid")
+
+
+def _json(found: object) -> bytes:
+    try:
+        return orjson.dumps(found)
+    except TypeError as error:
+        text = f"what it refers to is nested deeper than {MOST_LEVELS} levels"
+        raise LookupFailedError(text, code=HTTPStatus.UNPROCESSABLE_ENTITY, reason="Invalid") from error
 
 
 class _Asking:

@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from app.engine.text import cut
 from app.models.stored import members
 from app.rules.findings import LONGEST_TOLD, Finding, Report, denial, with_rules
+from app.rules.levels import loads_cut
 
 REVIEW_VERSION = "admission.k8s.io/v1"
 
@@ -85,7 +86,7 @@ class _Review(_Part):
 def parse_review(body: bytes) -> Request:
     """The request in a body. Raises EnvelopeError."""
     try:
-        data = orjson.loads(body)
+        data = loads_cut(body)
     except orjson.JSONDecodeError as error:
         raise EnvelopeError(f"the body is not JSON: {error}") from error
     if not isinstance(data, dict):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from app.kube.errors import ApiError, ApiUnavailable, IllegalName
+from app.kube.errors import ApiError, ApiUnavailable, IllegalName, TooDeep
 from app.kube.resources import Resource
+from app.rules.levels import cut, is_depth_error
 
 JsonObject = dict[str, Any]
 
@@ -34,11 +36,24 @@ def namespace_for(resource: Resource, namespace: str | None, body: Mapping[str, 
     return found
 
 
+async def parse_collection(content: bytes, server: str) -> JsonObject:
+    """An answer's JSON object, as of a list; what is nested too deeply in one item is left out, and stops no other."""
+    try:
+        return parse_object(content, server)
+    except TooDeep:
+        return parse_object(await asyncio.to_thread(cut, content), server)
+
+
 def parse_object(content: bytes, server: str) -> JsonObject:
-    """An answer's JSON object; ApiUnavailable when what answered is no API server."""
+    """An answer's JSON object.
+
+    Raises ApiUnavailable when what answered is no API server, TooDeep for an object of too many levels.
+    """
     try:
         parsed = orjson.loads(content)
     except orjson.JSONDecodeError as e:
+        if is_depth_error(e):
+            raise TooDeep from e
         raise ApiUnavailable(
             f"the API server {server} answered with something that is no JSON; check what listens there",
             server=server,

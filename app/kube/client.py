@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import orjson
 
-from app.kube.bodies import JsonObject, make_query, name_of, namespace_for, parse_object
+from app.kube.bodies import JsonObject, make_query, name_of, namespace_for, parse_collection, parse_object
 from app.kube.config import ConnectionConfig
 from app.kube.discovery import Discovery
 from app.kube.errors import error_from_status
@@ -338,7 +338,7 @@ class KubeClient(ListVerbs):
                 max_bytes=max_bytes,
                 warn=warn,
             )
-        found = parse_object(content, self.server)
+        found = await parse_collection(content, self.server) if verb == "list" else parse_object(content, self.server)
         if found.get("kind") == "Status" and not status_allowed:
             raise error_from_status(found)
         return found

@@ -145,6 +145,14 @@ class AnswerTooLarge(KubeError):
     """An answer is larger than it may be; it was not read to its end."""
 
 
+class TooDeep(ApiError):
+    """An object has more levels than can be read; another try changes nothing."""
+
+    def __init__(self) -> None:
+        text = "the object is nested too deeply to be read (more than 1,000 levels of lists and objects)"
+        super().__init__(HTTPStatus.UNPROCESSABLE_ENTITY, "TooDeep", text)
+
+
 class WatchSilent(ApiUnavailable):
     """No line came on a watch for too long.
 

@@ -13,6 +13,7 @@ import orjson
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from app.kube.errors import ApiUnavailable, WatchLineTooLong, WatchSilent
+from app.rules.levels import cut, is_depth_error
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 WatchType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
@@ -52,13 +53,15 @@ async def read_events(content: aiohttp.StreamReader, *, inactivity: float, serve
             return
         if line.isspace():
             continue
-        yield _parse(line, server)
+        yield await _parse(line, server)
 
 
-def _parse(line: bytes, server: str) -> WatchEvent:
+async def _parse(line: bytes, server: str) -> WatchEvent:
     try:
         event = orjson.loads(line)
     except orjson.JSONDecodeError as e:
+        if is_depth_error(e):
+            return await _parse(await asyncio.to_thread(cut, line), server)
         raise _broken(server, "ended inside an event" if not line.endswith(b"\n") else "sent a line of no JSON") from e
     if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
         raise _broken(server, "sent a line that is no watch event")

@@ -18,6 +18,7 @@ from app.engine.graph import closest
 from app.engine.text import short
 from app.models.base import ApiModel
 from app.rules.findings import MOST_FINDINGS, MOST_TOLD, Finding, Report, did_you_mean
+from app.rules.levels import MOST_LEVELS, is_too_deep
 
 M = TypeVar("M", bound=ApiModel)
 
@@ -91,14 +92,19 @@ def decode(model: type[M], data: Mapping[str, Any]) -> M | Report:
 
     Raises UndecodableError when the contract has no words for one of its problems.
     """
+    if is_too_deep(data):
+        raise UndecodableError(_kind(model), (Problem("spec", f"must have at most {MOST_LEVELS} levels of nesting"),))
     try:
         return model.from_wire(data)
     except ValidationError as error:
         findings = [_contract_finding(details, data) for details in details_of(error)]
         if all(finding is not None for finding in findings):
             return Report(errors=tuple(finding for finding in findings if finding is not None))
-        kind = str(model.model_fields["kind"].default) if "kind" in model.model_fields else model.__name__
-        raise UndecodableError(kind, member_problems(error)) from error
+        raise UndecodableError(_kind(model), member_problems(error)) from error
+
+
+def _kind(model: type[ApiModel]) -> str:
+    return str(model.model_fields["kind"].default) if "kind" in model.model_fields else model.__name__
 
 
 def member_problems(error: ValidationError) -> tuple[Problem, ...]:

@@ -17,6 +17,7 @@ from app.models.phases import Operation
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
 from app.rules.findings import Report
+from app.rules.levels import is_too_deep
 from app.rules.plan import workflow_keys
 from app.rules.weight import takes_long
 from app.rules.workflow import check_workflow
@@ -95,7 +96,7 @@ async def _read_workflow(services: Services, key: Key) -> ReadWorkflow:
 async def _report(services: Services, stored: dict[str, Any], workflow: DRWorkflow) -> Report:
     """What the rules say about a workflow. A large one was most likely judged by a worker before, and is remembered."""
     check = partial(check_workflow, workflow, own_namespace=services.settings.namespace)
-    if not takes_long(orjson.dumps(stored)):
+    if not is_too_deep(stored) and not takes_long(orjson.dumps(stored)):
         return check()
     try:
         return await services.validator.workflow(stored)

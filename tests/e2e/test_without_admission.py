@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
 
+from app.kube.client import KubeClient
+from app.kube.config import load_connection
+from app.kube.resources import WORKFLOWS
 from tests.e2e.rivals import RIVALS, check_only_one_ran, held_plan
 from tests.e2e.support import attempt_together, cancel, create, merge
-from tests.support.installation import Installation, execution, http_action, plan, revert, stage, workflow
+from tests.support.installation import API, Installation, execution, http_action, plan, revert, stage, workflow
 
 
 def _workflow(drplan: Installation, name: str = "w") -> dict[str, Any]:
@@ -187,3 +192,28 @@ def test_plan_that_cannot_be_read_is_invalid(unguarded: Installation) -> None:
         unguarded.kubectl("delete", "drp", "p")
     finally:
         replace(schema)
+
+
+@pytest.mark.parametrize("levels", [300, 9_000], ids=["not to be written", "not to be read"])
+def test_a_workflow_of_many_levels_stops_no_other(unguarded: Installation, levels: int) -> None:
+    """The API server stores what no JSON library of Python reads; in watch and list others do not go with it."""
+    name, url = f"deep-{levels}", f"/apis/{API}/namespaces/{unguarded.namespace}/drworkflows"
+    body = workflow(name, [http_action("a", "http://x/", rollback={"type": "Job", "job": {"template": "DEEP"}})])
+    text = json.dumps(body).replace('"DEEP"', '{"a":' * levels + "1" + "}" * levels)
+    status, said = unguarded.cluster.api.raw("POST", url, text.encode())
+    assert status == 201, said
+    unguarded.wait(lambda: str(unguarded.cluster.api.raw("GET", f"{url}/{name}")[1]).count('"phase":"Invalid"') == 1)
+    create(unguarded, _workflow(unguarded))
+    create(unguarded, plan("p", [stage("s", "w")]))
+    unguarded.run("e", "p")
+    create(unguarded, plan("uses-it", [stage("s", name)]))
+    create(unguarded, execution("with-it", "uses-it"))
+    unguarded.wait_phase("with-it", "Failed")
+
+    async def listed() -> list[str]:
+        async with KubeClient(load_connection(str(unguarded.cluster.kubeconfig))) as kube:
+            found = await kube.list(WORKFLOWS, namespace=unguarded.namespace)
+        return [item["metadata"]["name"] for item in found["items"]]
+
+    assert set(asyncio.run(listed())) == {name, "w"}
+    assert unguarded.cluster.api.raw("DELETE", f"{url}/{name}")[0] == 200

@@ -8,51 +8,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
+from tests.security.corpus_forms import FORMS
+from tests.security.corpus_parts import (
+    BYTES,
+    Json,
+    cel,
+    filled,
+    http,
+    plan_of,
+    reads,
+    resource,
+    stage,
+    stored_object,
+    workflow_of,
+)
 from tests.security.hostile_names import HOSTILE
 
-Json = dict[str, Any]
-
-BYTES = 1_100_000
-"""About how large an entry is: what the API server takes with some room for managedFields."""
 NESTED_PATTERN = "((((a{1,30}){1,30}){1,30}){1,30})b"
-
-
-def workflow_of(*actions: Json, **spec: Any) -> Json:
-    """A workflow of these actions."""
-    return _object("DRWorkflow", "w", {"actions": list(actions), **spec})
-
-
-def plan_of(*stages: Json, **spec: Any) -> Json:
-    """A plan of these stages."""
-    return _object("DRPlan", "p", {"stages": list(stages), **spec})
-
-
-def http(name: str, **members: Any) -> Json:
-    """An HTTP action."""
-    return {"name": name, "type": "HTTP", "http": {"url": "http://x.invalid/"}, **members}
-
-
-def resource(name: str, manifest: str) -> Json:
-    """An action that makes what a manifest says."""
-    return {"name": name, "type": "KubernetesResource", "resource": {"manifest": manifest}}
-
-
-def stage(name: str, *workflows: str, **members: Any) -> Json:
-    """A stage of these workflows."""
-    return {"name": name, "workflows": [{"workflowRef": {"name": each}} for each in workflows or ("w",)], **members}
-
-
-def _object(kind: str, name: str, spec: Json) -> Json:
-    metadata = {"name": name, "namespace": "default"}
-    return {"apiVersion": "dr.bkbcs.tencent.com/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
-
-
-def filled(one: Callable[[int], Any], most: int = BYTES) -> list[Any]:
-    """As many of something as fit into an object."""
-    count = max(2, most // (len(json.dumps(one(99_999))) + 1))
-    return [one(number) for number in range(count)]
 
 
 def _outputs_of_others() -> Json:
@@ -83,10 +56,6 @@ def _all_depend_on_all() -> Json:
     return workflow_of(*actions)
 
 
-def _cel(expression: str) -> Json:
-    return workflow_of(http("a"), *[http(f"b{n}", when=expression) for n in range(100)])
-
-
 def _nested_json(levels: int, opening: str, closing: str) -> Json:
     inner = json.loads(opening * levels + "1" + closing * levels)
     return workflow_of(http("a", rollback={"type": "Job", "job": {"template": {"spec": {"a": inner}}}}))
@@ -110,13 +79,8 @@ def _hostile_names(place: Callable[[str, str], Json]) -> Json:
     return workflow_of(*filled(lambda n: place(f"a{n}", manifests[n % len(manifests)])))
 
 
-def _reads(json_path: str, **members: str) -> Json:
-    reference = {"apiVersion": "v1", "kind": "ConfigMap", "namespace": "default", "name": "c", "jsonPath": json_path}
-    source = {"valueFrom": {"manifestRef": {**reference, **members}}}
-    return workflow_of(http("a"), parameters=[{"name": f"p{n}", **source} for n in range(100)])
-
-
 WORKFLOWS: dict[str, Callable[[], Json]] = {
+    **FORMS,
     "outputs of the one before": _outputs_of_others,
     "outputs in a graph": _outputs_in_a_graph,
     "outputs by a name with dots": _outputs_with_dots,
@@ -195,8 +159,8 @@ WORKFLOWS: dict[str, Callable[[], Json]] = {
         *filled(lambda n: resource(f"a{n}", _named("$(params.v)", "$(params.k)", "$(params.s)", "$(params.n)"))),
         parameters=[{"name": key, "default": HOSTILE[0][at]} for at, key in enumerate("vksn")],
     ),
-    "a path that prints the same again and again": lambda: _reads("{$}" * 1_300),
-    "paths with long numbers": lambda: _reads("{.a[?(@.b==" + "9" * 4_000 + ")]}"),
+    "a path that prints the same again and again": lambda: reads("{$}" * 1_300),
+    "paths with long numbers": lambda: reads("{.a[?(@.b==" + "9" * 4_000 + ")]}"),
     "a path of half the object": lambda: workflow_of(
         http("a"), parameters=[{"name": "p", "valueFrom": {"manifestRef": {"jsonPath": "{$}" * 350_000}}}]
     ),
@@ -226,17 +190,17 @@ WORKFLOWS: dict[str, Callable[[], Json]] = {
             }
         ],
     ),
-    "matches in a loop": lambda: _cel(f"[{','.join(['1'] * 200)}].all(x, !planName.matches('{NESTED_PATTERN}'))"),
-    "a long pattern": lambda: _cel(f"planName.matches('{'a{1,9}' * 150}')"),
-    "a pattern put together": lambda: _cel("params.all(k, planName.matches(k + params[k] + k + params[k]))"),
-    "a text that doubles": lambda: _cel(f"{'+'.join(['params.x'] * 100)} == ''"),
-    "a text that grows in a loop": lambda: _cel(
+    "matches in a loop": lambda: cel(f"[{','.join(['1'] * 200)}].all(x, !planName.matches('{NESTED_PATTERN}'))"),
+    "a long pattern": lambda: cel(f"planName.matches('{'a{1,9}' * 150}')"),
+    "a pattern put together": lambda: cel("params.all(k, planName.matches(k + params[k] + k + params[k]))"),
+    "a text that doubles": lambda: cel(f"{'+'.join(['params.x'] * 100)} == ''"),
+    "a text that grows in a loop": lambda: cel(
         f"[{','.join(['1'] * 200)}].map(x, {'+'.join(['params.x'] * 50)}).size() > 1"
     ),
-    "conditions nested": lambda: _cel("(" * 400 + "true" + ")" * 400),
-    "conditions in lists": lambda: _cel("[" * 250 + "]" * 250 + " == []"),
-    "conditions with operators": lambda: _cel("!" * 1_000 + "true"),
-    "choices in choices": lambda: _cel("true?" * 150 + "true" + ":true" * 150),
+    "conditions nested": lambda: cel("(" * 400 + "true" + ")" * 400),
+    "conditions in lists": lambda: cel("[" * 250 + "]" * 250 + " == []"),
+    "conditions with operators": lambda: cel("!" * 1_000 + "true"),
+    "choices in choices": lambda: cel("true?" * 150 + "true" + ":true" * 150),
     "different conditions": lambda: workflow_of(
         *filled(lambda n: http(f"a{n}", when=f"params.x{n} == 'y{n}' || size(params) > {n}"))
     ),
@@ -338,7 +302,7 @@ EXECUTIONS: dict[str, Callable[[], Json]] = {
 
 def _execution(params: list[Json]) -> Json:
     spec = {"planRef": "p", "operationType": "Execute", "mode": "Install", "params": params}
-    return _object("DRPlanExecution", "e", spec)
+    return stored_object("DRPlanExecution", "e", spec)
 
 
 def _cased(number: int) -> str:

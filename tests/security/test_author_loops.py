@@ -28,7 +28,8 @@ from bench.cases.hostile import watched
 from devcluster import ServiceProcess
 from devcluster.api import Api
 from devcluster.rights import bind
-from tests.security.corpus import BYTES, CORPUS
+from tests.security.corpus import CORPUS
+from tests.security.corpus_parts import BYTES
 from tests.support.cluster import Cluster
 from tests.support.installation import API, Installation, execution, http_action, plan, stage, workflow
 from tests.unit.rules.builders import plan_json, workflow_json
