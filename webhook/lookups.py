@@ -12,7 +12,7 @@ from cachetools import TTLCache
 
 from app.kube.access import Access, Right, User, ask_access
 from app.kube.client import KubeClient
-from app.kube.errors import ABSENT, BadRequest, NotFound, UnknownKind
+from app.kube.errors import ABSENT, BadRequest, IllegalName, NotFound, UnknownKind
 from app.kube.kept import DamagedError, Records, read_records, records_selector
 from app.kube.resources import CONFIG_MAPS, EXECUTIONS, NAMESPACES, PLANS, Resource
 from app.kube.tables import table_rows
@@ -189,8 +189,8 @@ class KubeLookups:
         async with told(f"failed to look up kind {name} of apiVersion {api_version}"):
             try:
                 return await self._kube.resource_for(api_version, name)
-            except UnknownKind as unknown:
-                return str(unknown)
+            except (UnknownKind, IllegalName) as problem:
+                return str(problem)
 
     async def records(self, uid: str) -> Records:
         """Read the records of a run."""

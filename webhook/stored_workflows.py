@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
+from app.engine.object_names import name_problem, namespace_problem
 from app.kube.client import KubeClient
 from app.kube.errors import ABSENT
 from app.kube.resources import WORKFLOWS
@@ -59,7 +60,8 @@ class StoredWorkflows:
 
         Raises LookupFailedError.
         """
-        wanted = list(dict.fromkeys(keys))
+        asked = list(dict.fromkeys(keys))
+        wanted = [key for key in asked if not namespace_problem(key[0]) and not name_problem(key[1])]
         names: dict[str, list[str]] = defaultdict(list)
         for namespace, name in wanted:
             names[namespace].append(name)
@@ -68,7 +70,7 @@ class StoredWorkflows:
         for page in (await together(lambda namespace: self._pages(namespace, names[namespace]), listed)).values():
             found.update(page)
         found |= await together(self._get, [key for key in wanted if key not in found])
-        return {key: found[key] for key in wanted}
+        return {key: found.get(key) for key in asked}
 
     def _is_listed(self, namespace: str, wanted: int) -> bool:
         stored, until = self._crowded.get(namespace, (0, 0.0))

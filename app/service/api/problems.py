@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 
-from app.kube.errors import ApiError, ApiUnavailable, Forbidden, Gone, KubeError, NotFound, TooManyRequests
+from app.kube.errors import ApiError, ApiUnavailable, Forbidden, Gone, IllegalName, KubeError, NotFound, TooManyRequests
 from app.kube.tables import MissingColumnsError
 from app.service.api.models import Cause, Details, ErrorStatus
 
@@ -73,7 +73,7 @@ def told(what: str, missing: str = "") -> Iterator[None]:
     """Turn errors of the API server into ProblemError; `what` was tried, `missing` is the text of a 404."""
     try:
         yield
-    except NotFound as error:
+    except (NotFound, IllegalName) as error:
         raise ProblemError(HTTPStatus.NOT_FOUND, missing or f"{what}: {error}") from error
     except Gone as error:
         text = "the token in `continue` has expired; ask again without it, from the first page on"

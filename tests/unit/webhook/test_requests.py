@@ -9,6 +9,7 @@ import pytest
 
 from app.kube.access import Right
 from app.kube.client import KubeClient
+from app.kube.config import ConnectionConfig
 from app.kube.errors import Forbidden, NotFound
 from app.kube.resources import WORKFLOWS, Resource
 from app.models.plan import DRPlan
@@ -98,6 +99,27 @@ async def test_requests_of_a_plans_review(used: list[Key], expected: dict[str, i
     verdict = await review_plan(review(stages(*used)), Context(lookups(kube), "drplan-system"))
     assert (verdict.allowed, verdict.message) == (True, "")
     assert kube.asked == expected
+
+
+HOSTILE = ("..", "a/b", "a%2fb", "x\u200b", "drplan-system/../x", "\x00", "a" * 254, "")
+
+
+async def test_what_nothing_can_be_called_is_missing_and_is_not_asked_for() -> None:
+    """The client would refuse it, which is no failure of the service (decision W6)."""
+    kube = Kube(*keys(4))
+    asked = [*keys(4), *(("default", name) for name in HOSTILE), *((name, "w") for name in HOSTILE * 4)]
+    found = await lookups(kube).workflows(asked)
+    assert {key for key, workflow in found.items() if workflow is not None} == set(keys(4))
+    assert found.keys() == set(asked)
+    assert kube.asked == {"list drworkflows": 1}
+
+
+@pytest.mark.parametrize("api_version", ["../v1", "/v1", "v1?x", "V1", "a/b/c", "", "v1\n"])
+async def test_a_kind_that_nothing_can_be_called_is_told_and_is_no_failure(api_version: str) -> None:
+    client = KubeClient(ConnectionConfig(server="http://127.0.0.1:9", namespace="default"))
+    found = await KubeLookups(client).resources([(api_version, "ConfigMap"), ("v1", "configmaps/x")])
+    assert "apiVersion must be" in str(found[api_version, "ConfigMap"])
+    assert "kind must be" in str(found["v1", "configmaps/x"])
 
 
 async def test_missing_workflows_are_missing_in_a_list_too() -> None:
