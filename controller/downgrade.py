@@ -18,7 +18,7 @@ from app.engine.abandon import abandoned
 from app.engine.earlier import differences, earlier_status
 from app.engine.earlier_notes import earlier_notes
 from app.engine.fold import end_run
-from app.engine.history import Run, completed, without_stale_lock
+from app.engine.history import PlanRun, completed, without_stale_lock
 from app.kube.client import KubeClient
 from app.kube.errors import Conflict, NotFound
 from app.kube.fresh import Attempts, read_same
@@ -208,7 +208,7 @@ class Release:
             return without_stale_lock(plan.status, self._now())
         locked = held.model_copy(update={"uid": execution.metadata.uid})
         owned = plan.status.model_copy(update={"current_execution": locked})
-        return completed(owned, Run.of(execution))
+        return completed(owned, PlanRun.of(execution))
 
 
 async def _rewrite(kube: KubeClient, found: Found, change: Callable[[JsonObject], Any] | None) -> str | None:

@@ -20,7 +20,7 @@ SHARE = 4
 
 
 @dataclass(slots=True)
-class _Run:
+class _Share:
     held: int = 0
     missing: int = 0
     granted: int = 0
@@ -37,7 +37,7 @@ class EffectSlots:
 
     def __init__(self, most: int = DEFAULT_MOST) -> None:
         self._most = most
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, _Share] = {}
         """In the order in which they last got something."""
         self._used = 0
 
@@ -46,7 +46,7 @@ class EffectSlots:
 
         It replaces what the run asked for before: it asks for 0 when it wants to begin nothing.
         """
-        run = self._runs.setdefault(uid, _Run())
+        run = self._runs.setdefault(uid, _Share())
         self._used -= run.granted
         run.granted, kept, taken = 0, run.granted, 0
         while taken < wanted and (taken < kept or self._may_take(run)):
@@ -67,7 +67,7 @@ class EffectSlots:
 
     def hold(self, uid: str) -> None:
         """Count an action that goes on in any case, as one that an earlier process had begun."""
-        self._take(self._runs.setdefault(uid, _Run()))
+        self._take(self._runs.setdefault(uid, _Share()))
         self._show()
 
     def give_back(self, uid: str, number: int = 1) -> None:
@@ -88,11 +88,11 @@ class EffectSlots:
             self._hand_out()
         self._show()
 
-    def _may_take(self, run: _Run) -> bool:
+    def _may_take(self, run: _Share) -> bool:
         free = self._most - self._used
         return free > 0 and (run.used == 0 or run.used < SHARE * free)
 
-    def _take(self, run: _Run) -> None:
+    def _take(self, run: _Share) -> None:
         run.held += 1
         self._used += 1
 

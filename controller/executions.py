@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.engine.messages import EXECUTION_CANCELED
 from app.engine.names import label_value
-from app.engine.texts import EXECUTION_CANCELED
 from app.engine.wishes import asks
 from app.kube.errors import NotFound
 from app.kube.fresh import read_same

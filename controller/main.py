@@ -16,7 +16,7 @@ from app.kube.client import KubeClient
 from app.kube.config import load_connection
 from app.kube.errors import KubeError
 from app.kube.events import EventRecorder
-from app.kube.lease import LeaderLease, LeaseLost
+from app.kube.lease import LeaderLease, LeaseLostError
 from app.kube.leased import LeasedKubeClient
 from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS
 from app.runtime import metrics
@@ -37,7 +37,7 @@ from app.service.server import PortError, serve_probes
 from controller.actions.registry import build_registry
 from controller.effect_slots import EffectSlots
 from controller.execution_gauges import ExecutionGauges
-from controller.journal import DamagedSegmentError, Deposed, Journal, JournalClosed
+from controller.journal import DamagedSegmentError, DeposedError, Journal, JournalClosedError
 from controller.leader import lead, without_details
 from controller.leased_http import LeasedHttpSender
 from controller.process import Process, health_of, watch_over
@@ -191,7 +191,7 @@ async def _guarded_lead(process: Process) -> int:
         else:
             metrics.leader.set(1)
             await _work(process)
-    except* (LeaseLost, Deposed, JournalClosed) as group:
+    except* (LeaseLostError, DeposedError, JournalClosedError) as group:
         log.error("this process no longer leads and ends", error=", ".join(_texts(group)))
         code = 1
     return code

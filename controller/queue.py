@@ -17,7 +17,7 @@ from app.runtime import metrics
 from app.runtime.groups import demand_not_cancelled
 from app.runtime.logging import get_logger
 from app.runtime.tasks import TaskOwner
-from controller.journal import Deposed, JournalClosed
+from controller.journal import DeposedError, JournalClosedError
 from controller.lanes import Key, Lane, Waiting
 
 log = get_logger(__name__)
@@ -188,7 +188,7 @@ class WorkQueue:
             except (KubeError, TimeoutError) as error:
                 result = "error"
                 self._failed(key, error)
-            except (Deposed, JournalClosed):
+            except (DeposedError, JournalClosedError):
                 raise
             except Exception as error:
                 # one object that nobody foresaw must not stop the others: it is logged, counted and tried again

@@ -9,6 +9,6 @@ from app.kube.errors import Forbidden, KubeError
 GRANTED_BY: Final = "the chart gives the controller the right by rbac.readReferencesIn or rbac.readReferences"
 
 
-def told_read(error: KubeError) -> str:
+def read_error_text(error: KubeError) -> str:
     """The text of an error of a read; of a refusal, with what grants the right."""
     return f"{error}; {GRANTED_BY}" if isinstance(error, Forbidden) else str(error)

@@ -14,7 +14,7 @@ from app.kube.resources import Resource
 from app.kube.secrecy import is_secret
 from app.models.common import ManifestRef, Select
 from app.runtime.last_work import to_thread
-from controller.reading import told_read
+from controller.reading import read_error_text
 
 
 class Reader(Protocol):
@@ -36,7 +36,7 @@ MOST_CANDIDATES = 10_000
 """Objects that are looked at to choose one."""
 
 
-class LookupFailed(ValueError):  # noqa: N818 - says what happened
+class ManifestLookupError(ValueError):
     """The reference gives no value; the text is the contract's."""
 
 
@@ -51,7 +51,7 @@ class Value:
 async def read_value(ref: ManifestRef, reader: Reader) -> Value:
     """Return the value of a rendered reference.
 
-    Raises LookupFailed; when the API server is away or overloaded its own KubeError, because a later try may succeed.
+    Raises ManifestLookupError; when the API server is away or overloaded its own KubeError: a later try may succeed.
     A path may look at many values of a large object, so it is evaluated beside the event loop.
     """
     resource = await _resource(ref, reader)
@@ -60,7 +60,7 @@ async def read_value(ref: ManifestRef, reader: Reader) -> Value:
         text = await to_thread(evaluate, ref.json_path, selected)
         return Value(text, is_secret(resource, selected))
     except JsonPathError as error:
-        raise LookupFailed(str(error)) from error
+        raise ManifestLookupError(str(error)) from error
 
 
 async def _resource(ref: ManifestRef, reader: Reader) -> Resource:
@@ -80,7 +80,7 @@ async def _candidates(ref: ManifestRef, resource: Resource, reader: Reader) -> l
             raise _lookup_failed(f"list {_gvr(resource)} in {ref.namespace}", error) from error
     what = f"get {_gvr(resource)}/{ref.namespace}/{ref.name}"
     if resource.namespaced and not namespace:
-        raise LookupFailed(f"{what}: namespace is required, because {resource.plural} are namespaced")
+        raise ManifestLookupError(f"{what}: namespace is required, because {resource.plural} are namespaced")
     try:
         return [await reader.get(resource, ref.name, namespace=namespace)]
     except KubeError as error:
@@ -97,14 +97,14 @@ async def _chosen(ref: ManifestRef, resource: Resource, reader: Reader, namespac
             seen += len(page)
             kept = _best(ref.select, [*kept, *page])
             if seen > MOST_CANDIDATES:
-                raise LookupFailed(
+                raise ManifestLookupError(
                     f"list {_gvr(resource)} in {ref.namespace}: more than {MOST_CANDIDATES} objects match "
                     f"(selector={quote(ref.label_selector)}); name the object, or select fewer"
                 )
             if kept and ref.select is Select.ANY:
                 break
     if ref.select is Select.SINGLE and seen > 1:
-        raise LookupFailed(f"expected single match, got {seen}")
+        raise ManifestLookupError(f"expected single match, got {seen}")
     return kept
 
 
@@ -116,13 +116,13 @@ def _best(select: Select, candidates: list[dict[str, Any]]) -> list[dict[str, An
 
 
 def _lookup_failed(what: str, error: KubeError) -> Exception:
-    return error if is_transient(error) else LookupFailed(f"{what}: {told_read(error)}")
+    return error if is_transient(error) else ManifestLookupError(f"{what}: {read_error_text(error)}")
 
 
 def _selected(ref: ManifestRef, resource: Resource, candidates: list[dict[str, Any]]) -> dict[str, Any]:
     if not candidates:
         where = f"{_gvr(resource)}/{ref.namespace}/{ref.name}"
-        raise LookupFailed(f"no resource found for {where} (selector={quote(ref.label_selector)})")
+        raise ManifestLookupError(f"no resource found for {where} (selector={quote(ref.label_selector)})")
     return candidates[0]
 
 
@@ -150,7 +150,7 @@ async def read_secrets(refs: Mapping[str, ManifestRef], reader: Reader) -> dict[
     for name, ref in refs.items():
         try:
             values[name] = (await read_value(ref, reader)).text
-        except LookupFailed as error:
+        except ManifestLookupError as error:
             problems.append(f'resolving param "{name}": {error}')
     if problems:
         raise ParameterError(problems)

@@ -32,7 +32,7 @@ class Warnings:
         if len(self._heard) < MOST_WARNINGS:
             self._heard.setdefault(single_line(text)[:LONGEST_WARNING])
 
-    def told(self, outcome: Outcome) -> Outcome:
+    def with_warnings(self, outcome: Outcome) -> Outcome:
         """Return `outcome` with the warnings in its message and its outputs, from where they get into an Event."""
         if not self._heard or isinstance(outcome, NothingToDo):
             return outcome

@@ -60,7 +60,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _run(arguments: argparse.Namespace) -> int:
     from app.runtime.logging import setup_logging
     from controller.downgrade import RunsInFlightError
-    from controller.journal import DamagedSegmentError, Deposed
+    from controller.journal import DamagedSegmentError, DeposedError
 
     setup_logging("error", json=False)
     try:
@@ -71,7 +71,7 @@ def _run(arguments: argparse.Namespace) -> int:
         ConnectionConfigError,
         KubeError,
         DamagedSegmentError,
-        Deposed,
+        DeposedError,
     ) as problem:
         print(f"drplan downgrade: {problem}", file=sys.stderr)
         return 1

@@ -27,7 +27,7 @@ class LookupFailedError(Exception):
 
 
 @asynccontextmanager
-async def told(what: str) -> AsyncIterator[None]:
+async def as_lookup_failure(what: str) -> AsyncIterator[None]:
     """Turn errors of the API server into LookupFailedError, with `what` in front and the error's own code."""
     try:
         yield

@@ -30,7 +30,7 @@ from app.rules.findings import Finding, Findings, Report, denial, only_new, refu
 from app.rules.plan import check_plan, workflow_keys
 from app.rules.reads import Read, new_reads, reads_of_execution, reads_of_plan, reads_of_workflow
 from app.rules.run import Workflows, is_too_large
-from app.rules.unfinished import Run, unfinished_runs
+from app.rules.unfinished import UnfinishedRun, unfinished_runs
 from app.rules.workflow import check_workflow
 from app.runtime.groups import both
 from webhook.access import forbidden_workflows, unreadable
@@ -66,7 +66,7 @@ async def review_workflow(request: Request, context: Context) -> Verdict:
     """Validate a DRWorkflow, or its deletion."""
     if request.operation == "DELETE":
         return await _unprotected_when_terminating(request, context, _workflow_deletion)
-    if _settled(request):
+    if _passes_unjudged(request):
         return replace(ALLOWED, warnings=_misplaced(request, "DRWorkflow"))
     places = places_of(request.new, context.namespace)
     going = _is_going(request)
@@ -94,7 +94,7 @@ async def review_plan(request: Request, context: Context) -> Verdict:
     """Validate a DRPlan, or its deletion."""
     if request.operation == "DELETE":
         return await _unprotected_when_terminating(request, context, _plan_deletion)
-    if _settled(request):
+    if _passes_unjudged(request):
         return replace(ALLOWED, warnings=_misplaced(request, "DRPlan"))
     going = _is_going(request)
     plan = _decoded(DRPlan, request, request.new)
@@ -159,7 +159,7 @@ async def review_execution(request: Request, context: Context) -> Verdict:
     """Validate a DRPlanExecution: its creation, that its spec stays, its deletion."""
     if request.operation == "DELETE":
         return verdict_of(check_execution_deletion(request.old))
-    if _settled(request):
+    if _passes_unjudged(request):
         return replace(ALLOWED, warnings=_misunderstood(request))
     if request.operation == "UPDATE":
         return verdict_of(_changed_execution(request))
@@ -249,7 +249,7 @@ async def _surroundings(execution: DRPlanExecution, namespace: str, context: Con
     return around, records
 
 
-async def _truly_unfinished(runs: list[Run], lookups: Lookups) -> list[Run]:
+async def _truly_unfinished(runs: list[UnfinishedRun], lookups: Lookups) -> list[UnfinishedRun]:
     """Leave out runs that are recorded to have ended, whatever their statuses say. Usually there is none to look at."""
     first, rest = runs[:MOST_CHECKED], runs[MOST_CHECKED:]
     return [run for run in first if (await lookups.records(run.uid)).outcome is None] + rest
@@ -290,7 +290,7 @@ async def _unprotected_when_terminating(
     return verdict_of(report)
 
 
-def _settled(request: Request) -> bool:
+def _passes_unjudged(request: Request) -> bool:
     """Updates that leave the spec alone always pass (decision W4)."""
     return request.operation == "UPDATE" and request.new.get("spec") == request.old.get("spec")
 

@@ -18,7 +18,7 @@ from app.kube.resources import CONFIG_MAPS, EXECUTIONS, NAMESPACES, PLANS, Resou
 from app.kube.tables import table_rows
 from app.models.phases import STORED_ENDS
 from app.rules.deletion import references_only
-from webhook.failures import READ_SECONDS, LookupFailedError, told
+from webhook.failures import READ_SECONDS, LookupFailedError, as_lookup_failure
 from webhook.review import JsonObject, UserInfo
 from webhook.stored_workflows import Key, StoredWorkflows, together
 
@@ -101,7 +101,7 @@ class KubeLookups:
     async def plans(self) -> list[JsonObject]:
         """List the plans of all namespaces, with no more than what they refer to."""
         found: list[JsonObject] = []
-        async with told("failed to check references: failed to list DRPlans"):
+        async with as_lookup_failure("failed to check references: failed to list DRPlans"):
             pages = self._kube.pages(PLANS, timeout=READ_SECONDS)
             async with aclosing(pages):
                 async for page in pages:
@@ -115,7 +115,7 @@ class KubeLookups:
         does not know these fields is asked for all.
         """
         selector = ",".join([f"spec.planRef={plan}", *(f"status.phase!={phase}" for phase in sorted(STORED_ENDS))])
-        async with told("failed to check running executions: failed to list DRPlanExecutions"):
+        async with as_lookup_failure("failed to check running executions: failed to list DRPlanExecutions"):
             try:
                 return await self._kube.list_all(
                     EXECUTIONS, namespace=namespace, field_selector=selector, timeout=READ_SECONDS
@@ -125,13 +125,13 @@ class KubeLookups:
 
     async def names(self, resource: Resource, namespace: str) -> list[str]:
         """At most MOST_NAMES names, without specs and statuses."""
-        async with told(f"failed to list {resource.plural}"):
+        async with as_lookup_failure(f"failed to list {resource.plural}"):
             table = await self._kube.table(resource, namespace=namespace, limit=MOST_NAMES, timeout=READ_SECONDS)
         return [row.metadata["name"] for row in table_rows(table, ())]
 
     async def terminating(self, namespace: str) -> bool:
         """Tell whether a namespace is being deleted, or is gone."""
-        async with told(f"failed to get Namespace {namespace}"):
+        async with as_lookup_failure(f"failed to get Namespace {namespace}"):
             try:
                 found = await self._kube.get(NAMESPACES, namespace, timeout=READ_SECONDS)
             except NotFound:
@@ -167,7 +167,7 @@ class KubeLookups:
         right = Right("list", resource, namespace)
         known = self._listable.get((asking, right))
         if known is None:
-            async with told(f"failed to check access: whether a user may {right}"):
+            async with as_lookup_failure(f"failed to check access: whether a user may {right}"):
                 known = (await ask_access(self._kube, asking, right, timeout=READ_SECONDS)).allowed
             self._listable[asking, right] = known
         return known
@@ -175,7 +175,7 @@ class KubeLookups:
     async def _may(self, user: UserInfo, right: Right) -> Access:
         asking = User(user.username, user.uid, user.groups, tuple(user.extra.items()))
         try:
-            async with told(f'failed to check access: whether user "{user.username}" may {right}'):
+            async with as_lookup_failure(f'failed to check access: whether user "{user.username}" may {right}'):
                 return await ask_access(self._kube, asking, right, timeout=READ_SECONDS)
         except LookupFailedError as failed:
             raise LookupFailedError(f"{failed}; {WITHOUT_ANSWER}", code=failed.code, reason=failed.reason) from failed
@@ -186,7 +186,7 @@ class KubeLookups:
 
     async def _resource(self, kind: Kind) -> Resource | str:
         api_version, name = kind
-        async with told(f"failed to look up kind {name} of apiVersion {api_version}"):
+        async with as_lookup_failure(f"failed to look up kind {name} of apiVersion {api_version}"):
             try:
                 return await self._kube.resource_for(api_version, name)
             except (UnknownKind, IllegalName) as problem:
@@ -194,7 +194,7 @@ class KubeLookups:
 
     async def records(self, uid: str) -> Records:
         """Read the records of a run."""
-        async with told(f"failed to read the outcome record of run {uid}"):
+        async with as_lookup_failure(f"failed to read the outcome record of run {uid}"):
             try:
                 found = await self._kube.list_all(
                     CONFIG_MAPS, namespace=self._own, label_selector=records_selector(uid), timeout=READ_SECONDS
@@ -205,7 +205,7 @@ class KubeLookups:
                 raise LookupFailedError(str(error), code=code, reason="Invalid") from error
 
     async def _get(self, resource: Resource, namespace: str, name: str) -> JsonObject | None:
-        async with told(f"failed to get {resource.kind} {namespace}/{name}"):
+        async with as_lookup_failure(f"failed to get {resource.kind} {namespace}/{name}"):
             try:
                 return await self._kube.get(resource, name, namespace=namespace, timeout=READ_SECONDS)
             except ABSENT:

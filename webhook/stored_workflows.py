@@ -20,7 +20,7 @@ from app.kube.client import KubeClient
 from app.kube.errors import ABSENT
 from app.kube.resources import WORKFLOWS
 from app.runtime import groups
-from webhook.failures import READ_SECONDS, told
+from webhook.failures import READ_SECONDS, as_lookup_failure
 from webhook.review import JsonObject
 
 ONE_BY_ONE = 3
@@ -103,14 +103,14 @@ class StoredWorkflows:
         self._crowded[namespace] = (stored, time.monotonic() + CROWDED_SECONDS)
 
     async def _page(self, namespace: str, limit: int, token: str) -> JsonObject:
-        async with told(f"failed to list DRWorkflows of namespace {namespace}"):
+        async with as_lookup_failure(f"failed to list DRWorkflows of namespace {namespace}"):
             return await self._kube.list(
                 WORKFLOWS, namespace=namespace, limit=limit, continue_token=token, timeout=READ_SECONDS
             )
 
     async def _get(self, key: Key) -> JsonObject | None:
         namespace, name = key
-        async with told(f"failed to get DRWorkflow {namespace}/{name}"):
+        async with as_lookup_failure(f"failed to get DRWorkflow {namespace}/{name}"):
             try:
                 return await self._kube.get(WORKFLOWS, name, namespace=namespace, timeout=READ_SECONDS)
             except ABSENT:

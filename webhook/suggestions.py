@@ -33,7 +33,7 @@ async def with_suggestions(report: Report, user: UserInfo, namespace: str, looku
             async with asyncio.timeout(SUGGESTION_SECONDS):
                 if not await hidden_from(user, resource, [namespace], lookups):
                     known[resource.plural] = await lookups.names(resource, namespace)
-    return replace(report, errors=tuple(_told(finding, namespace, known) for finding in report.errors))
+    return replace(report, errors=tuple(_with_suggestion(finding, namespace, known) for finding in report.errors))
 
 
 def _is_local(finding: Finding, namespace: str) -> bool:
@@ -41,7 +41,7 @@ def _is_local(finding: Finding, namespace: str) -> bool:
     return finding.rule in ABOUT and finding.found.rpartition("/")[0] in ("", namespace)
 
 
-def _told(finding: Finding, namespace: str, known: dict[str, list[str]]) -> Finding:
+def _with_suggestion(finding: Finding, namespace: str, known: dict[str, list[str]]) -> Finding:
     if not _is_local(finding, namespace):
         return finding
     hint = closest(finding.found.rpartition("/")[2], known.get(ABOUT[finding.rule].plural, ()))

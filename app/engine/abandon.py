@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from app.engine import texts
+from app.engine import messages
 from app.engine.fold import end_run
 from app.engine.tree import Node, ended, map_actions, map_stages, map_workflows
 from app.models.execution import DRPlanExecutionStatus
@@ -20,7 +20,7 @@ def abandoned(status: DRPlanExecutionStatus, why: str, at: datetime) -> DRPlanEx
         if node.phase.is_final:
             return node
         never_began = node.phase is Phase.PENDING
-        phase, message = (Phase.SKIPPED, texts.kept_back(why)) if never_began else (Phase.FAILED, why)
+        phase, message = (Phase.SKIPPED, messages.kept_back(why)) if never_began else (Phase.FAILED, why)
         return ended(node, phase, message, at, reason=NodeReason.RUN_LOST)
 
     status = map_actions(status, lambda _, action: lost(action))

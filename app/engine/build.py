@@ -119,7 +119,7 @@ def _stage(
         depends_on=stage.depends_on,
         needs=tuple(positions[name] for name in stage.depends_on if name in positions),
         policy=stage_policy(stage, plan.failure_policy),
-        run=index,
+        snapshot_index=index,
         workflows=tuple(
             _workflow(position, used, workflows[used.key], params) for position, used in enumerate(run.workflows)
         ),
@@ -127,14 +127,14 @@ def _stage(
 
 
 def _workflow(
-    run: int, used: WorkflowRun, spec: DRWorkflowSpec, params: tuple[ResolvedParam, ...]
+    index: int, used: WorkflowRun, spec: DRWorkflowSpec, params: tuple[ResolvedParam, ...]
 ) -> WorkflowDefinition:
     order = action_order(spec.actions)
     return WorkflowDefinition(
         namespace=used.namespace,
         name=used.name,
         policy=spec.failure_policy,
-        run=run,
+        snapshot_index=index,
         params=params_of_use(used, params),
         values=used.params,
         secrets=frozenset(used.secret_params),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.engine import texts
+from app.engine import messages
 from app.models.execution import ActionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.phases import Phase
 from app.models.reasons import KEPT_BACK, NodeReason
@@ -18,13 +18,13 @@ class Cause:
     message: str
 
 
-CANCELLED = Cause(NodeReason.CANCELLED, texts.CANCELED_BY_USER)
+CANCELLED = Cause(NodeReason.CANCELLED, messages.CANCELED_BY_USER)
 """Somebody cancelled the run. It is the cause also of what depends on something that the cancel kept back."""
 
 
 def dependency_failed(kind: str, name: str) -> Cause:
     """Return why a stage or action does not start that depends on one that failed or never ran."""
-    return Cause(NodeReason.DEPENDENCY_FAILED, texts.dependency_failed(kind, name))
+    return Cause(NodeReason.DEPENDENCY_FAILED, messages.dependency_failed(kind, name))
 
 
 def nothing_to_do(message: str) -> Cause:

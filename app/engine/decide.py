@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from app.engine import texts
+from app.engine import messages
 from app.engine.conditions import cancel_requested, resumed_at
 from app.engine.definition import Address, RunDefinition
 from app.engine.events import ActionFinished, AttemptFailed
@@ -71,7 +71,7 @@ def conclude(
     if isinstance(outcome, NothingToDo):
         return ActionFinished(now, address, Phase.SKIPPED, cut(outcome.message))
     if outcome.undecided:
-        message = cut(texts.undecided(outcome.message))
+        message = cut(messages.undecided(outcome.message))
         if cancel_requested(status):
             unknown = NodeReason.OUTCOME_UNKNOWN
             return ActionFinished(now, address, Phase.FAILED, message, outcome.outputs, unknown)
@@ -82,9 +82,9 @@ def conclude(
         not_before = now + node.retry.delay(retries, jitter, outcome.retry_after)
         if not_before < deadline(definition, status, address):
             return AttemptFailed(now, address, cut(outcome.message), not_before, outcome.outputs)
-    message = texts.exhausted(retries, outcome.message) if outcome.retryable else outcome.message
+    message = messages.exhausted(retries, outcome.message) if outcome.retryable else outcome.message
     if outcome.timed_out and action.last_failure:
-        message = texts.no_more_time(message, retries, action.last_failure)
+        message = messages.no_more_time(message, retries, action.last_failure)
     return ActionFinished(now, address, Phase.FAILED, cut(message), outcome.outputs, _reason(outcome, retries))
 
 

@@ -84,7 +84,7 @@ class ActionDefinition:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowDefinition:
-    """One workflow of a stage. `run` is its index among the workflows of the snapshot's stage.
+    """One workflow of a stage. `snapshot_index` is its place among the workflows of the snapshot's stage.
 
     `params` are the parameters that differ from the run's, as the status shows them. `values` are all that have one,
     without those named in `secrets`, whose values are never part of a definition.
@@ -95,7 +95,7 @@ class WorkflowDefinition:
     actions: tuple[ActionDefinition, ...]
     policy: WorkflowPolicy = WorkflowPolicy.FAIL_FAST
     skip: str = ""
-    run: int = 0
+    snapshot_index: int = 0
     params: tuple[ResolvedParam, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
@@ -122,7 +122,7 @@ class WorkflowDefinition:
 
 @dataclass(frozen=True, slots=True)
 class StageDefinition:
-    """One stage. `policy` is the effective one; `run` is the index of the snapshot's stage."""
+    """One stage. `policy` is the effective one; `snapshot_index` is the place of the snapshot's stage."""
 
     name: str
     workflows: tuple[WorkflowDefinition, ...]
@@ -131,7 +131,7 @@ class StageDefinition:
     depends_on: tuple[str, ...] = ()
     needs: tuple[int, ...] = ()
     skip: str = ""
-    run: int = 0
+    snapshot_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from app.engine import texts
+from app.engine import messages
 from app.engine.conditions import cancel_requested, with_cancel_requested, with_ended, with_started, with_suspension
 from app.engine.definition import RunDefinition
 from app.engine.durations import format_duration
@@ -83,10 +83,12 @@ def initial_status(
                     WorkflowExecutionStatus(
                         workflow_ref=ObjectReference(name=workflow.name, namespace=workflow.namespace),
                         phase=Phase.PENDING,
-                        message=texts.PENDING,
+                        message=messages.PENDING,
                         resolved_params=workflow.params,
                         action_statuses=tuple(
-                            ActionStatus(name=action.name, type=action.type, phase=Phase.PENDING, message=texts.PENDING)
+                            ActionStatus(
+                                name=action.name, type=action.type, phase=Phase.PENDING, message=messages.PENDING
+                            )
                             for action in workflow.actions
                         ),
                     )
@@ -220,7 +222,7 @@ def _action_started(status: DRPlanExecutionStatus, event: ActionStarted) -> DRPl
             "next_attempt_time": None,
             "interruptions": 0,
             "undecided": False,
-            "message": texts.running(action.name),
+            "message": messages.running(action.name),
         }
     )
     status = with_action(status, event.address, started)
@@ -247,7 +249,7 @@ def _attempt_failed(action: ActionStatus, event: AttemptFailed) -> ActionStatus:
             "last_failure": action.last_failure if event.undecided else cut(event.message, LAST_FAILURE_LIMIT),
             "undecided": event.undecided,
             "again": False,
-            "message": event.message if event.undecided else cut(texts.waiting_for_retry(event.message)),
+            "message": event.message if event.undecided else cut(messages.waiting_for_retry(event.message)),
             "outputs": merged(action.outputs, event.outputs),
         }
     )
@@ -277,9 +279,9 @@ def _cancel(definition: RunDefinition, status: DRPlanExecutionStatus, event: Can
     for address, action in waiting:
         if action.next_attempt_time is not None:
             message = (
-                texts.canceled_undecided(action.message)
+                messages.canceled_undecided(action.message)
                 if action.undecided
-                else texts.canceled_waiting(action.last_failure)
+                else messages.canceled_waiting(action.last_failure)
             )
             reason = NodeReason.CANCELLED
             status = with_action(status, address, ended(action, Phase.CANCELLED, message, event.at, reason=reason))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from heapq import heappop, heappush
 
-from app.engine import texts
+from app.engine import messages
 from app.engine.cause import CANCELLED, Cause
 from app.engine.conditions import cancel_requested
 from app.engine.definition import RunDefinition
@@ -115,5 +115,5 @@ class Frontier:
             return CANCELLED
         if not self._halting:
             return None
-        message = texts.stage_halts(self._definition.stages[min(self._halting)].name)
+        message = messages.stage_halts(self._definition.stages[min(self._halting)].name)
         return Cause(NodeReason.FAILURE_POLICY, message)

@@ -13,7 +13,7 @@ from app.models.plan import HISTORY_LIMIT, CurrentExecution, DRPlanStatus, Execu
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PlanRun:
     """What the plan records of an execution."""
 
     name: str
@@ -28,7 +28,7 @@ class Run:
     target_name: str = ""
 
     @classmethod
-    def of(cls, execution: DRPlanExecution, *, target_uid: str = "") -> Run:
+    def of(cls, execution: DRPlanExecution, *, target_uid: str = "") -> PlanRun:
         """Return what the plan records of `execution` as it stands."""
         return cls(
             name=execution.metadata.name,
@@ -49,7 +49,7 @@ def holds_lock(plan: DRPlanStatus, uid: str) -> bool:
     return plan.current_execution is not None and plan.current_execution.uid == uid
 
 
-def with_lock(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
+def with_lock(plan: DRPlanStatus, run: PlanRun) -> DRPlanStatus:
     """Return the plan's status with `run` as its owner and its record, phase Running, on top of the history.
 
     An older record of the run goes: one the Go operator left unfinished, or one of an end that was never written to
@@ -63,7 +63,7 @@ def with_lock(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
     return plan.model_copy(update=update)
 
 
-def completed(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
+def completed(plan: DRPlanStatus, run: PlanRun) -> DRPlanStatus:
     """Return the plan's status after `run` has ended; the same object when there is nothing to change.
 
     Only the run that owns the plan changes more than its own unfinished record, and only once: with the lock gone,
@@ -87,7 +87,7 @@ def completed(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
     return plan if changed == plan else changed
 
 
-def with_lost_lock(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
+def with_lost_lock(plan: DRPlanStatus, run: PlanRun) -> DRPlanStatus:
     """Return the plan's status with the lock of a run that owned it until now, if somebody took that away.
 
     A plan that has another owner, or knows the run to have ended, stays as it is.
@@ -97,7 +97,7 @@ def with_lost_lock(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
     return with_lock(plan, run)
 
 
-def ended_before_lock(plan: DRPlanStatus, run: Run) -> DRPlanStatus:
+def ended_before_lock(plan: DRPlanStatus, run: PlanRun) -> DRPlanStatus:
     """Return the plan's status with the record of a run that ended before it owned the plan (decision D7)."""
     return plan.model_copy(update={"execution_history": _with_record(plan, _record(run, run.phase), add=True)})
 
@@ -148,7 +148,7 @@ def valid_phase(plan: DRPlanStatus) -> PlanPhase:
     return PlanPhase.EXECUTED if plan.phase is PlanPhase.EXECUTED else PlanPhase.READY
 
 
-def _record(run: Run, phase: Phase) -> ExecutionRecord:
+def _record(run: PlanRun, phase: Phase) -> ExecutionRecord:
     return ExecutionRecord(
         name=run.name,
         namespace=run.namespace,
@@ -199,7 +199,7 @@ def _ended(record: ExecutionRecord) -> bool:
         return False
 
 
-def _marked_reverted(history: tuple[ExecutionRecord, ...], run: Run) -> tuple[ExecutionRecord, ...]:
+def _marked_reverted(history: tuple[ExecutionRecord, ...], run: PlanRun) -> tuple[ExecutionRecord, ...]:
     """Mark the target's record: the one of its uid, else the newest Execute of its name."""
     for index, record in enumerate(history):
         by_uid = record.uid and run.target_uid

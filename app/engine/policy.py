@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.engine import texts
+from app.engine import messages
 from app.engine.cause import Cause, was_kept_back
 from app.engine.definition import RunDefinition, StageDefinition, WorkflowDefinition
 from app.engine.rollup import stops_plan
@@ -55,7 +55,7 @@ def stage_halt(node: StageDefinition, stage: StageStatus) -> Cause | None:
 
 def workflow_halt(definition: WorkflowDefinition) -> Cause:
     """Return why no further workflow starts of a FailFast stage in which this one is bound to fail."""
-    message = texts.kept_back(f"workflow {definition.key} failed (failurePolicy FailFast)")
+    message = messages.kept_back(f"workflow {definition.key} failed (failurePolicy FailFast)")
     return Cause(NodeReason.FAILURE_POLICY, message)
 
 

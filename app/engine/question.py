@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from app.engine import texts
+from app.engine import messages
 from app.engine.definition import Address
 from app.engine.events import ActionFinished, Event, RunResumed
 from app.engine.text import cut
@@ -43,7 +43,7 @@ def answered(status: DRPlanExecutionStatus, answer: str, at: datetime) -> list[E
     asked = undecided_actions(status) if answer == DONE else []
     events: list[Event] = [RunResumed(at)]
     events += [
-        ActionFinished(at, address, Phase.SUCCEEDED, cut(texts.taken_as_done(action.message)), action.outputs)
+        ActionFinished(at, address, Phase.SUCCEEDED, cut(messages.taken_as_done(action.message)), action.outputs)
         for address, action in asked
     ]
     return events

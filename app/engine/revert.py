@@ -122,7 +122,7 @@ class _Builder:
             workflows=workflows,
             policy=self._stage_policy,
             skip="" if entered else f"Original stage phase was {stage.phase}, skipped rollback",
-            run=index,
+            snapshot_index=index,
         )
 
     def _workflow(
@@ -146,7 +146,7 @@ class _Builder:
             policy=self._workflow_policy,
             params=params_of_use(self._snapshot.stages[stage].workflows[index], self._snapshot.resolved_params),
             skip="" if entered else f"Original workflow phase was {workflow.phase}, skipped rollback",
-            run=index,
+            snapshot_index=index,
         )
 
     def _action(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from app.engine import texts
+from app.engine import messages
 from app.engine.cause import was_kept_back
 from app.engine.definition import RunDefinition, StageDefinition, WorkflowDefinition
 from app.engine.tree import each_action
@@ -45,10 +45,12 @@ def workflow_ending(operation: Operation, definition: WorkflowDefinition, action
         return Ending(Phase.CANCELLED, _cut_short(actions, kept_back), reason)
     if operation is Operation.REVERT:
         rolled_back = any(action.phase is Phase.SUCCEEDED for action in actions)
-        return Ending(Phase.SUCCEEDED, texts.WORKFLOW_REVERTED if rolled_back else texts.WORKFLOW_NOTHING_REVERTED)
+        return Ending(
+            Phase.SUCCEEDED, messages.WORKFLOW_REVERTED if rolled_back else messages.WORKFLOW_NOTHING_REVERTED
+        )
     if all(action.phase is Phase.SKIPPED for action in actions):
-        return Ending(Phase.SKIPPED, texts.ALL_ACTIONS_SKIPPED, NodeReason.NOTHING_TO_DO)
-    return Ending(Phase.SUCCEEDED, texts.ALL_ACTIONS_COMPLETED)
+        return Ending(Phase.SKIPPED, messages.ALL_ACTIONS_SKIPPED, NodeReason.NOTHING_TO_DO)
+    return Ending(Phase.SUCCEEDED, messages.ALL_ACTIONS_COMPLETED)
 
 
 def stage_ending(
@@ -75,7 +77,7 @@ def stage_ending(
         rolled_back = sum(_undone(workflow) > 0 for workflow in workflows)
         return Ending(Phase.SUCCEEDED, f"Stage reverted successfully: {rolled_back} workflow(s) rolled back")
     if all(workflow.phase is Phase.SKIPPED for workflow in workflows):
-        return Ending(Phase.SUCCEEDED, texts.ALL_WORKFLOWS_SKIPPED)
+        return Ending(Phase.SUCCEEDED, messages.ALL_WORKFLOWS_SKIPPED)
     return Ending(Phase.SUCCEEDED, "")
 
 
@@ -87,7 +89,7 @@ def run_ending(definition: RunDefinition, status: DRPlanExecutionStatus, *, canc
 
 def _run_ending(definition: RunDefinition, status: DRPlanExecutionStatus, *, cancelled: bool) -> Ending:
     if cancelled:
-        return Ending(Phase.CANCELLED, texts.EXECUTION_CANCELED)
+        return Ending(Phase.CANCELLED, messages.EXECUTION_CANCELED)
     failed = [
         (node, stage)
         for node, stage in zip(definition.stages, status.stage_statuses, strict=True)
@@ -99,8 +101,12 @@ def _run_ending(definition: RunDefinition, status: DRPlanExecutionStatus, *, can
         return Ending(Phase.SUCCEEDED, _plan_reverted(status))
     if _did_nothing(status):
         deletes = definition.mode == Mode.DELETE.lower()
-        return Ending(Phase.FAILED, texts.NOTHING_DELETED) if deletes else Ending(Phase.SUCCEEDED, texts.NOTHING_DONE)
-    return Ending(Phase.SUCCEEDED, texts.ALL_STAGES_COMPLETED)
+        return (
+            Ending(Phase.FAILED, messages.NOTHING_DELETED)
+            if deletes
+            else Ending(Phase.SUCCEEDED, messages.NOTHING_DONE)
+        )
+    return Ending(Phase.SUCCEEDED, messages.ALL_STAGES_COMPLETED)
 
 
 def _did_nothing(status: DRPlanExecutionStatus) -> bool:
@@ -130,8 +136,8 @@ def _workflow_failure(operation: Operation, definition: WorkflowDefinition, fail
     if operation is Operation.REVERT:
         return f"Failed to rollback action {failed.name}"
     if definition.policy is WorkflowPolicy.CONTINUE:
-        return texts.ONE_OR_MORE_ACTIONS_FAILED
-    return texts.action_failed(failed.name, failed.message)
+        return messages.ONE_OR_MORE_ACTIONS_FAILED
+    return messages.action_failed(failed.name, failed.message)
 
 
 def _stage_failure(
@@ -145,8 +151,8 @@ def _stage_failure(
         return f"Failed to revert workflow {node.key}"
     if definition.parallel:
         aborted = [w for n, w in failed if n.policy is WorkflowPolicy.FAIL_FAST]
-        return min(aborted, key=failure_moment).message if aborted else texts.ONE_OR_MORE_WORKFLOWS_FAILED
-    return texts.workflow_failed(node.key, workflow.message if node.policy is WorkflowPolicy.FAIL_FAST else "")
+        return min(aborted, key=failure_moment).message if aborted else messages.ONE_OR_MORE_WORKFLOWS_FAILED
+    return messages.workflow_failed(node.key, workflow.message if node.policy is WorkflowPolicy.FAIL_FAST else "")
 
 
 def _run_failure(definition: RunDefinition, failed: list[tuple[StageDefinition, StageStatus]]) -> str:
@@ -154,8 +160,8 @@ def _run_failure(definition: RunDefinition, failed: list[tuple[StageDefinition, 
     if definition.operation is Operation.REVERT:
         return _revert_failure(node, stage)
     if stops_plan(definition, node):
-        return texts.stage_failed(node.name, stage.message)
-    return texts.ONE_OR_MORE_STAGES_FAILED
+        return messages.stage_failed(node.name, stage.message)
+    return messages.ONE_OR_MORE_STAGES_FAILED
 
 
 def stops_plan(definition: RunDefinition, stage: StageDefinition) -> bool:
@@ -197,5 +203,5 @@ def _undone(workflow: WorkflowExecutionStatus) -> int:
 
 def _cut_short(actions: tuple[ActionStatus, ...], kept_back: ActionStatus | None) -> str:
     done = sum(action.phase in (Phase.SUCCEEDED, Phase.FAILED) for action in actions)
-    cause = texts.CANCELED_BY_USER if kept_back is None else texts.without_lead(kept_back.message)
-    return f"{texts.cut_short(done, len(actions))}: {cause}"
+    cause = messages.CANCELED_BY_USER if kept_back is None else messages.without_lead(kept_back.message)
+    return f"{messages.cut_short(done, len(actions))}: {cause}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from app.engine import texts
+from app.engine import messages
 from app.engine.cause import Cause, dependency_failed, nothing_to_do
 from app.engine.definition import Address, RunDefinition, StageDefinition, WorkflowDefinition
 from app.engine.frontier import Frontier
@@ -279,7 +279,7 @@ def _failure_cause(definition: WorkflowDefinition, actions: Sequence[ActionStatu
     failed = first_failure(actions) if definition.policy is WorkflowPolicy.FAIL_FAST else None
     if failed is None:
         return None
-    message = texts.kept_back(f'action "{failed.name}" failed (failurePolicy FailFast)')
+    message = messages.kept_back(f'action "{failed.name}" failed (failurePolicy FailFast)')
     return Cause(NodeReason.FAILURE_POLICY, message)
 
 

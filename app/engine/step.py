@@ -95,7 +95,7 @@ def step(
     A cancel comes before results: it decides whether failures are repeated. `jitter` draws from 0 to 1 for each
     repetition. Without `may_start` nothing new begins.
     """
-    run = _Run(definition, status)
+    run = _Progress(definition, status)
     if inbox.inherited is not None:
         run.add(*taken_up(definition, run.status, inbox.inherited.in_doubt, inbox.inherited.takeover, now))
     if inbox.cancel is not None and not cancel_requested(run.status):
@@ -123,7 +123,7 @@ def begin(definition: RunDefinition, decided: Step, starts: Sequence[Start], now
 
 
 @dataclass(slots=True)
-class _Run:
+class _Progress:
     """A status and the events that have led to it."""
 
     definition: RunDefinition

@@ -65,7 +65,7 @@ class Placeholder(NamedTuple):
     """The names after the root."""
 
 
-class UnresolvedPlaceholders(ValueError):  # noqa: N818 - says what it is about
+class UnresolvedPlaceholdersError(ValueError):
     """Some placeholders have no value; the message lists each once, in text order."""
 
     def __init__(self, problems: Mapping[str, str]) -> None:
@@ -76,7 +76,7 @@ class UnresolvedPlaceholders(ValueError):  # noqa: N818 - says what it is about
         super().__init__("; ".join(f"failed to resolve {quote(text)}: {why}" for text, why in problems.items()))
 
 
-class RenderedTooLarge(UnresolvedPlaceholders):
+class RenderedTooLargeError(UnresolvedPlaceholdersError):
     """A text would become larger than any request may be; the message says how large."""
 
     def __init__(self, characters: int) -> None:
@@ -94,13 +94,13 @@ class RenderBudget:
         self._used = 0
 
     def take(self, characters: int) -> None:
-        """Count so many more. Raises `RenderedTooLarge`."""
+        """Count so many more. Raises `RenderedTooLargeError`."""
         self._used += characters
         if self._used > MOST_RENDERED:
-            raise RenderedTooLarge(self._used)
+            raise RenderedTooLargeError(self._used)
 
 
-class _Unresolved(Exception):  # noqa: N818 - not an error of its own, a step of collecting them
+class _UnresolvedError(Exception):
     """Why a single placeholder has no value."""
 
 
@@ -116,28 +116,28 @@ def paths_in(text: str) -> list[str]:
 
 
 def render(text: str, scope: Scope, budget: RenderBudget | None = None) -> str:
-    """`text` with its placeholders replaced; raises `UnresolvedPlaceholders` naming all that have no value.
+    """`text` with its placeholders replaced; raises `UnresolvedPlaceholdersError` naming all that have no value.
 
-    Raises `RenderedTooLarge` before a text of more than MOST_RENDERED characters is put together; with a `budget`, one
-    that would have more together with those rendered before.
+    Raises `RenderedTooLargeError` before a text of more than MOST_RENDERED characters is put together; with a `budget`,
+    one that would have more together with those rendered before.
     """
     problems: dict[str, str] = {}
     rendered = _render(text, scope, problems, budget or RenderBudget())
     if problems:
-        raise UnresolvedPlaceholders(problems)
+        raise UnresolvedPlaceholdersError(problems)
     return rendered
 
 
 def render_leaves(value: _Json, scope: Scope) -> _Json:
     """A copy of a JSON-like value with every string in it rendered, keys too; other values stay as they are.
 
-    Raises `UnresolvedPlaceholders` for all of them together, and `RenderedTooLarge` when they would get more than
-    MOST_RENDERED characters together.
+    Raises `UnresolvedPlaceholdersError` for all of them together, and `RenderedTooLargeError` when they would get more
+    than MOST_RENDERED characters together.
     """
     problems: dict[str, str] = {}
     rendered = _render_leaves(value, scope, problems, RenderBudget())
     if problems:
-        raise UnresolvedPlaceholders(problems)
+        raise UnresolvedPlaceholdersError(problems)
     return cast(_Json, rendered)
 
 
@@ -167,7 +167,7 @@ def _render(text: str, scope: Scope, problems: dict[str, str], budget: RenderBud
         found = _placeholder(match)
         try:
             value = _resolve(found, scope)
-        except _Unresolved as why:
+        except _UnresolvedError as why:
             problems.setdefault(found.text, str(why))
             return ""
         budget.take(len(value))
@@ -217,7 +217,7 @@ def _parameter(path: tuple[str, ...], scope: Scope) -> str:
     if name != "mode" and name not in scope.params:
         raise _not_found(name)
     if rest:
-        raise _Unresolved(f"key {quote(name)} is not a map, cannot resolve {quote('.'.join(rest))}")
+        raise _UnresolvedError(f"key {quote(name)} is not a map, cannot resolve {quote('.'.join(rest))}")
     return scope.mode if name == "mode" else scope.params[name]
 
 
@@ -232,9 +232,9 @@ def _output(path: tuple[str, ...], outputs: Mapping[str, Mapping[str, str]]) -> 
         raise _not_found(path[0])
     action, name = known[0]
     if not name:
-        raise _Unresolved(f"key {quote(action)} is an action, one of its fields must follow")
+        raise _UnresolvedError(f"key {quote(action)} is an action, one of its fields must follow")
     raise _not_found(name)
 
 
-def _not_found(name: str) -> _Unresolved:
-    return _Unresolved(f"key {quote(name)} not found")
+def _not_found(name: str) -> _UnresolvedError:
+    return _UnresolvedError(f"key {quote(name)} not found")

@@ -22,7 +22,7 @@ from app.engine.object_names import found, name_problem
 from app.kube.bodies import JsonObject, name_of, namespace_for
 from app.kube.client import MERGE_PATCH, Items, KubeClient
 from app.kube.errors import IllegalName, NotFound, OutOfBounds
-from app.kube.leased import NoLeaseTime
+from app.kube.leased import NoLeaseTimeError
 from app.kube.resources import PODS, Resource
 from app.kube.stream import WatchEvent
 from app.kube.transport import Warn
@@ -48,12 +48,12 @@ class WriteLease:
     write_timeout: float = WRITE_TIMEOUT
 
     async def demand(self) -> None:
-        """Wait until there is enough of the lease for a write; NoLeaseTime when it is not renewed in time."""
+        """Wait until there is enough of the lease for a write; NoLeaseTimeError when it is not renewed in time."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self.write_timeout
         while (left := self.remaining()) < self.write_timeout:
             if loop.time() >= until:
-                raise NoLeaseTime(
+                raise NoLeaseTimeError(
                     f"the write was not sent: the leader's lease holds for {left:.1f} s, a write needs "
                     f"{self.write_timeout:g} s; the lease was not renewed, look for the API server's load and health",
                     server="",
@@ -62,7 +62,7 @@ class WriteLease:
             await asyncio.sleep(_LEASE_POLL)
 
 
-Note = Callable[[str], None]
+WarningSink = Callable[[str], None]
 """Hears what is about to be read."""
 
 
@@ -91,7 +91,7 @@ class Writing:
 class BoundedClient:
     """What of `KubeClient` an action may use, within bounds; its methods are those of the same names there.
 
-    They raise OutOfBounds for what nobody's action may touch, and NoLeaseTime instead of a write that came too late.
+    They raise OutOfBounds for what nobody's action may touch, and NoLeaseTimeError for a write that came too late.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class BoundedClient:
         own_namespace: str,
         lease: WriteLease | None = None,
         writing: Writing | None = None,
-        note: Note = _unheard,
+        note: WarningSink = _unheard,
     ) -> None:
         self._kube = kube
         self._own = own_namespace
@@ -112,7 +112,7 @@ class BoundedClient:
         """Return the same client, which writes as `writing` says."""
         return BoundedClient(self._kube, self._own, self._lease, writing, self._note)
 
-    def noted(self, note: Note) -> BoundedClient:
+    def noted(self, note: WarningSink) -> BoundedClient:
         """Return the same client, which tells `note` what it is about to read: an object, or those of a kind."""
         return BoundedClient(self._kube, self._own, self._lease, self._writing, note)
 

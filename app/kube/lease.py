@@ -5,7 +5,7 @@ seen the record change for the record's own duration, on this process's own cloc
 the START of its last successful renewal, so that it stops to begin anything before anybody else may take over.
 
     standby --taken--> leading --deadline--> adrift --record still ours, confirmed--> leading
-                          \---------------------+-- somebody else's --> deposed: work is cancelled, LeaseLost
+                          \---------------------+-- somebody else's --> deposed: work is cancelled, LeaseLostError
 
 Adrift is who could not renew: the API server is away, or the process was stopped. Work goes on, but `remaining` is 0,
 so that nothing is begun and nothing is written; what was begun within the lease may end. If nobody has taken the lease
@@ -49,7 +49,7 @@ RELEASE_SECONDS = 0.8
 """How long giving the lease back may take."""
 
 
-class LeaseLost(KubeError):  # noqa: N818  (an outcome more than an error)
+class LeaseLostError(KubeError):
     """The lease was held and is somebody else's now; the work has been stopped. The process should end."""
 
 
@@ -139,14 +139,14 @@ class LeaderLease:
         """Wait for the lease, run `work` while nobody else holds it, give it back.
 
         Returns when `work` does, and raises what `work` raises. When somebody else has the lease, `work` is cancelled
-        and LeaseLost is raised once it has ended. `confirm` is asked before a lease that was not renewed in time
+        and LeaseLostError is raised once it has ended. `confirm` is asked before a lease that was not renewed in time
         counts as held again; a KubeError of it is tried again, what else it raises ends the work.
         """
         lost = False
         try:
             await self._acquire()
             await self._work_while_renewing(work, confirm)
-        except LeaseLost:
+        except LeaseLostError:
             lost = True
             raise
         finally:
@@ -164,7 +164,7 @@ class LeaderLease:
                 await work()
                 renewing.cancel()
         except BaseExceptionGroup as group:
-            lost = group.subgroup(LeaseLost)
+            lost = group.subgroup(LeaseLostError)
             if lost is not None:
                 raise _first(lost) from group
             if len(group.exceptions) == 1:
@@ -200,7 +200,7 @@ class LeaderLease:
         return min(usual, expiry + 0.1 * spread) if expiry > 0 else usual
 
     async def _renew(self, confirm: Callable[[], Awaitable[None]]) -> None:
-        """Renew until cancelled; LeaseLost as soon as somebody else is seen to hold the lease."""
+        """Renew until cancelled; LeaseLostError as soon as somebody else is seen to hold the lease."""
         iterations = metrics.loop_iterations_total.labels("lease")
         problem = ""
         while True:
@@ -211,7 +211,7 @@ class LeaderLease:
             try:
                 await self._renew_once(confirm)
                 problem = ""
-            except LeaseLost:
+            except LeaseLostError:
                 raise
             except (KubeError, TimeoutError) as e:
                 told, problem = problem, f"{type(e).__name__}: {e}"
@@ -220,7 +220,7 @@ class LeaderLease:
                     log.warning("lease not renewed", lease=self._name, error=problem, remaining=left)
 
     async def _renew_once(self, confirm: Callable[[], Awaitable[None]]) -> None:
-        """Renew, or take back what was not renewed in time; raises LeaseLost, KubeError, TimeoutError."""
+        """Renew, or take back what was not renewed in time; raises LeaseLostError, KubeError, TimeoutError."""
         started = self._clock()
         assert self._renewed_at is not None
         left = self._renewed_at + self._renew_deadline - started
@@ -241,11 +241,11 @@ class LeaderLease:
             metrics.leader.set(1)
             log.info("lease taken back; nobody else had it", lease=self._name, seconds=round(-left, 1))
 
-    def _lost(self, why: str) -> LeaseLost:
+    def _lost(self, why: str) -> LeaseLostError:
         self._renewed_at = None
         metrics.leader.set(0)
         self.deposed = f"leader lease {self._namespace}/{self._name} lost: {why}"
-        return LeaseLost(self.deposed)
+        return LeaseLostError(self.deposed)
 
     async def _try(self, *, leading: bool) -> bool:
         """One attempt to take or renew the lease; false when somebody else has it.
@@ -366,9 +366,9 @@ def _loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _first(group: BaseExceptionGroup[LeaseLost]) -> LeaseLost:
+def _first(group: BaseExceptionGroup[LeaseLostError]) -> LeaseLostError:
     found: BaseException = group
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
-    assert isinstance(found, LeaseLost)
+    assert isinstance(found, LeaseLostError)
     return found

@@ -20,15 +20,15 @@ LeaseTime = Callable[[], float]
 """Seconds for which this process may still begin what only the leader may; 0 when it may not."""
 
 
-class NoLeaseTime(ApiUnavailable):
+class NoLeaseTimeError(ApiUnavailable):
     """Not sent, because this process does not hold the leader lease at the moment."""
 
 
 def demand_lease_time(remaining: LeaseTime, what: str, *, server: str = "") -> None:
-    """Raise `NoLeaseTime` unless there is lease time left to begin `what`."""
+    """Raise `NoLeaseTimeError` unless there is lease time left to begin `what`."""
     if remaining() <= 0:
         text = f"{what} was not begun, because the leader lease could not be renewed; it is tried again"
-        raise NoLeaseTime(text, server=server, in_doubt=False)
+        raise NoLeaseTimeError(text, server=server, in_doubt=False)
 
 
 class LeasedKubeClient(KubeClient):

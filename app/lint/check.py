@@ -11,7 +11,7 @@ from app.lint.given import Checked, given
 from app.lint.inputs import read_inputs
 from app.lint.judge import judge
 from app.lint.objects import Written, objects_of
-from app.lint.result import Issue, Note, Result
+from app.lint.result import Issue, Notification, Result
 from app.lint.unchecked import unchecked
 from app.rules.catalogue import Severity
 from app.rules.findings import Finding
@@ -37,12 +37,12 @@ def lint(
         own_namespace: namespace of the controller, which no action may touch; empty: not known.
     """
     inputs = list(read_inputs(names, stdin))
-    sources = [item for item in inputs if not isinstance(item, Note)]
-    unusable = [item for item in inputs if isinstance(item, Note)]
+    sources = [item for item in inputs if not isinstance(item, Notification)]
+    unusable = [item for item in inputs if isinstance(item, Notification)]
     found = [item for source in sources for item in objects_of(source, namespace)]
     written = [item for item in found if isinstance(item, Written)]
     issues = [item for item in found if isinstance(item, Issue)]
-    skipped = [item for item in found if isinstance(item, Note)]
+    skipped = [item for item in found if isinstance(item, Notification)]
     checked: list[Checked] = []
     for each in written:
         problems, item = check_written(each)
@@ -50,7 +50,7 @@ def lint(
         checked.append(item)
         if item.model is None and item.repaired is None:
             text = f"skipped: the rules for {each.kind} {each.key}, until its schema errors are repaired"
-            skipped.append(Note(each.position, text))
+            skipped.append(Notification(each.position, text))
     known = given(checked)
     known.own_namespace = own_namespace
     issues += _repeated(written)

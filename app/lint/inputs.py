@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from app.lint.result import Note, Position
+from app.lint.result import Notification, Position
 from app.rules.manifests.documents import Document, ManifestError, load_with_positions
 
 STDIN = "-"
@@ -27,19 +27,19 @@ class Source:
     documents: tuple[Document, ...]
 
 
-def read_inputs(names: Iterable[str], stdin: BinaryIO) -> Iterator[Source | Note]:
+def read_inputs(names: Iterable[str], stdin: BinaryIO) -> Iterator[Source | Notification]:
     """Read every input once; what cannot be read comes as a note that says why."""
     seen: set[str] = set()
     for name in names:
         for found in _files(name):
-            if isinstance(found, Note):
+            if isinstance(found, Notification):
                 yield found
             elif (same := found if found == STDIN else os.path.realpath(found)) not in seen:
                 seen.add(same)
                 yield _read(found, stdin)
 
 
-def _files(name: str) -> Iterator[str | Note]:
+def _files(name: str) -> Iterator[str | Notification]:
     if name == STDIN or not Path(name).is_dir():
         yield name
         return
@@ -49,9 +49,9 @@ def _files(name: str) -> Iterator[str | Note]:
         folders[:] = [below for below in folders if not below.startswith(".")]
         found += [str(path) for path in (Path(folder, file) for file in files) if _is_manifest(path)]
     for problem in problems:
-        yield Note(Position(str(problem.filename)), f"cannot be read: {problem.strerror}")
+        yield Notification(Position(str(problem.filename)), f"cannot be read: {problem.strerror}")
     if not found:
-        yield Note(Position(name), f"the folder has no file that ends in {', '.join(SUFFIXES)}")
+        yield Notification(Position(name), f"the folder has no file that ends in {', '.join(SUFFIXES)}")
     yield from sorted(found)
 
 
@@ -61,7 +61,7 @@ def _is_manifest(path: Path) -> bool:
     return named and (path.is_file() or not path.exists())
 
 
-def _read(name: str, stdin: BinaryIO) -> Source | Note:
+def _read(name: str, stdin: BinaryIO) -> Source | Notification:
     shown = STDIN_NAME if name == STDIN else name
     position = Position(shown)
     try:
@@ -71,11 +71,11 @@ def _read(name: str, stdin: BinaryIO) -> Source | Note:
             with Path(name).open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            return Note(position, f"larger than {MAX_BYTES // 1024**2} MiB")
+            return Notification(position, f"larger than {MAX_BYTES // 1024**2} MiB")
         return Source(shown, tuple(load_with_positions(data.decode("utf-8-sig"))))
     except OSError as error:
-        return Note(position, f"cannot be read: {error.strerror or error}")
+        return Notification(position, f"cannot be read: {error.strerror or error}")
     except UnicodeDecodeError as error:
-        return Note(position, f"not UTF-8: byte {error.start}")
+        return Notification(position, f"not UTF-8: byte {error.start}")
     except ManifestError as error:
-        return Note(Position(shown, error.line or 1, error.column or 1), f"not YAML: {error}")
+        return Notification(Position(shown, error.line or 1, error.column or 1), f"not YAML: {error}")

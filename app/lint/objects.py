@@ -11,7 +11,7 @@ import yaml
 from app.engine.graph import closest
 from app.lint.inputs import Source
 from app.lint.positions import locate, position_of
-from app.lint.result import Issue, Note, Position
+from app.lint.result import Issue, Notification, Position
 from app.models.base import API_VERSION, GROUP
 from app.models.stored import members
 from app.rules.catalogue import Severity
@@ -53,22 +53,22 @@ class Written:
         return Issue(place, severity, finding.rule, f"{self.kind} {self.key}", finding.path, finding.message)
 
 
-def objects_of(source: Source, namespace: str) -> Iterator[Written | Issue | Note]:
+def objects_of(source: Source, namespace: str) -> Iterator[Written | Issue | Notification]:
     """The objects of one file; `namespace` is that of objects that name none."""
     for document in source.documents:
         found = list(_objects(source.name, document.value, document.node, namespace))
         yield from found
-        if all(isinstance(each, Note) for each in found):
+        if all(isinstance(each, Notification) for each in found):
             continue
         for key in document.repeated:
             text = f"key '{key.value}' is repeated, only its last value counts"
             yield Issue(position_of(source.name, key), Severity.WARNING, "S3", "", key.value, text)
 
 
-def _objects(file: str, value: object, node: yaml.Node, namespace: str) -> Iterator[Written | Issue | Note]:
+def _objects(file: str, value: object, node: yaml.Node, namespace: str) -> Iterator[Written | Issue | Notification]:
     position = position_of(file, node)
     if not isinstance(value, dict):
-        yield Note(position, "skipped: not an object")
+        yield Notification(position, "skipped: not an object")
         return
     items = _items(value, node)
     if items is not None:
@@ -91,7 +91,7 @@ def _objects(file: str, value: object, node: yaml.Node, namespace: str) -> Itera
         yield Issue(locate(file, node, "kind"), Severity.ERROR, "S4", f"{kind} {name}", "kind", text)
     else:
         what = f"{kind} {name}".strip() if kind and version else "an object without apiVersion and kind"
-        yield Note(position, f"skipped: {what} is none of {', '.join(KINDS)}")
+        yield Notification(position, f"skipped: {what} is none of {', '.join(KINDS)}")
 
 
 def _items(value: JsonObject, node: yaml.Node) -> list[tuple[object, yaml.Node]] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from app.engine.text import single_line
-from app.lint.result import Issue, Note, Result, Unchecked
+from app.lint.result import Issue, Notification, Result, Unchecked
 from app.rules.catalogue import Severity
 
 MOST_LISTED = 5
@@ -75,6 +75,6 @@ def as_json(result: Result) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _note(note: Note) -> dict[str, object]:
+def _note(note: Notification) -> dict[str, object]:
     position = note.position
     return {"file": position.file, "line": position.line, "column": position.column, "text": note.text}

@@ -40,7 +40,7 @@ class Issue:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Notification:
     """Something that was skipped or could not be read, and why."""
 
     position: Position
@@ -62,8 +62,8 @@ class Result:
 
     issues: Sequence[Issue] = ()
     """By file in the order given, then by position."""
-    skipped: Sequence[Note] = ()
-    unusable: Sequence[Note] = ()
+    skipped: Sequence[Notification] = ()
+    unusable: Sequence[Notification] = ()
     unchecked: Sequence[Unchecked] = ()
     files: int = 0
     """Files that were read."""

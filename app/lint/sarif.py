@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from app.lint.inputs import STDIN_NAME
-from app.lint.result import Issue, Note, Position, Result
+from app.lint.result import Issue, Notification, Position, Result
 from app.rules.catalogue import CATALOGUE, Rule
 
 VERSION: Final = "2.1.0"
@@ -64,7 +64,7 @@ def _result(issue: Issue) -> Json:
     return {**found, "locations": [location]}
 
 
-def _notification(level: str, note: Note) -> Json:
+def _notification(level: str, note: Notification) -> Json:
     return {
         "level": level,
         "message": {"text": note.text},

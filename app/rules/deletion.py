@@ -9,7 +9,7 @@ from app.models.phases import has_ended
 from app.models.plan import CurrentExecution
 from app.models.stored import items, members
 from app.rules.findings import Findings, Report, refusal
-from app.rules.unfinished import Run, locked
+from app.rules.unfinished import UnfinishedRun, locked
 
 MOST_NAMES = 20
 """Names that a refusal lists; the number of all is in its warning."""
@@ -63,7 +63,7 @@ def check_workflow_deletion(
 
 
 def check_plan_deletion(
-    namespace: str, name: str, lock: CurrentExecution | None, unfinished: Sequence[Run], *, named: bool = True
+    namespace: str, name: str, lock: CurrentExecution | None, unfinished: Sequence[UnfinishedRun], *, named: bool = True
 ) -> Report:
     """A plan stays while an execution of it has not ended; a stale lock does not count.
 

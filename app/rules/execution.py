@@ -24,7 +24,7 @@ from app.rules.parameters.declared import EXECUTION_RULES, Level, check_paramete
 from app.rules.parameters.gaps import Gaps, gaps_of_use
 from app.rules.parameters.needs import needs_of
 from app.rules.parameters.references import open_members
-from app.rules.parameters.settled import literals, unreadable_names, unusable
+from app.rules.parameters.rendered_names import literals, unreadable_names, unusable
 from app.rules.parameters.sources import unknown_to_execution, unknown_to_plan, unknown_to_stage, unknown_to_workflow
 from app.rules.parameters.strays import check_strays
 from app.rules.run import (
@@ -37,7 +37,7 @@ from app.rules.run import (
     levels_of_uses,
     uses,
 )
-from app.rules.unfinished import Run, comes_from_backup, holder
+from app.rules.unfinished import UnfinishedRun, comes_from_backup, holder
 
 IMMUTABLE = "cannot modify spec after creation"
 
@@ -52,7 +52,7 @@ class Surroundings:
     """The execution that a Revert takes back; None when there is none of that name."""
     workflows: Workflows = field(default_factory=dict)
     """The workflows of the plan; one that is left out or None is not judged."""
-    unfinished: Sequence[Run] = ()
+    unfinished: Sequence[UnfinishedRun] = ()
     """Executions of the plan that have not ended."""
     own_namespace: str = ""
     """The controller's, which no action may touch."""
@@ -89,7 +89,7 @@ def check_execution(execution: DRPlanExecution, around: Surroundings) -> Report:
     _check_references(gaps, execution, plan, around)
     if execution.spec.operation_type is Operation.EXECUTE:
         _check_run(gaps, execution, plan, around.workflows)
-    for gap, text in gaps.told("give one in spec.params"):
+    for gap, text in gaps.messages("give one in spec.params"):
         spec.error("E24", text, gap.member, runnable=gap.runnable)
     return findings.report()
 

@@ -21,7 +21,7 @@ from app.rules.findings import Findings, Report, Spot
 from app.rules.parameters.declared import GLOBAL_RULES, STAGE_RULES, Level, check_parameters
 from app.rules.parameters.gaps import Gaps, gaps_in_rollbacks, gaps_of_use
 from app.rules.parameters.needs import Needs, needs_of
-from app.rules.parameters.settled import literals, unreadable_names, unusable
+from app.rules.parameters.rendered_names import literals, unreadable_names, unusable
 from app.rules.parameters.sources import unknown_to_plan, unknown_to_stage, unknown_to_workflow
 from app.rules.parameters.strays import check_strays
 from app.rules.run import (
@@ -101,7 +101,7 @@ def _check_stage(spot: Spot, index: int, stage: Stage) -> None:
 
 def _tell(gaps: Gaps) -> None:
     """Rules N8 and N9: each parameter without a value, once."""
-    for gap, text in gaps.told(_EVERY_EXECUTION, _WAY_BACK):
+    for gap, text in gaps.messages(_EVERY_EXECUTION, _WAY_BACK):
         gaps.spot.warn("N9" if gap.rollback else "N8", text, gap.member)
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from app.engine.bounds import kind_refusal, namespace_refusal
-from app.engine.templates import Scope, UnresolvedPlaceholders, paths_in, render
+from app.engine.templates import Scope, UnresolvedPlaceholdersError, paths_in, render
 from app.engine.text import short
 from app.models.actions import ActionBody
 from app.models.common import ManifestRef, Parameter
@@ -23,7 +23,7 @@ from app.models.execution import DRPlanExecution
 from app.models.phases import Operation
 from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
-from app.rules.actions.texts import may_hold
+from app.rules.actions.templated import may_hold
 from app.rules.findings import join
 from app.rules.parameters.declared import RESERVED, Level, literal, values_given
 from app.rules.parameters.references import LONGEST, TEMPLATED, open_members, taken_by
@@ -200,7 +200,7 @@ class _Scope:
         literals.pop(RESERVED, None)
         try:
             return render(text, Scope(literals, self.plan_name, self.execution_name))
-        except UnresolvedPlaceholders:
+        except UnresolvedPlaceholdersError:
             return text
 
 

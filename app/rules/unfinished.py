@@ -18,7 +18,7 @@ from app.models.stored import items, members
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class UnfinishedRun:
     """One execution, as far as it matters to others."""
 
     namespace: str
@@ -37,7 +37,7 @@ class Run:
         return f"{self.namespace}/{self.name}"
 
 
-def unfinished_runs(plan: str, executions: Iterable[Mapping[str, Any]]) -> list[Run]:
+def unfinished_runs(plan: str, executions: Iterable[Mapping[str, Any]]) -> list[UnfinishedRun]:
     """The executions of the plan of that name that have not ended, oldest first."""
     runs = [_run(item) for item in executions if members(item.get("spec")).get("planRef") == plan]
     return sorted((run for run in runs if not has_ended(run.phase)), key=lambda run: (run.created, run.name))
@@ -66,7 +66,7 @@ def is_parked(item: Mapping[str, Any]) -> bool:
     return says_so or comes_from_backup(str(metadata.get("uid", "")), items(metadata.get("finalizers")), annotations)
 
 
-def holder(lock: CurrentExecution | None, unfinished: Sequence[Run]) -> Run | None:
+def holder(lock: CurrentExecution | None, unfinished: Sequence[UnfinishedRun]) -> UnfinishedRun | None:
     """The execution that runs now: the one the lock names, else one that is Running, else the oldest.
 
     A lock whose execution is gone, has ended or was created anew under its name does not count, nor do parked ones.
@@ -78,7 +78,7 @@ def holder(lock: CurrentExecution | None, unfinished: Sequence[Run]) -> Run | No
     return next(iter([*started, *(run for run in unfinished if not run.parked)]), None)
 
 
-def locked(lock: CurrentExecution | None, unfinished: Sequence[Run]) -> Run | None:
+def locked(lock: CurrentExecution | None, unfinished: Sequence[UnfinishedRun]) -> UnfinishedRun | None:
     """The unfinished execution that the lock names; None for a stale lock."""
     if lock is None:
         return None
@@ -88,9 +88,9 @@ def locked(lock: CurrentExecution | None, unfinished: Sequence[Run]) -> Run | No
     )
 
 
-def _run(item: Mapping[str, Any]) -> Run:
+def _run(item: Mapping[str, Any]) -> UnfinishedRun:
     meta = members(item.get("metadata"))
-    return Run(
+    return UnfinishedRun(
         namespace=str(meta.get("namespace", "")),
         name=str(meta.get("name", "")),
         uid=str(meta.get("uid", "")),

@@ -17,7 +17,7 @@ from app.rules.actions.order import Order
 from app.rules.actions.unsupported import check_engine
 from app.rules.findings import Findings, Report, Spot
 from app.rules.parameters.declared import WORKFLOW_RULES, check_parameters
-from app.rules.parameters.settled import check_defaults
+from app.rules.parameters.rendered_names import check_defaults
 
 
 def check_workflow(workflow: DRWorkflow, places: Places = (), *, own_namespace: str = "") -> Report:

@@ -29,20 +29,20 @@ class AnswerHead:
         self._passed = 0
 
     @property
-    def settled(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether there is nothing more to look for."""
         return self.status is not None or self.hopeless
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
-        if self.settled:
+        if self.is_complete:
             return
         self._unread = self._unread + data if self._unread else data.lstrip(b"\r\n")
         while self._next():
             pass
         if self._passed + len(self._unread) > MOST_INTERIM and self.status is None:
             self.hopeless = self.flooded = True
-        if self.settled:
+        if self.is_complete:
             self._unread = b""
 
     def _next(self) -> bool:

@@ -34,7 +34,7 @@ from app.runtime import metrics
 from app.runtime.decoding import read_body
 from app.runtime.http_connect import HOP, Hop, make_session
 from app.runtime.http_errors import CONNECT_SECONDS, NO_URL, HttpSendError, send_error, unsent
-from app.runtime.names import LookupFailed, NameLookups, is_own, numeric
+from app.runtime.names import NameLookupError, NameLookups, is_own, numeric
 from app.runtime.redirects import MAX_REDIRECTS, SAFE_METHODS, Leg, NotFollowed, follow
 from app.runtime.tls import client_context
 
@@ -212,7 +212,7 @@ class HttpSender:
     async def _find(self, host: str, head: _Called, whose: str = "") -> tuple[str, ...]:
         try:
             return await self._lookups.find(host)
-        except LookupFailed as e:
+        except NameLookupError as e:
             raise unsent(f"{head}: {whose}{e}", retryable=True) from e
 
     @asynccontextmanager

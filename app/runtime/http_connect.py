@@ -121,7 +121,7 @@ class _Watched(ResponseHandler):
             cast("asyncio.Transport", transport).abort()
 
     def data_received(self, data: bytes) -> None:
-        if not self._head.settled:
+        if not self._head.is_complete:
             self._head.feed(data)
             if not self._to_target:
                 self._hop.tunnel_open |= self._head.status == _TUNNEL_OPEN

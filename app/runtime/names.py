@@ -39,7 +39,7 @@ _DISCARD = 9
 _NUMERIC = re.compile(r"[0-9a-fA-FxX.]+")
 
 
-class LookupFailed(OSError):  # noqa: N818 - says what happened
+class NameLookupError(OSError):
     """A name has no addresses, or they could not be found out in time (`slow`)."""
 
     def __init__(self, message: str, *, slow: bool = False) -> None:
@@ -74,7 +74,7 @@ class NameLookups:
         self._running_suspects = 0
 
     async def find(self, host: str) -> tuple[str, ...]:
-        """Return the addresses of `host` as text. Raises LookupFailed."""
+        """Return the addresses of `host` as text. Raises NameLookupError."""
         literal = numeric(host)
         if literal is not None:
             return (literal,)
@@ -90,9 +90,9 @@ class NameLookups:
                 raise
             self._suspect(flight)
             metrics.name_lookups_total.labels(self._purpose, "slow").inc()
-            raise LookupFailed(f"the name look-up took longer than {self._seconds:g}s", slow=True) from None
+            raise NameLookupError(f"the name look-up took longer than {self._seconds:g}s", slow=True) from None
         if isinstance(found, str):
-            raise LookupFailed(found)
+            raise NameLookupError(found)
         return found
 
     def _begin(self, host: str) -> _Flight:

@@ -17,7 +17,7 @@ LAST_LOOK_SECONDS = 10.0
 """How long the one observation after the time-out may take (decision A1)."""
 
 
-class CameAndWent(Exception):  # noqa: N818 - says what may have happened
+class CameAndWentError(Exception):
     """What the action makes may have been made before and be gone. The text says why; an operator is asked."""
 
 
@@ -47,7 +47,7 @@ def timed_out(context: ActionContext, reason: str = "", outputs: ActionOutputs |
     return Failed(f"timed out after {context.timeout_text}{detail}", outputs, timed_out=True)
 
 
-async def attempt(
+async def within_deadline(
     context: ActionContext,
     work: Callable[[], Awaitable[Outcome | Settling]],
     last_look: Callable[[], Awaitable[Outcome]],
@@ -57,18 +57,18 @@ async def attempt(
 
     `work` may return a function instead of an outcome: what is left then is waiting, which keeps the deadline by itself
     and knows best what to say when it passes. `last_look` changes nothing but what a time-out has to clean up. API
-    errors become failures with what `outputs` returns then; `CameAndWent` leaves the action undecided.
+    errors become failures with what `outputs` returns then; `CameAndWentError` leaves the action undecided.
     Values of secret parameters are masked in every message.
     """
     context.reports.follow(outputs)
     try:
-        outcome = await _attempt(context, work, last_look, outputs)
-    except CameAndWent as doubt:
+        outcome = await _until_deadline(context, work, last_look, outputs)
+    except CameAndWentError as doubt:
         outcome = Failed(str(doubt), outputs(), undecided=True)
     return replace(outcome, message=redact(outcome.message, secret_values(context.scope)))
 
 
-async def _attempt(
+async def _until_deadline(
     context: ActionContext,
     work: Callable[[], Awaitable[Outcome | Settling]],
     last_look: Callable[[], Awaitable[Outcome]],

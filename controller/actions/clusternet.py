@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.engine.outcome import Failed, Outcome, Succeeded
-from app.engine.templates import Scope, UnresolvedPlaceholders, render
+from app.engine.templates import Scope, UnresolvedPlaceholdersError, render
 from app.kube.errors import KubeError, NotFound
 from app.kube.resources import GLOBALIZATIONS, HELM_CHARTS, LOCALIZATIONS, SUBSCRIPTIONS, Resource
 from app.models.actions import ActionBody, ActionType, ResourceOperation, block_of, operation_of
@@ -15,7 +15,7 @@ from app.models.common import CoreReference
 from app.models.execution import ActionOutputs
 from app.models.names import DEFAULT_NAMESPACE
 from controller.actions import objects
-from controller.actions.attempts import attempt, failed, timed_out
+from controller.actions.attempts import failed, timed_out, within_deadline
 from controller.actions.base import ActionContext
 from controller.actions.clusternet_rollback import roll_back
 from controller.actions.clusternet_specs import (
@@ -27,7 +27,7 @@ from controller.actions.clusternet_specs import (
 )
 from controller.actions.objects import Made, Target
 from controller.actions.ownership import is_own, reference, uid_of
-from controller.actions.waiting import WaitTimeout
+from controller.actions.waiting import WaitTimeoutError
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ class ClusternetExecutor:
             spec = {} if deleting else self._kind.spec(block, operation, context.scope)
         except SpecError as error:
             return Failed(str(error))
-        run = _Run(context, self._kind, operation, target, spec)
-        return await attempt(context, run.work, run.last_look, run.outputs)
+        run = _Attempt(context, self._kind, operation, target, spec)
+        return await within_deadline(context, run.work, run.last_look, run.outputs)
 
     async def rollback(self, body: ActionBody, outputs: ActionOutputs, context: ActionContext) -> Outcome:
         """Delete what the run created, restore what it applied over or replaced."""
@@ -117,12 +117,12 @@ class ClusternetExecutor:
     def _rendered(self, what: str, text: str, scope: Scope) -> str:
         try:
             return render(text, scope)
-        except UnresolvedPlaceholders as error:
+        except UnresolvedPlaceholdersError as error:
             prefix = f"failed to render {self._kind.type} {what}: " if self._kind.labelled else ""
             raise SpecError(f"{prefix}{error}") from error
 
 
-class _Run:
+class _Attempt:
     """One attempt at one object."""
 
     def __init__(
@@ -147,7 +147,7 @@ class _Run:
         with self._made.making(self._target):
             try:
                 self._made.refs.append(await self._carry_out())
-            except WaitTimeout as timeout:
+            except WaitTimeoutError as timeout:
                 return timed_out(self._context, str(timeout), self.outputs())
             except NotFound as error:
                 missing = f"get existing {self._target.label}: " if self._operation is ResourceOperation.PATCH else ""

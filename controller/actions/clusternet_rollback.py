@@ -10,10 +10,10 @@ from app.kube.resources import Resource
 from app.models.actions import ResourceOperation
 from app.models.common import CoreReference
 from app.models.names import DEFAULT_NAMESPACE
-from controller.actions.attempts import attempt, failed, timed_out
+from controller.actions.attempts import failed, timed_out, within_deadline
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
-from controller.actions.undo import CannotUndo, Effect, Undone, take_back, together
+from controller.actions.undo import CannotUndoError, Effect, Undone, take_back, together
 
 _TAKEN_BACK = (ResourceOperation.CREATE, ResourceOperation.APPLY, ResourceOperation.REPLACE)
 
@@ -43,7 +43,7 @@ async def roll_back(
                 undone.append(
                     (target, await take_back(context, target, ref, made, trusted=bool(children) and context.unrecorded))
                 )
-            except CannotUndo as problem:
+            except CannotUndoError as problem:
                 failures.append(Failed(str(problem)))
             except KubeError as error:
                 failures.append(failed(error, prefix=f"Failed to delete {resource.kind}: "))
@@ -52,7 +52,7 @@ async def roll_back(
     async def last_look() -> Outcome:
         return timed_out(context, f"{len(undone)} of {len(refs)} objects were rolled back")
 
-    return await attempt(context, work, last_look)
+    return await within_deadline(context, work, last_look)
 
 
 def _outcome(resource: Resource, undone: Sequence[tuple[Target, Undone]]) -> Outcome:

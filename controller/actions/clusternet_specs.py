@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.engine.gotext import quote
-from app.engine.templates import RenderBudget, RenderedTooLarge, Scope, UnresolvedPlaceholders, render
+from app.engine.templates import RenderBudget, RenderedTooLargeError, Scope, UnresolvedPlaceholdersError, render
 from app.models.actions import (
     GlobalizationAction,
     HelmChartAction,
@@ -109,7 +109,7 @@ def _subscription_label(path: _Path) -> str:
 def _text(text: str, scope: Scope, what: str, budget: RenderBudget | None = None) -> str:
     try:
         return render(text, scope, budget)
-    except UnresolvedPlaceholders as error:
+    except UnresolvedPlaceholdersError as error:
         raise SpecError(f"failed to render {what}: {error}") from error
 
 
@@ -138,7 +138,7 @@ def _rendered(spec: JsonObject, scope: Scope, label: Callable[[_Path], str]) -> 
         try:
             return _text(value, scope, label(path), budget)
         except SpecError as error:
-            if isinstance(error.__cause__, RenderedTooLarge):
+            if isinstance(error.__cause__, RenderedTooLargeError):
                 raise
             problems.append(str(error))
             return value

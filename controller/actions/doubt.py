@@ -12,14 +12,14 @@ from typing import Any
 from app.engine.definition import references
 from app.engine.vanishing import may_vanish, works_once
 from app.models.common import CoreReference
-from controller.actions.attempts import CameAndWent
+from controller.actions.attempts import CameAndWentError
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target, find, prior_key
 from controller.actions.ownership import JsonObject, is_being_deleted, owner, uid_of
 
 
-async def settle_doubt(context: ActionContext, target: Target, manifest: Mapping[str, Any]) -> None:
-    """Raise CameAndWent for an object that may have been made and be gone, if making it does its work again.
+async def resolve_doubt(context: ActionContext, target: Target, manifest: Mapping[str, Any]) -> None:
+    """Raise CameAndWentError for an object that may have been made and be gone, if making it does its work again.
 
     Nothing is looked at without doubt, nor of a kind that may be made again.
     """
@@ -28,7 +28,7 @@ async def settle_doubt(context: ActionContext, target: Target, manifest: Mapping
         return
     live = await find(context, target)
     if problem := await _problem(context, target, manifest, live, before):
-        raise CameAndWent(problem)
+        raise CameAndWentError(problem)
 
 
 async def _problem(

@@ -16,9 +16,9 @@ from app.models.actions import ActionBody, HttpAction
 from app.models.execution import ActionOutputs, HttpResponse
 from app.runtime.http_client import HttpCall, HttpReply
 from app.runtime.http_errors import HttpSendError
-from controller.actions.attempts import Settling, attempt, timed_out
+from controller.actions.attempts import Settling, timed_out, within_deadline
 from controller.actions.base import ActionContext
-from controller.actions.http_request import CannotPrepare, PreparedRequest, prepare
+from controller.actions.http_request import CannotPrepareError, PreparedRequest, prepare
 
 BODY_BYTES = 1000
 """Bytes of the answer's body that outputs keep."""
@@ -46,14 +46,14 @@ class HttpExecutor:
         async def work() -> Outcome | Settling:
             try:
                 prepared = await prepare(block, context)
-            except CannotPrepare as problem:
+            except CannotPrepareError as problem:
                 return Failed(str(problem), retryable=problem.retryable, retry_after=problem.retry_after)
             return lambda: _send(block, prepared, context)
 
         async def last_look() -> Outcome:
             return timed_out(context)
 
-        return await attempt(context, work, last_look)
+        return await within_deadline(context, work, last_look)
 
     async def rollback(self, body: ActionBody, outputs: ActionOutputs, context: ActionContext) -> Outcome:  # noqa: ARG002
         """Do nothing: what a request did can only be taken back by a rollback of the user's own."""

@@ -7,14 +7,14 @@ import binascii
 from dataclasses import dataclass, field
 
 from app.engine.http_headers import belongs_to_connection, is_header_name
-from app.engine.templates import RenderBudget, RenderedTooLarge, UnresolvedPlaceholders, render, secret_values
+from app.engine.templates import RenderBudget, RenderedTooLargeError, UnresolvedPlaceholdersError, render, secret_values
 from app.engine.text import short
 from app.kube.errors import ApiError, KubeError, NotFound, is_transient
 from app.kube.resources import SECRETS
 from app.models.actions import HttpAction
 from app.runtime.tracing import TRACEPARENT
 from controller.actions.base import ActionContext
-from controller.reading import told_read
+from controller.reading import read_error_text
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
@@ -33,7 +33,7 @@ class PreparedRequest:
     """Names, in lower case, of the headers that hold one of them."""
 
 
-class CannotPrepare(Exception):  # noqa: N818 - says what happened
+class CannotPrepareError(Exception):
     """The request cannot be made up; nothing was sent. The text has all problems and no secrets."""
 
     def __init__(self, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:
@@ -43,7 +43,7 @@ class CannotPrepare(Exception):  # noqa: N818 - says what happened
 
 
 async def prepare(block: HttpAction, context: ActionContext) -> PreparedRequest:
-    """Render the texts of `block` and read its Secrets. Raises CannotPrepare."""
+    """Render the texts of `block` and read its Secrets. Raises CannotPrepareError."""
     _demand_own_headers(block)
     url, body, headers = _rendered(block, context)
     secrets = _SecretReader(context)
@@ -78,12 +78,12 @@ def _demand_own_headers(block: HttpAction) -> None:
     """Refuse headers of the connection, which admission refuses too: the workflow may be older than that rule."""
     names = [*block.headers, *(source.name for source in block.headers_from)]
     if refused := [name for name in names if belongs_to_connection(name)]:
-        raise CannotPrepare(
+        raise CannotPrepareError(
             f"the header {', '.join(map(short, refused))} belongs to the connection, which the controller makes: "
             "leave it out"
         )
     if refused := [name for name in names if not is_header_name(name)]:
-        raise CannotPrepare(
+        raise CannotPrepareError(
             f"{', '.join(map(short, refused))} is no name of a header: letters, digits and - are accepted"
         )
 
@@ -100,9 +100,9 @@ def _rendered(block: HttpAction, context: ActionContext) -> tuple[str, str, dict
     def rendered(what: str, text: str) -> str:
         try:
             return render(text, context.scope, budget)
-        except RenderedTooLarge as error:
-            raise CannotPrepare(f"failed to render the request: {error}") from error
-        except UnresolvedPlaceholders as error:
+        except RenderedTooLargeError as error:
+            raise CannotPrepareError(f"failed to render the request: {error}") from error
+        except UnresolvedPlaceholdersError as error:
             problems.append(f"failed to render {what}: {error}")
             return ""
 
@@ -111,7 +111,7 @@ def _rendered(block: HttpAction, context: ActionContext) -> tuple[str, str, dict
     last = {name.lower(): name for name in block.headers}
     headers = {name: rendered(f'header "{name}"', block.headers[name]) for name in last.values()}
     if problems:
-        raise CannotPrepare("; ".join(problems))
+        raise CannotPrepareError("; ".join(problems))
     return url, body, headers
 
 
@@ -137,19 +137,19 @@ class _SecretReader:
             data = self._data[name] = await self._read(name, f"failed to read {what} from {where}")
         if key not in data:
             present = ", ".join(sorted(data)) or "nothing"
-            raise CannotPrepare(f'failed to read {what} from {where}: it has no key "{key}", only {present}')
+            raise CannotPrepareError(f'failed to read {what} from {where}: it has no key "{key}", only {present}')
         try:
             return base64.b64decode(data[key]).decode("utf-8")
         except (binascii.Error, UnicodeDecodeError) as error:
-            raise CannotPrepare(f'failed to read {what} from {where}: key "{key}" is no UTF-8 text') from error
+            raise CannotPrepareError(f'failed to read {what} from {where}: key "{key}" is no UTF-8 text') from error
 
     async def _read(self, name: str, failure: str) -> dict[str, str]:
         try:
             secret = await self._kube.get(SECRETS, name, namespace=self._namespace)
         except NotFound as error:
-            raise CannotPrepare(f"{failure}: {error}; create it in the workflow's namespace") from error
+            raise CannotPrepareError(f"{failure}: {error}; create it in the workflow's namespace") from error
         except KubeError as error:
             after = error.retry_after if isinstance(error, ApiError) else None
-            text = f"{failure}: {told_read(error)}"
-            raise CannotPrepare(text, retryable=is_transient(error), retry_after=after) from error
+            text = f"{failure}: {read_error_text(error)}"
+            raise CannotPrepareError(text, retryable=is_transient(error), retry_after=after) from error
         return dict(secret.get("data") or {})

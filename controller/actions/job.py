@@ -7,7 +7,7 @@ from typing import Any
 from app.engine.names import object_name_for
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
 from app.engine.readiness import JobOutcome, job_outcome
-from app.engine.templates import UnresolvedPlaceholders, render, render_leaves, secret_values
+from app.engine.templates import UnresolvedPlaceholdersError, render, render_leaves, secret_values
 from app.engine.text import redact, single_line
 from app.kube.errors import KubeError
 from app.kube.resources import JOBS, PODS
@@ -15,9 +15,9 @@ from app.models.actions import ActionBody, JobAction, ResourceOperation
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs
 from app.models.names import DEFAULT_NAMESPACE
-from controller.actions.attempts import Settling, attempt, failed, timed_out
+from controller.actions.attempts import Settling, failed, timed_out, within_deadline
 from controller.actions.base import ActionContext
-from controller.actions.doubt import settle_doubt
+from controller.actions.doubt import resolve_doubt
 from controller.actions.objects import Made, Target, create, delete_uid, find
 from controller.actions.ownership import (
     JsonObject,
@@ -28,8 +28,8 @@ from controller.actions.ownership import (
     reference,
     uid_of,
 )
-from controller.actions.undo import CannotUndo, Effect, take_back
-from controller.actions.waiting import Pending, Seen, WaitTimeout, wait_for
+from controller.actions.undo import CannotUndoError, Effect, take_back
+from controller.actions.waiting import Pending, Seen, WaitTimeoutError, wait_for
 
 LOG_LINES = 5
 """Last lines of the failed pod's log in the message of a failed Job."""
@@ -47,15 +47,15 @@ class JobExecutor:
             return Failed("job configuration is required")
         try:
             target, manifest = job_manifest(body.job, context)
-        except UnresolvedPlaceholders as error:
+        except UnresolvedPlaceholdersError as error:
             return Failed(f"failed to render job: {error}")
 
         made = Made()
 
         async def work() -> Outcome | Settling:
             if (ended := await _ended_and_going(context, target)) is not None:
-                return await _told(context, target, reference(ended), job_outcome(ended))
-            await settle_doubt(context, target, manifest)
+                return await _ended(context, target, reference(ended), job_outcome(ended))
+            await resolve_doubt(context, target, manifest)
             with made.making(target):
                 ref = reference(await create(context, target, manifest))
                 made.refs.append(ref)
@@ -64,8 +64,8 @@ class JobExecutor:
 
         async def last_look() -> Outcome:
             if (ended := await _ended_and_going(context, target)) is not None:
-                return await _told(context, target, reference(ended), job_outcome(ended))
-            await settle_doubt(context, target, manifest)
+                return await _ended(context, target, reference(ended), job_outcome(ended))
+            await resolve_doubt(context, target, manifest)
             job = await find(context, target)
             if job is None or not is_own(job, context):
                 return timed_out(context)
@@ -74,7 +74,7 @@ class JobExecutor:
         def outputs() -> ActionOutputs | None:
             return ActionOutputs(job_ref=made.all()[0]) if made.all() else None
 
-        return await attempt(context, work, last_look, outputs)
+        return await within_deadline(context, work, last_look, outputs)
 
     async def rollback(self, body: ActionBody, outputs: ActionOutputs, context: ActionContext) -> Outcome:  # noqa: ARG002
         """Delete the Job together with its pods."""
@@ -86,7 +86,7 @@ class JobExecutor:
         async def work() -> Outcome:
             try:
                 undone = await take_back(context, target, ref, ResourceOperation.CREATE)
-            except CannotUndo as problem:
+            except CannotUndoError as problem:
                 return Failed(str(problem))
             except KubeError as error:
                 return failed(error, prefix="Failed to delete Job: ")
@@ -99,11 +99,11 @@ class JobExecutor:
         async def last_look() -> Outcome:
             return timed_out(context, f"{target.label} may not have been deleted")
 
-        return await attempt(context, work, last_look)
+        return await within_deadline(context, work, last_look)
 
 
 def job_manifest(block: JobAction, context: ActionContext) -> tuple[Target, JsonObject]:
-    """Return where the Job goes and what it is, rendered. Raises UnresolvedPlaceholders."""
+    """Return where the Job goes and what it is, rendered. Raises UnresolvedPlaceholdersError."""
     namespace = render(block.namespace, context.scope) or DEFAULT_NAMESPACE
     spec = render_leaves(block.template.spec, context.scope)
     if block.ttl_seconds_after_finished is not None:
@@ -141,15 +141,15 @@ async def _finished(context: ActionContext, target: Target, ref: CoreReference) 
 
     try:
         outcome = await wait_for(context.kube, JOBS, target.namespace, target.name, judge, deadline=context.deadline)
-    except WaitTimeout:
+    except WaitTimeoutError:
         job = await find(context, target)
         return timed_out(context) if job is None else await _expired(context, target, job)
     except KubeError as error:
         return failed(error, ActionOutputs(job_ref=ref))
-    return await _told(context, target, ref, outcome)
+    return await _ended(context, target, ref, outcome)
 
 
-async def _told(context: ActionContext, target: Target, ref: CoreReference, outcome: JobOutcome) -> Outcome:
+async def _ended(context: ActionContext, target: Target, ref: CoreReference, outcome: JobOutcome) -> Outcome:
     outputs = ActionOutputs(job_ref=ref)
     if not outcome.finished:
         return Failed(f"{target.label} was deleted before it ended, not by this run", outputs)
@@ -163,7 +163,7 @@ async def _expired(context: ActionContext, target: Target, job: JsonObject) -> O
     """Tell a Job's end that came just in time, else delete it and fail."""
     outcome = job_outcome(job)
     if outcome.finished:
-        return await _told(context, target, reference(job), outcome)
+        return await _ended(context, target, reference(job), outcome)
     try:
         await delete_uid(context, target, uid_of(job))
     except KubeError as error:

@@ -300,7 +300,7 @@ def what_remains(target: Target, answer: Mapping[str, Any] | None) -> str:
 
 
 async def gone(context: ActionContext, target: Target, uid: str) -> None:
-    """Wait until the object with that UID is gone, finalizers included. Raises WaitTimeout."""
+    """Wait until the object with that UID is gone, finalizers included. Raises WaitTimeoutError."""
 
     def judge(seen: Seen) -> Pending | None:
         if not seen.exists or seen.obj is None or uid_of(seen.obj) != uid:

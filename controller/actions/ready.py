@@ -14,7 +14,7 @@ from app.kube.secrecy import holds_secret, is_secret
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
 from controller.actions.ownership import JsonObject, uid_of
-from controller.actions.waiting import Pending, Seen, WaitTimeout, wait_for
+from controller.actions.waiting import Pending, Seen, WaitTimeoutError, wait_for
 
 PODS_SECONDS = 1.0
 """Between two looks at pods that are still terminating."""
@@ -31,7 +31,7 @@ async def wait_ready(context: ActionContext, target: Target, uid: str, ready_whe
     """Wait until the object with that UID is ready; return why it never will be, or empty text once it is.
 
     `ready_when` takes the place of the rule of the kind. Pods of a workload that should be gone are waited for, too.
-    Raises WaitTimeout.
+    Raises WaitTimeoutError.
     """
     seen_last: list[JsonObject] = []
     reports_status = await _reports_status(context, target.resource)
@@ -84,14 +84,14 @@ def _without_values(target: Target, obj: JsonObject) -> JsonObject:
 
 
 async def _drained(context: ActionContext, namespace: str, workload: JsonObject) -> None:
-    """Wait until no pod of a workload is left that should be gone. Raises WaitTimeout."""
+    """Wait until no pod of a workload is left that should be gone. Raises WaitTimeoutError."""
     selector = pod_selector(workload)
     while selector:
         reason = await _lingering(context, namespace, selector, workload)
         if not reason:
             return
         if context.remaining() <= 0:
-            raise WaitTimeout(reason)
+            raise WaitTimeoutError(reason)
         await asyncio.sleep(min(PODS_SECONDS, context.remaining()))
 
 

@@ -11,7 +11,7 @@ from app.cel.ready import ReadyWhen, ReadyWhenError, compile_ready_when
 from app.engine.amounts import too_long
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
 from app.engine.outputs import united
-from app.engine.templates import UnresolvedPlaceholders, render
+from app.engine.templates import UnresolvedPlaceholdersError, render
 from app.engine.vanishing import works_once
 from app.kube.errors import KubeError, NotServed, UnknownKind
 from app.kube.resources import Resource
@@ -21,16 +21,16 @@ from app.models.execution import ActionOutputs
 from app.rules.manifests.documents import ManifestError
 from app.runtime.workers import BusyError, Workers, WorkFailedError
 from controller.actions import objects
-from controller.actions.attempts import Settling, attempt, failed, timed_out
+from controller.actions.attempts import Settling, failed, timed_out, within_deadline
 from controller.actions.base import ActionContext
-from controller.actions.doubt import settle_doubt
+from controller.actions.doubt import resolve_doubt
 from controller.actions.job_ttl import is_expiring
 from controller.actions.manifests import needed_first, read_manifest
 from controller.actions.objects import Made, Target
 from controller.actions.ownership import is_being_deleted, is_own, uid_of
 from controller.actions.ready import is_definition_of, propagation_of, wait_ready
 from controller.actions.resource_rollback import roll_back
-from controller.actions.waiting import WaitTimeout
+from controller.actions.waiting import WaitTimeoutError
 
 ESTABLISHED_SECONDS = 0.3
 """Between two questions for a kind whose CustomResourceDefinition the same manifest brings."""
@@ -52,7 +52,7 @@ class ResourceExecutor:
             return Failed("KubernetesResource configuration is required")
         try:
             documents = await read_manifest(render(block.manifest, context.scope), self._workers)
-        except UnresolvedPlaceholders as error:
+        except UnresolvedPlaceholdersError as error:
             return Failed(f"failed to render manifest: {error}")
         except ManifestError as error:
             return Failed(f"failed to parse manifest: {error}")
@@ -65,8 +65,8 @@ class ResourceExecutor:
             ready_when = compile_ready_when(body.ready_when) if body.wait_ready and body.ready_when else None
         except ReadyWhenError as error:
             return Failed(str(error))
-        run = _Run(context, operation, documents, wait=body.wait_ready, ready_when=ready_when)
-        return await attempt(context, run.work, run.last_look, run.outputs)
+        run = _Attempt(context, operation, documents, wait=body.wait_ready, ready_when=ready_when)
+        return await within_deadline(context, run.work, run.last_look, run.outputs)
 
     async def rollback(self, body: ActionBody, outputs: ActionOutputs, context: ActionContext) -> Outcome:
         """Delete what the run created and restore what it applied over, last document first."""
@@ -89,7 +89,7 @@ class _Found:
     """What kept its document from being done, if that is known."""
 
 
-class _Run:
+class _Attempt:
     """One attempt over the documents of a manifest."""
 
     def __init__(
@@ -155,7 +155,7 @@ class _Run:
 
     async def _found(self, target: Target, document: dict[str, Any]) -> _Found:
         if self._operation in (ResourceOperation.CREATE, ResourceOperation.APPLY):
-            await settle_doubt(self._context, target, document)
+            await resolve_doubt(self._context, target, document)
         live = await objects.find(self._context, target)
         if self._operation is ResourceOperation.DELETE:
             meant = await objects.meant_to_go(self._context, target)
@@ -196,7 +196,7 @@ class _Run:
         body = {**document, "metadata": {**document["metadata"], **place}}
         match self._operation:
             case ResourceOperation.APPLY:
-                await settle_doubt(self._context, target, body)
+                await resolve_doubt(self._context, target, body)
                 made = await objects.apply(self._context, target, body)
             case ResourceOperation.PATCH:
                 made = await objects.patch(self._context, target, body)
@@ -207,7 +207,7 @@ class _Run:
                     self._remains.append(removal.remains)
                 return target.reference(removal.uid)
             case _:
-                await settle_doubt(self._context, target, body)
+                await resolve_doubt(self._context, target, body)
                 made = await objects.create(self._context, target, body)
         if self._operation is not ResourceOperation.PATCH and is_own(made, self._context) and is_expiring(made):
             self._expiring.append(uid_of(made))
@@ -220,7 +220,7 @@ class _Run:
         for target, ref in zip(self._targets, self._made.refs, strict=True):
             try:
                 problem = await self._ready(target, ref)
-            except WaitTimeout as timeout:
+            except WaitTimeoutError as timeout:
                 unfinished = "gone" if self._operation is ResourceOperation.DELETE else "ready"
                 return timed_out(self._context, f"{_label(target)} is not {unfinished}: {timeout}", self.outputs())
             if problem:

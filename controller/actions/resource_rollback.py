@@ -10,10 +10,10 @@ from app.kube.errors import KubeError, NotServed, UnknownKind
 from app.kube.resources import Resource
 from app.models.actions import ResourceOperation
 from app.models.common import CoreReference
-from controller.actions.attempts import attempt, failed, timed_out
+from controller.actions.attempts import failed, timed_out, within_deadline
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
-from controller.actions.undo import CannotUndo, Effect, Undone, may_be_missing, take_back, together
+from controller.actions.undo import CannotUndoError, Effect, Undone, may_be_missing, take_back, together
 
 
 async def roll_back(context: ActionContext, refs: Sequence[CoreReference], operation: ResourceOperation) -> Outcome:
@@ -28,16 +28,16 @@ async def roll_back(context: ActionContext, refs: Sequence[CoreReference], opera
         for ref in reversed(each_once):
             try:
                 undone.append((_label(ref), await _take_back(context, ref, operation)))
-            except CannotUndo as problem:
+            except CannotUndoError as problem:
                 failures.append(Failed(str(problem)))
             except KubeError as error:
                 failures.append(failed(error, prefix="Failed to delete resource: "))
-        return together(failures, _told(undone)) if failures else _outcome(undone, operation)
+        return together(failures, _listed(undone)) if failures else _outcome(undone, operation)
 
     async def last_look() -> Outcome:
-        return timed_out(context, _told(undone) if undone else "nothing was rolled back")
+        return timed_out(context, _listed(undone) if undone else "nothing was rolled back")
 
-    return await attempt(context, work, last_look)
+    return await within_deadline(context, work, last_look)
 
 
 async def _take_back(context: ActionContext, ref: CoreReference, operation: ResourceOperation) -> Undone:
@@ -52,7 +52,7 @@ async def _take_back_served(context: ActionContext, ref: CoreReference, operatio
     if resource is None:
         if may_be_missing(context, ref):
             return Undone(Effect.GONE)
-        raise CannotUndo(
+        raise CannotUndoError(
             f"Failed to delete {_label(ref)}: the API server serves no kind {ref.kind} of {ref.api_version} now, "
             "which does not tell whether the object is gone; install its CustomResourceDefinition again and revert "
             "anew, or, if it was deleted together with its objects, say so by revertOptions.missingResources: Ignore"
@@ -77,10 +77,10 @@ def _outcome(undone: Sequence[tuple[str, Undone]], operation: ResourceOperation)
     if all(result.effect is Effect.KEPT for _, result in undone):
         reasons = "; ".join(result.why for _, result in undone)
         return NothingToDo(f"No automatic rollback for {operation} operation: {reasons}")
-    return Succeeded(f"Rolled back: {_told(undone)}")
+    return Succeeded(f"Rolled back: {_listed(undone)}")
 
 
-def _told(undone: Sequence[tuple[str, Undone]]) -> str:
+def _listed(undone: Sequence[tuple[str, Undone]]) -> str:
     """Return what became of the objects, grouped by what that was."""
     parts = []
     for effect in (Effect.DELETED, Effect.RESTORED):

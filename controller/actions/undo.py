@@ -47,7 +47,7 @@ def together(failures: Sequence[Failed], told: str = "") -> Failed:
     )
 
 
-class CannotUndo(Exception):  # noqa: N818 - says what happened
+class CannotUndoError(Exception):
     """The object is not as the run left it. The text is a whole message."""
 
 
@@ -79,14 +79,14 @@ async def take_back(
         if not (ref.uid or trusted) or may_be_missing(context, ref):
             return Undone(Effect.GONE)
         verb = "delete" if prior is None else "restore"
-        raise CannotUndo(f"Failed to {verb} {target.label}: {_absence(live, ref)}")
+        raise CannotUndoError(f"Failed to {verb} {target.label}: {_absence(live, ref)}")
     if prior is not None:
         return await _restore(context, target, prior)
     created = recorded or operation in (ResourceOperation.CREATE, ResourceOperation.REPLACE)
     if (created and (ref.uid or trusted)) or created_by_target(live, context):
         return await _delete(context, target, uid_of(live))
     if created:
-        raise CannotUndo(
+        raise CannotUndoError(
             f"{target.label} was left alone: its uid was not recorded, and it bears no mark of this action, so it "
             "may be somebody else's; if it is of this run, delete it by hand, then revert the rest"
         )
@@ -137,7 +137,7 @@ async def _restore(context: ActionContext, target: Target, prior: Mapping[str, A
     for last in (False, False, True):
         live = await find(context, target)
         if live is None:
-            raise CannotUndo(f"Failed to restore {target.label}: {_absence(None, CoreReference())}")
+            raise CannotUndoError(f"Failed to restore {target.label}: {_absence(None, CoreReference())}")
         try:
             await context.kube.replace(
                 target.resource, _restored(live, prior), name=target.name, namespace=target.namespace or None
@@ -149,7 +149,7 @@ async def _restore(context: ActionContext, target: Target, prior: Mapping[str, A
                 raise
             continue
         return Undone(Effect.RESTORED)
-    raise CannotUndo(f"Failed to restore {target.label}: {_absence(None, CoreReference())}")
+    raise CannotUndoError(f"Failed to restore {target.label}: {_absence(None, CoreReference())}")
 
 
 async def _make_again(context: ActionContext, target: Target, prior: Mapping[str, Any]) -> Undone:

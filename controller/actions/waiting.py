@@ -37,7 +37,7 @@ class Pending:
     reason: str
 
 
-class WaitTimeout(Exception):  # noqa: N818 - says what happened
+class WaitTimeoutError(Exception):
     """The deadline passed; the text is the last reason for which the wait went on."""
 
 
@@ -54,7 +54,7 @@ async def wait_for(
     """Return the first verdict of `judge` that is not Pending; `judge` sees each new state of the object.
 
     `deadline` is on the event loop's clock. When it has passed the object is read once more (decision A1), then
-    WaitTimeout is raised. An API server that is away only delays; errors that waiting does not cure are raised.
+    WaitTimeoutError is raised. An API server that is away only delays; errors that waiting does not cure are raised.
     """
     reason = ""
     try:
@@ -74,9 +74,9 @@ async def wait_for(
         async with asyncio.timeout(_LAST_LOOK_SECONDS):
             verdict = judge(await _read(kube, resource, namespace, name))
     except (TimeoutError, KubeError) as error:
-        raise WaitTimeout(reason or str(error)) from error
+        raise WaitTimeoutError(reason or str(error)) from error
     if isinstance(verdict, Pending):
-        raise WaitTimeout(verdict.reason)
+        raise WaitTimeoutError(verdict.reason)
     return verdict
 
 

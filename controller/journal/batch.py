@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff
 from controller.journal.format import Line
-from controller.journal.store import SegmentRefused
+from controller.journal.store import SegmentRefusedError
 
 log = get_logger(__name__)
 
@@ -18,7 +18,7 @@ WRITE_BYTES = 256 * 1024
 """Most bytes of entries in one write: an object may have about 1 MiB."""
 
 
-class EntryRefused(Exception):  # noqa: N818 - the API server's answer, not a fault
+class EntryRefusedError(Exception):
     """The API server takes other entries and refuses this one for good. The text is its answer.
 
     `committed` is the number of entries of the same `append` before it, which are on disk.
@@ -61,7 +61,7 @@ async def store_each(items: Sequence[Waiting], write: Write, is_sound: Callable[
         return
     try:
         await write([line for item in items for line in item.lines])
-    except SegmentRefused:
+    except SegmentRefusedError:
         if len(items) == 1:
             await _store_one(items[0], write, is_sound)
         else:
@@ -80,12 +80,12 @@ async def _store_one(item: Waiting, write: Write, is_sound: Callable[[], Awaitab
     for number, line in enumerate(item.lines):
         if (refusal := await _store_line(line, write, is_sound)) is not None:
             log.error("journal entry refused", uid=line.uid, sequence=line.sequence, error=str(refusal))
-            item.fail(EntryRefused(str(refusal), number))
+            item.fail(EntryRefusedError(str(refusal), number))
             return
     item.done()
 
 
-async def _store_line(line: Line, write: Write, is_sound: Callable[[], Awaitable[bool]]) -> SegmentRefused | None:
+async def _store_line(line: Line, write: Write, is_sound: Callable[[], Awaitable[bool]]) -> SegmentRefusedError | None:
     """Commit one entry; return the refusal that is about it.
 
     It is blamed when it is refused before and after a write that was taken: a policy may just have been lifted.
@@ -95,7 +95,7 @@ async def _store_line(line: Line, write: Write, is_sound: Callable[[], Awaitable
     while True:
         try:
             await write([line])
-        except SegmentRefused as refusal:
+        except SegmentRefusedError as refusal:
             is_taken = await is_sound()
             if suspected and is_taken:
                 return refusal

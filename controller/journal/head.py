@@ -97,7 +97,7 @@ class HeadStore:
         self._version = ""
 
     async def read(self) -> Head | None:
-        """Return the head as it is stored; None when there is none. Raises `WoundBack` and `KubeError`."""
+        """Return the head as it is stored; None when there is none. Raises `WoundBackError` and `KubeError`."""
         known = self._version
         try:
             stored = await self._kube.get(CONFIG_MAPS, NAME, namespace=self._namespace)

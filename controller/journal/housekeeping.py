@@ -13,7 +13,7 @@ from app.runtime import metrics
 from app.runtime.logging import get_logger
 from controller.journal.format import Segment
 from controller.journal.head import Head, HeadStore
-from controller.journal.store import Deposed, SegmentStore, WoundBack
+from controller.journal.store import DeposedError, SegmentStore, WoundBackError
 
 log = get_logger(__name__)
 
@@ -41,7 +41,7 @@ class Housekeeping:
         self._wake = asyncio.Event()
 
     async def begin(self, head: Head) -> None:
-        """Store the head of a journal that has just been claimed. Raises `Deposed`, `KubeError`."""
+        """Store the head of a journal that has just been claimed. Raises `DeposedError`, `KubeError`."""
         self._head = head
         await self._write()
 
@@ -71,7 +71,7 @@ class Housekeeping:
         self._wake.set()
 
     async def run(self) -> None:
-        """Work until cancelled. Raises `Deposed`."""
+        """Work until cancelled. Raises `DeposedError`."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT):
@@ -98,7 +98,7 @@ class Housekeeping:
                 await self._segments.demand_current(newest)
                 self._head = replace(self._head, alive=self._now(), ended_in_order=True)
                 await self._write()
-            except WoundBack as error:
+            except WoundBackError as error:
                 await self.mark_unsure(str(error))
             except KubeError as error:
                 log.debug("no last word yet", error=str(error))
@@ -137,7 +137,7 @@ class Housekeeping:
             except (Conflict, AlreadyExists, NotFound):
                 live = await self._heads.read()
                 if live is not None and live.header != head.header and live.header.epoch >= head.header.epoch:
-                    raise Deposed(
+                    raise DeposedError(
                         f"the journal was claimed by {live.header.leader} (epoch {live.header.epoch})"
                     ) from None
             else:

@@ -37,15 +37,15 @@ from controller.journal.format import (
 log = get_logger(__name__)
 
 
-class Deposed(Exception):  # noqa: N818 - a fact about this process, not a fault
+class DeposedError(Exception):
     """Another leader has claimed the journal: this process must stop at once."""
 
 
-class WoundBack(Deposed):
+class WoundBackError(DeposedError):
     """The journal is older than what this process wrote: etcd was restored from a backup under its feet."""
 
 
-class SegmentRefused(Exception):  # noqa: N818 - the API server's answer, not a fault
+class SegmentRefusedError(Exception):
     """The API server refuses a segment for good. The text is its answer."""
 
 
@@ -54,7 +54,7 @@ class SegmentStore:
 
     A write is repeated, for as long as it takes, until it is known to be in or refused for good. What comes back from a
     conflict or a time-out is settled by reading: own header means a harmless touch or an own late write, another one
-    `Deposed`.
+    `DeposedError`.
     """
 
     def __init__(self, kube: KubeClient, namespace: str) -> None:
@@ -109,7 +109,7 @@ class SegmentStore:
             return header, [*segments, fresh]
 
     async def write(self, segment: Segment, *, is_new: bool) -> None:
-        """Store `segment`. Returns when it is in; raises `Deposed`, and `SegmentRefused` when it is not taken.
+        """Store `segment`. Returns when it is in; raises `DeposedError`, or `SegmentRefusedError` when it is not taken.
 
         A new one proves nothing by being accepted: a later leader may have used that number and deleted the segment
         again. So that is followed by a look at all of them.
@@ -121,13 +121,13 @@ class SegmentStore:
         self._known.add(segment.name)
         try:
             await self.demand_not_deposed(backoff)
-        except Deposed:
+        except DeposedError:
             with suppress(KubeError):
                 await self._delete(segment)
             raise
 
     async def demand_current(self, segment: Segment) -> None:
-        """Raise `WoundBack` when a segment is older than what was written of it, or not there yet; else `KubeError`.
+        """Raise `WoundBackError` when a segment is older than what was written of it, or not there; else `KubeError`.
 
         It is compared with what was written before it was asked for: it may be written again meanwhile.
         """
@@ -135,16 +135,18 @@ class SegmentStore:
         try:
             live = await self._kube.get(CONFIG_MAPS, segment.name, namespace=self._namespace)
         except NotFound:
-            raise WoundBack(f"ConfigMap {segment.name} is gone, or was not there yet in the backup of etcd") from None
+            raise WoundBackError(
+                f"ConfigMap {segment.name} is gone, or was not there yet in the backup of etcd"
+            ) from None
         demand_not_wound_back(segment.name, known, live["metadata"]["resourceVersion"])
 
     async def restore(self, segment: Segment) -> None:
-        """Store a segment again that somebody deleted; raises `Deposed`, also when that was a later leader."""
+        """Store a segment again that somebody deleted; raises `DeposedError`, also when that was a later leader."""
         await self.demand_not_deposed(Backoff(initial=0.1, maximum=5.0))
         await self.write(segment, is_new=True)
 
     async def confirm(self) -> None:
-        """Look once whether the journal is still this leader's; raises `Deposed` and `KubeError`."""
+        """Look once whether the journal is still this leader's; raises `DeposedError` and `KubeError`."""
         self._demand_own(await self.read_all())
 
     async def _write(self, segment: Segment, backoff: Backoff, *, is_new: bool) -> None:
@@ -158,13 +160,13 @@ class SegmentStore:
                     log.warning("journal write unanswered, reading back", segment=segment.name, error=str(error))
                 if isinstance(error, ApiUnavailable) or (is_new and isinstance(error, NotFound)):
                     await asyncio.sleep(backoff.next())
-                is_in, is_new = await self._settle(segment, backoff)
+                is_in, is_new = await self._read_back(segment, backoff)
                 if is_in:
                     return
             except ApiError as error:
                 metrics.journal_writes_total.labels(result="refused").inc()
                 if is_for_good(error):
-                    raise SegmentRefused(str(error)) from error
+                    raise SegmentRefusedError(str(error)) from error
                 log.error("journal write refused, trying again", segment=segment.name, error=str(error))
                 await asyncio.sleep(backoff.next())
             else:
@@ -179,7 +181,7 @@ class SegmentStore:
         except NotFound:
             return
 
-    async def _settle(self, segment: Segment, backoff: Backoff) -> tuple[bool, bool]:
+    async def _read_back(self, segment: Segment, backoff: Backoff) -> tuple[bool, bool]:
         """Return whether `segment` is stored as it should be, and whether it has to be made anew."""
         while True:
             try:
@@ -195,7 +197,7 @@ class SegmentStore:
                 await asyncio.sleep(backoff.next())
                 continue
             if live.header != segment.header:
-                raise Deposed(
+                raise DeposedError(
                     f"journal segment {segment.name} was claimed by {live.header.leader} (epoch {live.header.epoch})"
                 )
             demand_not_wound_back(segment.name, segment.resource_version, live.resource_version)
@@ -205,7 +207,7 @@ class SegmentStore:
             return is_labelled and same, False
 
     async def demand_not_deposed(self, backoff: Backoff) -> None:
-        """Raise `Deposed` when there is a segment that only another leader can have made or claimed.
+        """Raise `DeposedError` when there is a segment that only another leader can have made or claimed.
 
         Not only later epochs tell: a leader that found every segment deleted by hand counts from 1 again.
         """
@@ -222,7 +224,7 @@ class SegmentStore:
         for other in segments:
             is_foreign = other.header != self._own and other.name not in self._known
             if is_foreign or other.header.epoch > self._own.epoch:
-                raise Deposed(
+                raise DeposedError(
                     f"journal segment {other.name} was claimed by {other.header.leader} (epoch {other.header.epoch})"
                 )
 
@@ -251,9 +253,9 @@ def is_for_good(error: ApiError) -> bool:
 
 
 def demand_not_wound_back(name: str, known: str, live: str) -> None:
-    """Raise `WoundBack` when an object has an older version than this process has seen: versions only ever grow."""
+    """Raise `WoundBackError` when an object has an older version than this process has seen: versions only grow."""
     if known.isdecimal() and live.isdecimal() and int(live) < int(known):
-        raise WoundBack(
+        raise WoundBackError(
             f"ConfigMap {name} has version {live}, older than {known} that was seen before: etcd was restored from a "
             "backup while this process led"
         )

@@ -25,7 +25,7 @@ from controller.journal.batch import Waiting, parts_of, store_each
 from controller.journal.format import SELECTOR, Entry, Header, Line, Segment, entries_by_run, size_of
 from controller.journal.head import Head, HeadStore
 from controller.journal.housekeeping import LAST_WORD, PAUSE, Housekeeping
-from controller.journal.store import Deposed, SegmentRefused, SegmentStore, WoundBack
+from controller.journal.store import DeposedError, SegmentRefusedError, SegmentStore, WoundBackError
 from controller.journal.takeover import judge
 
 log = get_logger(__name__)
@@ -52,7 +52,7 @@ RESUME_WITHIN = timedelta(minutes=30)
 BEHIND = "the cluster is behind what a controller has seen of it: etcd was restored from a backup"
 
 
-class JournalClosed(Exception):  # noqa: N818 - a fact about this process, not a fault
+class JournalClosedError(Exception):
     """The journal takes no more entries, because the process ends or was deposed."""
 
 
@@ -166,12 +166,12 @@ class Journal:
         try:
             async with asyncio.timeout(LAST_WORD):
                 await self._housekeeping.good_bye(self._segments[-1])
-        except (KubeError, Deposed, TimeoutError) as error:
+        except (KubeError, DeposedError, TimeoutError) as error:
             log.warning("the journal does not say that its leader ended in order", error=str(error))
 
     async def look_back(self) -> None:
         """At the end of a process that lost its lease, tell the next leader if etcd was restored; seconds at most."""
-        with suppress(Deposed, TimeoutError):
+        with suppress(DeposedError, TimeoutError):
             async with asyncio.timeout(MARK_SECONDS):
                 while not self._deposed:
                     try:
@@ -187,22 +187,25 @@ class Journal:
         return self._closed
 
     async def confirm(self) -> None:
-        """Look whether this process is still the journal's leader, once it is one. Raises `Deposed`, `KubeError`."""
+        """Look whether this process still leads the journal, once it does. Raises `DeposedError`, `KubeError`."""
         if self._header.epoch:
             await self._store.confirm()
             await self.demand_current()
 
     async def append(self, entries: Sequence[Entry]) -> None:
-        """Commit `entries` of one run; they are on disk when this returns. Raises `JournalClosed`, `EntryRefused`."""
+        """Commit `entries` of one run; they are on disk when this returns.
+
+        Raises `JournalClosedError` and `EntryRefusedError`.
+        """
         if self._closed:
-            raise JournalClosed("the journal is closed")
+            raise JournalClosedError("the journal is closed")
         item = Waiting([Line(entry.uid, entry.sequence, entry.line()) for entry in entries])
         self._pending.append(item)
         self._wake.set()
         await item.committed
 
     async def demand_lead(self) -> None:
-        """Raise `Deposed` when the journal says that another leader has taken over. A quorum read."""
+        """Raise `DeposedError` when the journal says that another leader has taken over. A quorum read."""
         await self._store.demand_not_deposed(Backoff(initial=0.1, maximum=5.0))
 
     def entries(self, uid: str) -> list[Entry]:
@@ -221,14 +224,14 @@ class Journal:
         self.release(uid, FORGOTTEN)
 
     async def run(self) -> None:
-        """Write until cancelled. Raises `Deposed`, after which every waiting and later `append` fails."""
+        """Write until cancelled. Raises `DeposedError`, after which every waiting and later `append` fails."""
         try:
             async with TaskGroup() as group:
                 group.create_task(self._watch.run(), name="journal/watch")
                 group.create_task(self._notice_missing(), name="journal/missing")
                 group.create_task(self._housekeeping.run(), name="journal/housekeeping")
                 await self._write_loop()
-        except* Deposed as deposed:
+        except* DeposedError as deposed:
             self._deposed = True
             await self._tell_why(_first(deposed))
             raise _first(deposed) from None
@@ -236,12 +239,12 @@ class Journal:
             self._close()
 
     async def demand_current(self) -> None:
-        """See whether etcd is that of the last write. Raises `WoundBack`, which ends the process, `KubeError`."""
+        """See whether etcd is that of the last write. Raises `WoundBackError`, which ends the process, `KubeError`."""
         while True:
             newest = self._segments[-1]
             try:
                 await self._store.demand_current(newest)
-            except WoundBack as error:
+            except WoundBackError as error:
                 if newest is not self._segments[-1]:
                     continue  # it was superseded meanwhile, and may be deleted by now
                 self._deposed = True
@@ -249,10 +252,10 @@ class Journal:
                 raise
             return
 
-    async def _tell_why(self, deposed: Deposed) -> None:
+    async def _tell_why(self, deposed: DeposedError) -> None:
         """Leave word for the next leader when etcd was restored under this one."""
-        if isinstance(deposed, WoundBack):
-            with suppress(KubeError, Deposed, TimeoutError):
+        if isinstance(deposed, WoundBackError):
+            with suppress(KubeError, DeposedError, TimeoutError):
                 async with asyncio.timeout(MARK_SECONDS):
                     await self._housekeeping.mark_unsure(str(deposed))
 
@@ -281,7 +284,7 @@ class Journal:
         """Tell whether the API server takes the last segment as it is; if not, a refusal is about no entry."""
         try:
             await self._store.write(self._segments[-1], is_new=False)
-        except SegmentRefused:
+        except SegmentRefusedError:
             return False
         return True
 
@@ -293,14 +296,14 @@ class Journal:
     async def _write_part(self, lines: list[Line]) -> None:
         """Store lines in the last segment, in the place of those that are no longer needed, or in a new one.
 
-        Where no new one can be made (a quota), the last one is filled up further. Raises `SegmentRefused`.
+        Where no new one can be made (a quota), the last one is filled up further. Raises `SegmentRefusedError`.
         """
         last = self._segments[-1]
         kept = [line for line in last.lines if self._is_needed(line)]
         if kept and size_of(kept) >= min(max(SEGMENT_BYTES, 4 * size_of(lines)), LARGE_SEGMENT_BYTES):
             try:
                 await self._begin_segment(lines)
-            except SegmentRefused:
+            except SegmentRefusedError:
                 if size_of(kept) + size_of(lines) > FULL_SEGMENT_BYTES:
                     raise
             else:
@@ -308,7 +311,7 @@ class Journal:
         before, last.lines = last.lines, kept + lines
         try:
             await self._store.write(last, is_new=False)
-        except SegmentRefused:
+        except SegmentRefusedError:
             last.lines = before
             raise
 
@@ -339,7 +342,7 @@ class Journal:
             if size_of(needed) <= SEGMENT_BYTES // 2:
                 try:
                     await self._write(needed)
-                except SegmentRefused as refusal:
+                except SegmentRefusedError as refusal:
                     log.warning("journal segment stays as it is", segment=segment.name, error=str(refusal))
                     return
                 segment.lines = []
@@ -378,7 +381,7 @@ class Journal:
             log.warning("journal segment was deleted by somebody, writing it again", segment=segment.name)
             try:
                 await self._store.restore(segment)
-            except SegmentRefused as refusal:
+            except SegmentRefusedError as refusal:
                 self._to_restore.add(segment.number)
                 asyncio.get_running_loop().call_later(RESTORE_RETRY, self._wake.set)
                 log.error("journal segment cannot be written again yet", segment=segment.name, error=str(refusal))
@@ -386,15 +389,15 @@ class Journal:
     def _close(self) -> None:
         self._closed = True
         for item in self._pending:
-            item.fail(JournalClosed("the journal is closed"))
+            item.fail(JournalClosedError("the journal is closed"))
         self._pending = []
 
 
-def _first(group: BaseExceptionGroup[Deposed]) -> Deposed:
+def _first(group: BaseExceptionGroup[DeposedError]) -> DeposedError:
     found: BaseException = group
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
-    assert isinstance(found, Deposed)
+    assert isinstance(found, DeposedError)
     return found
 
 

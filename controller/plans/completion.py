@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.engine.definition import RunDefinition
-from app.engine.history import Run, completed, ended_before_lock, with_lost_lock
+from app.engine.history import PlanRun, completed, ended_before_lock, with_lost_lock
 from app.engine.record import as_recorded, with_notes_of
 from app.engine.revert import mark_reverted, revert_definition
 from app.kube.errors import ApiError, Conflict, NotFound, is_transient
@@ -42,7 +42,7 @@ async def complete(
 
     The target goes first: as long as the plan's lock names the run, a crash in between is repaired.
     """
-    run = Run.of(execution, target_uid=await mark_target(services, execution, snapshot))
+    run = PlanRun.of(execution, target_uid=await mark_target(services, execution, snapshot))
 
     async def change(plan: DRPlan) -> DRPlanStatus:
         return completed(with_lost_lock(plan.status, run) if owned else plan.status, run)
@@ -95,7 +95,7 @@ async def mark_target(services: Services, execution: DRPlanExecution, snapshot: 
 
 async def note_unstarted(services: Services, execution: DRPlanExecution) -> None:
     """Record an execution that ended before it owned its plan; done before its own status is written (decision D7)."""
-    run = Run.of(execution)
+    run = PlanRun.of(execution)
 
     async def change(plan: DRPlan) -> DRPlanStatus:
         return ended_before_lock(plan.status, run)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from app.engine.history import (
-    Run,
+    PlanRun,
     completed,
     holds_lock,
     with_lock,
@@ -42,7 +42,7 @@ def is_unsettled(plan_status: Mapping[str, Any], execution: DRPlanExecution) -> 
     )
 
 
-async def settled_lock(services: Services, status: DRPlanStatus, plan: ObjectMeta) -> DRPlanStatus:
+async def sound_lock(services: Services, status: DRPlanStatus, plan: ObjectMeta) -> DRPlanStatus:
     """Return a plan's status with a stale lock released; the same object when the lock is sound or absent.
 
     The holder is read fresh. One that has ended, which its record says and not its status alone, has its completion
@@ -65,7 +65,7 @@ async def settled_lock(services: Services, status: DRPlanStatus, plan: ObjectMet
     if end is None:
         return status
     holder = holder.model_copy(update={"status": end})
-    run = Run.of(holder, target_uid=await mark_target(services, holder, await revert_snapshot(services, holder)))
+    run = PlanRun.of(holder, target_uid=await mark_target(services, holder, await revert_snapshot(services, holder)))
     sound = status.model_copy(update={"current_execution": held.model_copy(update={"uid": holder.metadata.uid})})
     return completed(sound, run)
 
@@ -115,7 +115,7 @@ async def take_lock(
             verdict = Again(f"plan {plan.metadata.name} was changed while this run was starting")
             return None
         verdict, status = await owner(plan, execution)
-        return with_lock(status, Run.of(execution)) if isinstance(verdict, Go) else None
+        return with_lock(status, PlanRun.of(execution)) if isinstance(verdict, Go) else None
 
     namespace, name = plan.metadata.namespace, plan.metadata.name
     if await change_plan_status(services, namespace, name, change, plan) is None:
@@ -137,16 +137,16 @@ async def retake_lock(services: Services, execution: DRPlanExecution) -> Verdict
         nonlocal verdict
         if holds_lock(plan.status, metadata.uid):
             return None
-        status = await settled_lock(services, plan.status, plan.metadata)
+        status = await sound_lock(services, plan.status, plan.metadata)
         verdict = by_lock(status, execution)
-        return with_lock(status, Run.of(execution)) if isinstance(verdict, Go) else None
+        return with_lock(status, PlanRun.of(execution)) if isinstance(verdict, Go) else None
 
     with suppress(PlanUnreadableError):
         await change_plan_status(services, metadata.namespace, execution.spec.plan_ref, change)
     return verdict
 
 
-def kept_lock(services: Services, status: DRPlanStatus, run: Run) -> DRPlanStatus:
+def kept_lock(services: Services, status: DRPlanStatus, run: PlanRun) -> DRPlanStatus:
     """Return a plan's status with the lock of `run`, which is under way here, if somebody took it away."""
     if status.current_execution is not None and status.current_execution.uid == run.uid:
         return status

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.engine.history import Run, valid_phase
+from app.engine.history import PlanRun, valid_phase
 from app.kube.errors import ABSENT
 from app.kube.resources import PLANS, WORKFLOWS
 from app.models.phases import Phase, PlanPhase, has_ended
@@ -16,18 +16,18 @@ from app.rules.findings import Report
 from app.rules.plan import workflow_keys
 from app.runtime.parts import decoded
 from controller.lanes import Key
-from controller.plans.lock import kept_lock, settled_lock
+from controller.plans.lock import kept_lock, sound_lock
 from controller.plans.status import change_plan_status
-from controller.run.runner import Run as LiveRun
+from controller.run.runner import Run
 from controller.run.runs import Runs
 from controller.services import Services
 from controller.set_aside import tell_set_aside
 from controller.validity import ready_condition
 
 
-def _owner_of(run: LiveRun) -> Run:
+def _owner_of(run: Run) -> PlanRun:
     """Return what the plan's lock and history say of a run that is under way."""
-    return Run(
+    return PlanRun(
         name=run.snapshot.execution_name,
         namespace=run.snapshot.execution_namespace,
         uid=run.uid,
@@ -66,7 +66,7 @@ class PlanReconciler:
         async def change(plan: DRPlan) -> DRPlanStatus | None:
             if str(plan.metadata.generation) != str(stored["metadata"].get("generation", 0)):
                 return None
-            settled = await settled_lock(self._services, plan.status, plan.metadata)
+            settled = await sound_lock(self._services, plan.status, plan.metadata)
             return self._judged(self._with_own_lock(settled, plan), plan, report)
 
         if plan is None:

@@ -76,7 +76,7 @@ async def attempt(
         stack = "".join(traceback.format_tb(error.__traceback__))
         log.error("action failed in an unforeseen way", action=node.name, type=node.type, error=text, stack=stack)
         outcome = Failed(f"internal error in {node.type} action: {text}", reports.made())
-    outcome = _masked(heard.told(outcome), secrets)
+    outcome = _masked(heard.with_warnings(outcome), secrets)
     if not isinstance(outcome, NothingToDo) and outcome.outputs is not None and outcome.outputs.warnings:
         log.warning("the API server warns", action=node.name, warnings=list(outcome.outputs.warnings))
     return outcome
@@ -111,10 +111,10 @@ async def _context(
     left: float,
 ) -> ActionContext:
     stage, workflow, node = definition.stages[address.stage], definition.workflow(address), definition.action(address)
-    used = snapshot.stages[stage.run].workflows[workflow.run]
+    used = snapshot.stages[stage.snapshot_index].workflows[workflow.snapshot_index]
     loop = asyncio.get_running_loop()
     secrets = await read_secrets(used.secret_params, services.bounded)
-    identity = ActionIdentity(snapshot.execution_uid, stage.name, workflow.run, node.name)
+    identity = ActionIdentity(snapshot.execution_uid, stage.name, workflow.snapshot_index, node.name)
     action = action_at(status, address)
     return ActionContext(
         kube=services.bounded.written(
@@ -122,7 +122,7 @@ async def _context(
                 step,
                 plan=f"{snapshot.execution_namespace}/{snapshot.plan_name}",
                 stage=stage.name,
-                index=workflow.run,
+                index=workflow.snapshot_index,
                 action=node.name,
                 heard=heard,
             )
@@ -133,7 +133,7 @@ async def _context(
         execution_uid=snapshot.execution_uid,
         plan_name=snapshot.plan_name,
         stage=stage.name,
-        workflow_index=workflow.run,
+        workflow_index=workflow.snapshot_index,
         action=node.name,
         identity=str(identity),
         traces=services.traces,

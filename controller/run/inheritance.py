@@ -35,7 +35,7 @@ class Inheritance:
         """Return what to believe of the past of a run; None when it began here or has been told.
 
         `base` is the status that its entries in the journal, numbered `sequences`, go on from. A run that this process
-        has driven and that runs again may be one of a restored etcd: that raises `WoundBack`, and `KubeError` when
+        has driven and that runs again may be one of a restored etcd: that raises `WoundBackError`, and `KubeError` when
         nobody can tell.
         """
         if uid in self._left:

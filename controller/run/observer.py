@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.engine import notes
+from app.engine import kube_events
 from app.engine.definition import Address, RunDefinition
 from app.engine.events import ActionFinished, ActionStarted, Event
 from app.engine.tree import action_at
@@ -83,5 +83,5 @@ def announce_end(
     services: Services, stored: dict[str, object], operation: Operation, status: DRPlanExecutionStatus
 ) -> None:
     """Write the Event of an end that no runner announced."""
-    note = notes.ended(operation, status)
+    note = kube_events.ended(operation, status)
     services.recorder.emit(stored, note.type, note.reason, note.message)

@@ -30,7 +30,7 @@ from app.runtime.groups import TaskGroup
 from app.runtime.logging import get_logger
 from controller.endings import record_end, tell_differs, tell_refused
 from controller.folding import computed, folded
-from controller.journal import Entry, EntryRefused
+from controller.journal import Entry, EntryRefusedError
 from controller.run import observer
 from controller.run.attempt import attempt
 from controller.run.lifetimes import Lifetimes
@@ -153,8 +153,8 @@ class Run:
     async def run(self) -> DRPlanExecutionStatus:
         """Drive the run to its end and return the final, stored status; when drained, the status so far.
 
-        Raises `ExecutionGone` when the execution was removed by force, `JournalClosed` and `Deposed` when this process
-        is no longer the leader.
+        Raises `ExecutionGoneError` when the execution was removed by force, `JournalClosedError` and `DeposedError`
+        when this process is no longer the leader.
         """
         try:
             return await self._run()
@@ -244,7 +244,7 @@ class Run:
         entries = [self._entry(sequence + number, event) for number, event in enumerate(events, start=1)]
         try:
             await self._services.journal.append(entries)
-        except EntryRefused as refusal:
+        except EntryRefusedError as refusal:
             await self._take_refusal(events, refusal)
             return
         self._suspend_after_long_doubt()
@@ -271,7 +271,7 @@ class Run:
         self._on_taken_up()
         self._committed = [i for i in self._committed if not action_at(self.status, i[0].address).phase.is_final]
 
-    async def _take_refusal(self, events: Sequence[Event], refusal: EntryRefused) -> None:
+    async def _take_refusal(self, events: Sequence[Event], refusal: EntryRefusedError) -> None:
         """Stand still, because the API server takes no more of this run's entries; keep what they were to say."""
         done, rest = events[: refusal.committed], events[refusal.committed :]
         self._slots.give_back(self.uid, sum(isinstance(event, ActionStarted) for event in rest))

@@ -14,12 +14,12 @@ from app.runtime import metrics
 from app.runtime.logging import bind, get_logger
 from app.runtime.tasks import Backoff, TaskOwner
 from app.runtime.tracing import trace_id_of
-from controller.journal import Deposed, JournalClosed
+from controller.journal import DeposedError, JournalClosedError
 from controller.plans.completion import complete
 from controller.plans.status import PlanUnreadableError
 from controller.run.observer import count_end
 from controller.run.runner import Run
-from controller.run.status_writer import ExecutionGone
+from controller.run.status_writer import ExecutionGoneError
 from controller.services import Services
 
 log = get_logger(__name__)
@@ -115,11 +115,11 @@ class Runs:
             if status.has_ended:
                 ended = execution.model_copy(update={"status": status})
                 await self._complete(run, ended)
-        except* ExecutionGone:
+        except* ExecutionGoneError:
             log.warning("execution was removed while it ran", execution=execution.metadata.key)
             self._services.journal.forget(run.uid)
             await self._remove_snapshot(run)
-        except* (JournalClosed, Deposed):
+        except* (JournalClosedError, DeposedError):
             raise
         except* Exception as group:
             self._note_break_off(run, group)

@@ -31,7 +31,7 @@ REFUSED_RETRY = 60.0
 """Seconds until a status that the API server refused is tried whole again."""
 
 
-class ExecutionGone(Exception):  # noqa: N818 - a fact, not a fault
+class ExecutionGoneError(Exception):
     """The execution no longer exists, so that there is no status to write."""
 
 
@@ -45,7 +45,7 @@ class StatusWriter:
     `known` is the stored form that the execution is known to have.
     `on_written` is told the stored object and the journal sequence that a complete write covers, `on_refused` the API
     server's message when it refuses the status, `on_touched` that somebody else has changed it. `demand_lead` raises
-    `Deposed` when this process no longer leads; `seal_key` is the run's (see `controller.sealing`).
+    `DeposedError` when this process no longer leads; `seal_key` is the run's (see `controller.sealing`).
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class StatusWriter:
             self._changed.set()
 
     async def flush(self) -> None:
-        """Wait until the status last offered is stored. Raises `ExecutionGone`.
+        """Wait until the status last offered is stored. Raises `ExecutionGoneError`.
 
         One that the API server refuses at the end of a run, even in its least form, is not waited for.
         """
@@ -106,10 +106,10 @@ class StatusWriter:
         async with self._flushed:
             await self._flushed.wait_for(lambda: self._gone or self._written is self._offered)
         if self._gone:
-            raise ExecutionGone(self._key)
+            raise ExecutionGoneError(self._key)
 
     async def run(self) -> None:
-        """Write until cancelled. Raises `Deposed` when another leader has written in the meantime."""
+        """Write until cancelled. Raises `DeposedError` when another leader has written in the meantime."""
         with self._pace.joined():
             await self._run()
 

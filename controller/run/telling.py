@@ -7,7 +7,7 @@ from typing import Any
 
 from structlog.types import FilteringBoundLogger
 
-from app.engine import notes
+from app.engine import kube_events
 from app.engine.definition import RunDefinition
 from app.kube.events import EventRecorder
 from app.models.execution import DRPlanExecutionStatus
@@ -31,7 +31,7 @@ class Telling:
 
     async def changes(self, definition: RunDefinition, old: DRPlanExecutionStatus, new: DRPlanExecutionStatus) -> None:
         """Log what is different in `new`, and write Events of it: of ordinary steps only the first."""
-        for number, note in enumerate(notes.changes(definition, old, new), start=1):
+        for number, note in enumerate(kube_events.changes(definition, old, new), start=1):
             if number % NOTES_IN_A_ROW == 0:
                 await asyncio.sleep(0)
             self._log.info(note.message, reason=note.reason, **note.where())

@@ -169,8 +169,8 @@ class RunTrace:
             return identity_of(self._uid, stage.name)
         workflow = stage.workflows[w]
         if a is None:
-            return identity_of(self._uid, stage.name, workflow.run)
-        return identity_of(self._uid, stage.name, workflow.run, workflow.actions[a].name)
+            return identity_of(self._uid, stage.name, workflow.snapshot_index)
+        return identity_of(self._uid, stage.name, workflow.snapshot_index, workflow.actions[a].name)
 
 
 def record_execution(traces: Traces, execution: DRPlanExecution, target_uid: str = "") -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.engine.templates import Scope, UnresolvedPlaceholders, render
+from app.engine.templates import Scope, UnresolvedPlaceholdersError, render
 from app.engine.text import MASK, cut
 from app.models.common import ManifestRef, Parameter
 from app.models.execution import DRPlanExecution, ResolvedParam
@@ -20,7 +20,7 @@ from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
 from app.rules.parameters.declared import RESERVED, literal, type_problem, values_given
 from app.rules.run import Use, uses
-from controller.references import LookupFailed, ParameterError, Reader, Value, read_value
+from controller.references import ManifestLookupError, ParameterError, Reader, Value, read_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class _Resolution:
             try:
                 ref = _rendered(written, scope, hidden)
                 value = await self._value(ref)
-            except LookupFailed as error:
+            except ManifestLookupError as error:
                 self._problems.append(f'resolving {level}: resolving param "{name}": {error}')
             else:
                 values[name] = SecretParam(ref) if value.secret else value.text
@@ -196,15 +196,15 @@ def _literals(given: Mapping[str, Parameter]) -> dict[str, str]:
 
 
 def _rendered(ref: ManifestRef, scope: Scope, hidden: set[str]) -> ManifestRef:
-    """Return `ref` with its templated members rendered. Raises LookupFailed with all problems."""
+    """Return `ref` with its templated members rendered. Raises ManifestLookupError with all problems."""
     texts, problems = {}, []
     for member, label in (("namespace", "namespace"), ("name", "name"), ("label_selector", "labelSelector")):
         try:
             texts[member] = render(getattr(ref, member), scope)
-        except UnresolvedPlaceholders as error:
+        except UnresolvedPlaceholdersError as error:
             secret = [text for text in error.names if any(f"params.{name})" in text for name in hidden)]
             hint = " (its value is in a Secret and cannot be part of a reference)" if secret else ""
             problems.append(f"rendering {label}: {error}{hint}")
     if problems:
-        raise LookupFailed("; ".join(problems))
+        raise ManifestLookupError("; ".join(problems))
     return ref.model_copy(update=texts)

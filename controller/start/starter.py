@@ -8,7 +8,7 @@ from dataclasses import replace
 from app.engine.conditions import with_suspension
 from app.engine.fold import initial_status
 from app.engine.history import holds_lock
-from app.engine.notes import started
+from app.engine.kube_events import started
 from app.kube.errors import Conflict, KubeError
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
@@ -26,7 +26,7 @@ from controller.executions import (
     ExecutionWrites,
 )
 from controller.indices import BY_STARTED_PLAN
-from controller.plans.lock import by_lock, settled_lock, take_lock
+from controller.plans.lock import by_lock, sound_lock, take_lock
 from controller.plans.status import PlanUnreadableError
 from controller.run.closing import Closing
 from controller.run.definition import prepared
@@ -236,7 +236,7 @@ class Starter:
         rival = by_rival(execution, self._rivals.of(plan, execution))
         if not isinstance(rival, Go):
             return rival, plan.status
-        status = await settled_lock(self._services, plan.status, plan.metadata)
+        status = await sound_lock(self._services, plan.status, plan.metadata)
         stored = self._services.executions.by_index(BY_STARTED_PLAN, plan.metadata.key)
         started = (ObjectMeta.from_wire(other["metadata"]) for other in stored)
         return by_lock(status, execution, (other for other in started if other.uid not in self._resuming.over)), status

@@ -21,7 +21,7 @@ from app.models.common import CoreReference
 from app.models.execution import ActionOutputs
 from app.models.phases import Phase
 from app.models.suspension import Reason
-from controller.journal import DamagedSegmentError, Deposed, Entry, EntryRefused, Journal, JournalClosed
+from controller.journal import DamagedSegmentError, DeposedError, Entry, EntryRefusedError, Journal, JournalClosedError
 from controller.journal.format import SELECTOR, Segment
 from controller.journal.head import HeadStore
 from controller.journal.store import SegmentStore
@@ -212,9 +212,9 @@ async def test_segment_deleted_between_claim_and_watch_is_written_again(rig: Rig
 
 
 async def deposed(store: Store, journal: Journal) -> None:
-    with pytest.raises(JournalClosed):
+    with pytest.raises(JournalClosedError):
         await journal.append(entries("late", 1, 1))
-    assert isinstance(await store.end_of(journal), Deposed)
+    assert isinstance(await store.end_of(journal), DeposedError)
     assert not any("late" in text for text in (await store.segments()).values())
 
 
@@ -237,9 +237,9 @@ async def test_a_deposed_leader_cannot_go_on_under_a_number_that_was_used_and_fr
         await filled(second, "s", 3)
         second.forget("s")
         await store.wait_for_segments(2)
-        with pytest.raises(Deposed):
+        with pytest.raises(DeposedError):
             await first.write(segment, is_new=False)
-        with pytest.raises(Deposed):
+        with pytest.raises(DeposedError):
             await first.write(Segment(segment.number + 1, "", header, []), is_new=True)
         await second.append(entries("s", 1000, 1000))
 
@@ -254,7 +254,7 @@ async def test_not_even_after_two_more_leaders(rig: Rig) -> None:
         await third.append(entries("t", 1, 1))
         await store.wait_for_segments(1)
         before = await store.segments()
-        with pytest.raises(Deposed):
+        with pytest.raises(DeposedError):
             await first.write(Segment(segment.number + 1, "", header, []), is_new=True)
         assert await store.segments() == before
         await third.append(entries("t", 2, 2))
@@ -272,9 +272,9 @@ async def test_a_leader_that_found_nothing_deposes_too(rig: Rig) -> None:
         second = Journal(store.kube, store.namespace, "two")
         await second.claim()
         rig.proxy.clear()
-        with pytest.raises(JournalClosed):
+        with pytest.raises(JournalClosedError):
             await late
-        assert isinstance(await store.end_of(first), Deposed)
+        assert isinstance(await store.end_of(first), DeposedError)
 
 
 async def test_an_append_that_was_given_up_before_its_turn_is_not_recorded(rig: Rig) -> None:
@@ -321,7 +321,7 @@ async def test_an_entry_that_no_config_map_holds_is_refused_alone(rig: Rig, refe
         await asyncio.sleep(0)
         rule.release()
         await asyncio.gather(first, *others)
-        with pytest.raises(EntryRefused, match=answer) as refusal:
+        with pytest.raises(EntryRefusedError, match=answer) as refusal:
             await bad
         assert refusal.value.committed == 1
         await journal.append(entries("r0", 3, 3))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from app.engine.history import Run, completed, ended_before_lock, holds_lock, with_lock, without_stale_lock
+from app.engine.history import PlanRun, completed, ended_before_lock, holds_lock, with_lock, without_stale_lock
 from app.models.phases import Operation, Phase, PlanPhase
 from app.models.plan import HISTORY_LIMIT, DRPlanStatus
 from tests.property.tries import tries
@@ -21,14 +21,14 @@ class PlanMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.plan = DRPlanStatus(phase=PlanPhase.READY)
-        self.ended: list[Run] = []
-        self.running: Run | None = None
+        self.ended: list[PlanRun] = []
+        self.running: PlanRun | None = None
         self.count = 0
-        self.last_good: Run | None = None
+        self.last_good: PlanRun | None = None
 
-    def new(self, name: str, operation: Operation) -> Run:
+    def new(self, name: str, operation: Operation) -> PlanRun:
         self.count += 1
-        return Run(
+        return PlanRun(
             name=name,
             namespace="ns",
             uid=f"u{self.count}",
@@ -38,7 +38,7 @@ class PlanMachine(RuleBasedStateMachine):
             completion_time=None,
         )
 
-    def check_idempotent(self, run: Run) -> None:
+    def check_idempotent(self, run: PlanRun) -> None:
         assert completed(self.plan, run) is self.plan
 
     @precondition(lambda self: self.running is None)

@@ -13,7 +13,7 @@ from app.engine.decide import decide
 from app.engine.definition import Address
 from app.engine.events import ActionStarted, decode
 from app.engine.fold import fold, initial_status
-from app.engine.notes import changes
+from app.engine.kube_events import changes
 from app.engine.shrink import minimal, shrink
 from app.engine.tree import running_actions
 from app.models.execution import DRPlanExecutionStatus

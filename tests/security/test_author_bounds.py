@@ -25,7 +25,7 @@ from app.models.execution import ActionOutputs
 from controller.actions import objects
 from controller.actions.objects import Target
 from controller.actions.registry import build_registry
-from controller.references import LookupFailed, read_value
+from controller.references import ManifestLookupError, read_value
 from tests.security.chart_rights import read_references_in
 from tests.security.hostile_names import CANARY, HOSTILE, MINE, NAME, NAMESPACE, OWN
 from tests.security.test_reader import World, ours, world
@@ -265,7 +265,7 @@ async def test_references_see_neither_the_own_namespace_nor_a_secret_in_clear(
         {"api_version": "v1", "kind": "secrets", "name": "s", "namespace": namespace_of_run},
         {"api_version": "coordination.k8s.io/v1", "kind": "Lease", "json_path": "{.spec.holderIdentity}"},
     ):
-        with pytest.raises(LookupFailed):
+        with pytest.raises(ManifestLookupError):
             await read(**refused)
 
 

@@ -23,7 +23,7 @@ INJECTOR_ANNOTATIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class WebhookConfiguration:
     """A webhook configuration whose caBundle is kept."""
 
     resource: Resource
@@ -37,20 +37,20 @@ class Target:
 class Configuration:
     """One webhook configuration as read: its version, and the caBundle (PEM) of each webhook by name."""
 
-    target: Target
+    target: WebhookConfiguration
     version: str
     bundles: tuple[tuple[str, bytes], ...]
     injector: str = ""
     """The annotation by which another writer is asked to keep the caBundle; empty without."""
 
 
-def targets(mutating: str, validating: str) -> tuple[Target, ...]:
+def targets(mutating: str, validating: str) -> tuple[WebhookConfiguration, ...]:
     """The configurations of these names; an empty name stands for none."""
     named = ((MUTATING_WEBHOOKS, mutating), (VALIDATING_WEBHOOKS, validating))
-    return tuple(Target(resource, name) for resource, name in named if name)
+    return tuple(WebhookConfiguration(resource, name) for resource, name in named if name)
 
 
-def read_configuration(target: Target, found: dict[str, Any]) -> Configuration:
+def read_configuration(target: WebhookConfiguration, found: dict[str, Any]) -> Configuration:
     """The parts of a configuration that matter here."""
     annotations = found["metadata"].get("annotations") or {}
     return Configuration(

@@ -8,7 +8,7 @@ from typing import Protocol
 from app.kube.client import KubeClient
 from app.kube.errors import NotFound
 from app.kube.resources import SECRETS
-from webhook.certificates.bundles import Configuration, Target, patch_body, read_configuration
+from webhook.certificates.bundles import Configuration, WebhookConfiguration, patch_body, read_configuration
 from webhook.certificates.kept import Secret
 
 FIELD_MANAGER = "drplan-webhook"
@@ -35,7 +35,7 @@ class Store(Protocol):
 class KubeStore:
     """The `Store` of a cluster."""
 
-    def __init__(self, kube: KubeClient, *, namespace: str, targets: Sequence[Target]) -> None:
+    def __init__(self, kube: KubeClient, *, namespace: str, targets: Sequence[WebhookConfiguration]) -> None:
         self._kube = kube
         self._namespace = namespace
         self._targets = tuple(targets)

@@ -11,6 +11,7 @@ from app.engine.readiness.verdict import (
     Readiness,
     condition_is,
     condition_of,
+    condition_text,
     condition_true,
     failed,
     find_condition,
@@ -20,7 +21,6 @@ from app.engine.readiness.verdict import (
     spec_of,
     stale,
     status_of,
-    told,
     waiting,
 )
 from app.models.stored import items, members
@@ -61,7 +61,9 @@ def persistent_volume_claim(obj: Object) -> Readiness:
         )
     for name in ("Resizing", "FileSystemResizePending"):
         if condition_of(obj, name).get("status") == "True":
-            return waiting(f"condition {name} is True ({told(condition_of(obj, name)) or 'the volume grows'})")
+            return waiting(
+                f"condition {name} is True ({condition_text(condition_of(obj, name)) or 'the volume grows'})"
+            )
     asked = members(members(spec_of(obj).get("resources")).get("requests")).get("storage")
     given = members(status.get("capacity")).get("storage")
     if given is not None and _quantity(given) < _quantity(asked):
@@ -160,7 +162,7 @@ def pod_disruption_budget(obj: Object) -> Readiness:
         return waiting("the PodDisruptionBudget is not observed by its controller yet")
     allowed = condition_of(obj, "DisruptionAllowed")
     if allowed.get("reason") == "SyncFailed":
-        return waiting(f"its controller cannot tell which pods it is about ({told(allowed)})")
+        return waiting(f"its controller cannot tell which pods it is about ({condition_text(allowed)})")
     return READY
 
 

@@ -14,6 +14,7 @@ from app.engine.readiness.verdict import (
     Readiness,
     condition_is,
     condition_of,
+    condition_text,
     condition_true,
     failed,
     find_condition,
@@ -21,7 +22,6 @@ from app.engine.readiness.verdict import (
     observed_generation,
     spec_of,
     status_of,
-    told,
     waiting,
 )
 from app.models.stored import items, members
@@ -64,7 +64,7 @@ def _succeeded(obj: Object) -> Readiness:
     """Tekton's runs: the condition Succeeded is False only when they are over."""
     condition = condition_of(obj, "Succeeded")
     if condition.get("status") == "False":
-        return failed(f"the run failed ({told(condition) or 'no reason given'})")
+        return failed(f"the run failed ({condition_text(condition) or 'no reason given'})")
     return condition_true(obj, "Succeeded")
 
 

@@ -100,7 +100,7 @@ def condition_of(obj: Object, name: str) -> Mapping[str, Any]:
     return find_condition(status_of(obj).get("conditions"), name)
 
 
-def told(condition: Mapping[str, Any]) -> str:
+def condition_text(condition: Mapping[str, Any]) -> str:
     """Return a condition's own reason and message."""
     return ": ".join(str(condition[key]) for key in ("reason", "message") if condition.get(key))
 
@@ -111,7 +111,7 @@ def condition_is(obj: Object, condition: Mapping[str, Any], name: str, wanted: s
         return waiting(problem)
     if condition.get("status") == wanted:
         return READY
-    detail = told(condition)
+    detail = condition_text(condition)
     state = f"condition {name} is {condition['status']}" if condition.get("status") else f"no condition {name} yet"
     return waiting(f"{state} ({detail})" if detail else state)
 
@@ -126,7 +126,7 @@ def over(obj: Object, name: str) -> str:
     condition = condition_of(obj, name)
     if condition.get("status") != "True" or stale(obj, condition):
         return ""
-    return told(condition) or "no reason given"
+    return condition_text(condition) or "no reason given"
 
 
 def first_not_ready(*verdicts: Readiness) -> Readiness:

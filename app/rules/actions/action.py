@@ -24,7 +24,7 @@ from app.rules.actions.blocks import check_block
 from app.rules.actions.conditions import check_when
 from app.rules.actions.order import Order
 from app.rules.actions.placeholders import check_action_placeholders, check_rollback_placeholders
-from app.rules.actions.texts import placeholders_of
+from app.rules.actions.templated import placeholders_of
 from app.rules.actions.unknown import check_unknown_members
 from app.rules.actions.unsupported import check_cluster_mode, check_hooks, check_wait_ready
 from app.rules.decode import member_problems

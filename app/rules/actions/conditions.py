@@ -21,7 +21,7 @@ from app.models.actions import Action
 from app.models.common import Parameter
 from app.models.phases import Mode
 from app.rules.actions.order import Order
-from app.rules.actions.texts import placeholders_of
+from app.rules.actions.templated import placeholders_of
 from app.rules.findings import Spot
 from app.rules.parameters.declared import RESERVED, literal, reads_secret
 from app.rules.remember import remembered

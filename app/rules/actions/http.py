@@ -13,7 +13,7 @@ from app.engine.http_headers import belongs_to_connection, is_header_name
 from app.engine.pem import BEGIN_CERTIFICATE, certificates
 from app.engine.text import short
 from app.models.actions import HttpAction
-from app.rules.actions.texts import placeholders_of
+from app.rules.actions.templated import placeholders_of
 from app.rules.durations import timeout_problem
 from app.rules.findings import Spot
 from app.rules.remember import remembered

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from app.engine.templates import Placeholder
-from app.rules.actions.texts import SHORT, Text, placeholders_of
+from app.rules.actions.templated import SHORT, TemplatedText, placeholders_of
 from app.rules.findings import Spot
 from app.rules.remember import remembered
 
@@ -20,7 +20,7 @@ _MOST_OFF = 2
 _PLACEHOLDERS = "; placeholders are $(params.NAME), $(outputs.ACTION.FIELD), $(planName), $(executionName), $(mode)"
 
 
-def check_lookalikes(spot: Spot, text: Text, found: Sequence[Placeholder]) -> None:
+def check_lookalikes(spot: Spot, text: TemplatedText, found: Sequence[Placeholder]) -> None:
     """Warn about each once. `found` are the placeholders in the text."""
     if text.text.count("$(") == sum(placeholder.text[0] == "$" for placeholder in found):
         return

@@ -12,8 +12,8 @@ from typing import Any
 
 from app.engine.amounts import too_many
 from app.models.stored import members
-from app.rules.actions.targets import Target, takes_values
-from app.rules.actions.texts import placeholders_of
+from app.rules.actions.targets import TargetObject, takes_values
+from app.rules.actions.templated import placeholders_of
 from app.rules.manifests.documents import Budget, ManifestError, load_documents, objects_in
 from app.rules.remember import remembered
 
@@ -39,9 +39,9 @@ class Manifest:
     """A placeholder stands alone on a line of it."""
     values: int
     """Values that were read; more than were allowed when there are more."""
-    targets: tuple[Target, ...] = ()
+    targets: tuple[TargetObject, ...] = ()
     """The objects it names; Lists are opened."""
-    open_targets: tuple[Target, ...] = ()
+    open_targets: tuple[TargetObject, ...] = ()
     """Those of them whose names take values of the run."""
 
 
@@ -92,13 +92,13 @@ def _stood_in(text: str, words: Mapping[str, str]) -> str:
     return text if not words else _ENCLOSED.sub(lambda found: words.get(found[0], found[0]), text)
 
 
-def _target(label: str, document: Any, written: Sequence[str]) -> Target:  # noqa: ANN401 - decoded YAML
+def _target(label: str, document: Any, written: Sequence[str]) -> TargetObject:  # noqa: ANN401 - decoded YAML
     metadata = document["metadata"]
     found = (document["apiVersion"], document["kind"], metadata.get("namespace") or "", metadata["name"])
     type_ = document.get("type")
     texts = (*found, type_ if isinstance(type_, str) else "")
     api_version, kind, namespace, name, type_text = (_put_back(text, written) for text in texts)
-    return Target(MEMBER, f"{label}: ", api_version, kind, namespace, name, type_text)
+    return TargetObject(MEMBER, f"{label}: ", api_version, kind, namespace, name, type_text)
 
 
 def _put_back(text: str, written: Sequence[str]) -> str:

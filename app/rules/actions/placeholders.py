@@ -13,7 +13,7 @@ from app.models.actions import Action, ActionBody, ActionType
 from app.rules.actions.conditions import modes_of
 from app.rules.actions.lookalikes import check_lookalikes
 from app.rules.actions.order import Order
-from app.rules.actions.texts import Text, placeholders_of, templated_texts
+from app.rules.actions.templated import TemplatedText, placeholders_of, templated_texts
 from app.rules.findings import Spot
 
 
@@ -47,7 +47,7 @@ def check_rollback_placeholders(spot: Spot, rollback: ActionBody, type_: ActionT
         check_lookalikes(spot, text, found)
 
 
-def _check_parameter(spot: Spot, text: Text, placeholder: Placeholder) -> None:
+def _check_parameter(spot: Spot, text: TemplatedText, placeholder: Placeholder) -> None:
     """Rule W29, for parameters."""
     if placeholder.root == "params" and len(placeholder.path) > 1:
         why = f"parameters are texts, write $(params.{placeholder.path[0]})"
@@ -55,7 +55,7 @@ def _check_parameter(spot: Spot, text: Text, placeholder: Placeholder) -> None:
 
 
 def _check_output(
-    spot: Spot, text: Text, placeholder: Placeholder, order: Order, finished: Callable[[str], bool]
+    spot: Spot, text: TemplatedText, placeholder: Placeholder, order: Order, finished: Callable[[str], bool]
 ) -> bool:
     """Rules W29 and W36, for outputs. True when the placeholder passes.
 
@@ -91,7 +91,7 @@ def _ways(placeholder: Placeholder, order: Order) -> list[tuple[str, str]]:
     return [(".".join(path[:length]), ".".join(path[length:])) for length in lengths]
 
 
-def _check_modes(spot: Spot, text: Text, placeholder: Placeholder, order: Order, action: Action) -> None:
+def _check_modes(spot: Spot, text: TemplatedText, placeholder: Placeholder, order: Order, action: Action) -> None:
     """Rule W37: what is used is there in at least one mode in which the action runs."""
     used = next(order.named[name] for name, _ in _ways(placeholder, order) if name in order.named)
     if not used.when or not action.when:

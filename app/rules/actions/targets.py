@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 from app.engine.bounds import content_refusal, kind_refusal, namespace_refusal
 from app.engine.object_names import api_version_problem, found, kind_problem, name_problem, namespace_problem
-from app.engine.templates import Scope, UnresolvedPlaceholders, paths_in, render
-from app.rules.actions.texts import may_hold, placeholders_of
+from app.engine.templates import Scope, UnresolvedPlaceholdersError, paths_in, render
+from app.rules.actions.templated import may_hold, placeholders_of
 from app.rules.findings import Spot
 
 _ENCLOSED: Final = re.compile(r"\$\([^$()]*\)|\{\{[^{}]*\}\}")
@@ -23,7 +23,7 @@ LONGEST: Final = 4096
 """Characters of a templated name that is looked at."""
 
 
-class Target(NamedTuple):
+class TargetObject(NamedTuple):
     """An object that an action touches, as far as it is known; its texts may hold placeholders."""
 
     member: str
@@ -45,7 +45,7 @@ class Target(NamedTuple):
         """Everything of it that may hold a placeholder."""
         return self.api_version, self.kind, self.namespace, self.name or "", self.type
 
-    def told(self, part: str) -> str:
+    def label_of(self, part: str) -> str:
         """What messages call a part of it."""
         return f"metadata.{part}" if self.in_manifest and part in ("name", "namespace") else part
 
@@ -74,7 +74,7 @@ class Known:
     mode: str = ""
     """In lower case."""
 
-    def settled(self, target: Target) -> Target:
+    def rendered(self, target: TargetObject) -> TargetObject:
         """The target with the texts rendered whose values are all known; the others stay as they are."""
         name = None if target.name is None else self._text(target.name)
         return target._replace(
@@ -94,25 +94,25 @@ class Known:
             return text
         try:
             return render(text, Scope(self.params, self.plan_name, self.execution_name, self.mode))
-        except UnresolvedPlaceholders:
+        except UnresolvedPlaceholdersError:
             return text
 
 
-def takes_values(target: Target) -> bool:
+def takes_values(target: TargetObject) -> bool:
     """Tell whether parameters, or other values of the run, are part of what names a target."""
     return any(
         may_hold(text) and any(found.root != "outputs" for found in placeholders_of(text)) for text in target.texts
     )
 
 
-def check_target(spot: Spot, target: Target) -> None:
+def check_target(spot: Spot, target: TargetObject) -> None:
     """Rules W45 and W46, of what an action says by itself. `spot` is the action or rollback."""
     for problem in problems_of(target, spot.findings.own_namespace):
         rule = "W46" if problem.out_of_bounds else "W45"
         spot.error(rule, f"{target.label}{problem.text}", target.path(problem.part))
 
 
-def problems_of(target: Target, own_namespace: str) -> Iterator[Problem]:
+def problems_of(target: TargetObject, own_namespace: str) -> Iterator[Problem]:
     """What is wrong with a target, whatever its open placeholders will stand for."""
     illegal = [
         ("apiVersion", target.api_version, api_version_problem(_stood_in(target.api_version))),
@@ -122,14 +122,14 @@ def problems_of(target: Target, own_namespace: str) -> Iterator[Problem]:
     ]
     for part, text, problem in illegal:
         if problem:
-            yield Problem(False, part, f"{target.told(part)} {problem}{found(text)}")
+            yield Problem(False, part, f"{target.label_of(part)} {problem}{found(text)}")
     if refusal := _refusal(target, own_namespace):
         where = "/".join(part for part in (target.namespace, target.name) if part) if target.name else ""
         part = "namespace" if target.namespace == own_namespace else "name"
         yield Problem(True, part, f"{f'{target.kind} {where}'.strip()} is refused: {refusal}")
 
 
-def _refusal(target: Target, own: str) -> str:
+def _refusal(target: TargetObject, own: str) -> str:
     if _is_open(target.api_version):
         return namespace_refusal(own, target.namespace)
     group = target.api_version.rpartition("/")[0]

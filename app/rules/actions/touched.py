@@ -15,13 +15,13 @@ from app.models.actions import (
 )
 from app.models.names import DEFAULT_NAMESPACE
 from app.rules.actions.manifest_reading import read_manifest
-from app.rules.actions.targets import Target, takes_values
-from app.rules.actions.texts import may_hold
+from app.rules.actions.targets import TargetObject, takes_values
+from app.rules.actions.templated import may_hold
 
 _CLUSTERNET: Final = "apps.clusternet.io/v1alpha1"
 
 
-def named_targets(body: ActionBody, type_: ActionType) -> tuple[Target, ...]:
+def named_targets(body: ActionBody, type_: ActionType) -> tuple[TargetObject, ...]:
     """The objects that the block of `type_` names by members of its own; a manifest's are found by reading it."""
     block: Any = block_of(body, type_)
     match block:
@@ -31,13 +31,15 @@ def named_targets(body: ActionBody, type_: ActionType) -> tuple[Target, ...]:
             return _secrets(block)
         case JobAction():
             namespace = block.namespace or DEFAULT_NAMESPACE
-            return (Target("job", "Job: ", "batch/v1", "Job", namespace, None, in_manifest=False),)
+            return (TargetObject("job", "Job: ", "batch/v1", "Job", namespace, None, in_manifest=False),)
     name = block.name or None  # one without a name is refused for that
     namespace = getattr(block, "namespace", "")
-    return (Target(BLOCK_MEMBER[type_], f"{type_}: ", _CLUSTERNET, str(type_), namespace, name, in_manifest=False),)
+    return (
+        TargetObject(BLOCK_MEMBER[type_], f"{type_}: ", _CLUSTERNET, str(type_), namespace, name, in_manifest=False),
+    )
 
 
-def open_targets(body: ActionBody, type_: ActionType, most: int) -> tuple[tuple[Target, ...], int]:
+def open_targets(body: ActionBody, type_: ActionType, most: int) -> tuple[tuple[TargetObject, ...], int]:
     """The objects whose names have placeholders of parameters, and how many values were read for it; `most` at most."""
     block = block_of(body, type_)
     if not isinstance(block, ResourceAction):
@@ -48,11 +50,13 @@ def open_targets(body: ActionBody, type_: ActionType, most: int) -> tuple[tuple[
     return manifest.open_targets, manifest.values
 
 
-def _secrets(block: HttpAction) -> tuple[Target, ...]:
+def _secrets(block: HttpAction) -> tuple[TargetObject, ...]:
     names = [
         (f"http.headersFrom[{index}].secretKeyRef", header.secret_key_ref.name)
         for index, header in enumerate(block.headers_from)
     ]
     if block.client_certificate_secret_ref is not None:
         names.append(("http.clientCertificateSecretRef", block.client_certificate_secret_ref.name))
-    return tuple(Target(member, f"{member}: ", "v1", "Secret", "", name, in_manifest=False) for member, name in names)
+    return tuple(
+        TargetObject(member, f"{member}: ", "v1", "Secret", "", name, in_manifest=False) for member, name in names
+    )

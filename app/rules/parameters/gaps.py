@@ -56,7 +56,7 @@ class Gaps:
         self.found.setdefault(gap.parameter or f" {gap.text}", []).append(gap._replace(member=join(below, gap.member)))
         self.spot.findings.gaps += 1
 
-    def told(self, ask: str, ask_for_rollback: str = "") -> Iterator[tuple[Gap, str]]:
+    def messages(self, ask: str, ask_for_rollback: str = "") -> Iterator[tuple[Gap, str]]:
         """The gaps of each parameter as one, with the message; `ask` says what to do about it.
 
         `ask_for_rollback` stands where nothing but rollbacks needs the value.

@@ -11,8 +11,8 @@ from app.engine.when import names_modes_only
 from app.models.actions import Action, ActionBody, ActionType, rollback_type
 from app.models.workflow import DRWorkflow
 from app.rules.actions.conditions import reads_of
-from app.rules.actions.targets import Target
-from app.rules.actions.texts import placeholders_in
+from app.rules.actions.targets import TargetObject
+from app.rules.actions.templated import placeholders_in
 from app.rules.actions.touched import open_targets
 from app.rules.estimate import WorkflowKey
 from app.rules.parameters.declared import RESERVED, Level
@@ -35,7 +35,7 @@ class ActionNeeds:
     """In its block."""
     rollback: Names
     """In its custom rollback."""
-    targets: tuple[Target, ...] = ()
+    targets: tuple[TargetObject, ...] = ()
     """The objects it touches whose names have placeholders."""
 
 
@@ -75,7 +75,7 @@ class _Effort:
         self._length = 0
         self._values = MOST_MANIFEST_VALUES
 
-    def targets_of(self, action: Action) -> tuple[Target, ...]:
+    def targets_of(self, action: Action) -> tuple[TargetObject, ...]:
         """The objects an action touches whose names have placeholders."""
         targets, read = open_targets(action, action.type, self._values)
         self._values -= read

@@ -18,7 +18,7 @@ from app.engine.templates import paths_in
 from app.engine.text import short
 from app.models.common import ManifestRef
 from app.rules.actions.lookalikes import check_lookalikes
-from app.rules.actions.texts import SHORT, Text, may_hold, placeholders_of
+from app.rules.actions.templated import SHORT, TemplatedText, may_hold, placeholders_of
 from app.rules.findings import Spot
 from app.rules.parameters.label_selector import selector_problem
 
@@ -74,7 +74,7 @@ def check_reference(spot: Spot, parameter: str, reference: ManifestRef, rules: R
         for path in paths_in(text):
             _check_placeholder(spot, member, path, parameter, rules.placeholders)
         if len(text) <= SHORT:
-            check_lookalikes(spot, Text((None, member), text), placeholders_of(text))
+            check_lookalikes(spot, TemplatedText((None, member), text), placeholders_of(text))
     _check_fixed(spot, reference, rules.placeholders)
     _check_json_path(spot, reference.json_path, rules.syntax)
     for member, problem in _names(reference):

@@ -16,7 +16,7 @@ from cachetools import TTLCache
 from app.kube.access import Right, User, ask_access
 from app.kube.client import KubeClient
 from app.kube.resources import TOKEN_REVIEWS
-from app.service.api.problems import CHALLENGE, ProblemError, told
+from app.service.api.problems import CHALLENGE, ProblemError, as_problem
 
 REMEMBERED_SECONDS = 10.0
 """How long a yes, and a user behind a token, is believed. A token or right that is taken away works so long."""
@@ -84,7 +84,7 @@ class Gatekeeper:
             return
         why = self._refused.get((user, right))
         if why is None:
-            with told("cannot check access"):
+            with as_problem("cannot check access"):
                 answer = await ask_access(self._kube, user, right, timeout=REVIEW_SECONDS)
             if answer.allowed:
                 self._granted[user, right] = True
@@ -96,7 +96,7 @@ class Gatekeeper:
 
     async def _review(self, token: str) -> User | None:
         body = {"apiVersion": TOKEN_REVIEWS.api_version, "kind": TOKEN_REVIEWS.kind, "spec": {"token": token}}
-        with told("cannot check the token"):
+        with as_problem("cannot check the token"):
             answer = await self._kube.create(TOKEN_REVIEWS, body, timeout=REVIEW_SECONDS)
         status = answer.get("status") or {}
         if not status.get("authenticated"):

@@ -69,7 +69,7 @@ def unavailable(message: str) -> ProblemError:
 
 
 @contextmanager
-def told(what: str, missing: str = "") -> Iterator[None]:
+def as_problem(what: str, missing: str = "") -> Iterator[None]:
     """Turn errors of the API server into ProblemError; `what` was tried, `missing` is the text of a 404."""
     try:
         yield

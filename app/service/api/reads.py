@@ -34,7 +34,7 @@ from app.service.api.models import (
 )
 from app.service.api.params import ExecutionQuery, PageQuery, RunQuery, point_in_time
 from app.service.api.plans import plan_detail, plan_item
-from app.service.api.problems import ProblemError, bad_parameters, told, unavailable
+from app.service.api.problems import ProblemError, as_problem, bad_parameters, unavailable
 from app.service.api.records import (
     COLUMNS,
     Filter,
@@ -89,7 +89,7 @@ class Reader:
         items: list[PlanItem] = []
         remaining: int | None = 0
         while len(items) < query.limit:
-            with told("cannot list plans"):
+            with as_problem("cannot list plans"):
                 try:
                     page = await self._kube.list(
                         PLANS,
@@ -115,7 +115,10 @@ class Reader:
     async def plan(self, namespace: str, name: str) -> PlanDetail:
         """One plan."""
         what = f"plan {namespace}/{name}"
-        with told(f"cannot read {what}", _no_plan(namespace, name)), bounded(what, _command(PLANS, namespace, name)):
+        with (
+            as_problem(f"cannot read {what}", _no_plan(namespace, name)),
+            bounded(what, _command(PLANS, namespace, name)),
+        ):
             stored = await self._read(PLANS, namespace, name)
         try:
             return plan_detail(stored)
@@ -136,7 +139,7 @@ class Reader:
     async def history(self, namespace: str, name: str, query: RunQuery) -> History:
         """A page of all runs of a plan that the cluster knows of, newest first."""
         asked = _asked(f"history/{namespace}/{name}", query, name)
-        with told(f"cannot read plan {namespace}/{name}"):
+        with as_problem(f"cannot read plan {namespace}/{name}"):
             try:
                 with bounded(f"plan {namespace}/{name}", _command(PLANS, namespace, name)):
                     stored = await self._read(PLANS, namespace, name)
@@ -176,7 +179,7 @@ class Reader:
             "lists those that exist"
         )
         what = f"execution {namespace}/{name}"
-        with told(f"cannot read {what}", missing), bounded(what, _command(EXECUTIONS, namespace, name)):
+        with as_problem(f"cannot read {what}", missing), bounded(what, _command(EXECUTIONS, namespace, name)):
             return await self._read(EXECUTIONS, namespace, name)
 
     async def _scan(self, namespace: str | None, wanted: Filter) -> AsyncIterator[list[ExecutionItem]]:
@@ -185,7 +188,7 @@ class Reader:
         token: str | None = None
         async with self._scans:
             while True:
-                with told("cannot list executions"):
+                with as_problem("cannot list executions"):
                     try:
                         table = await self._kube.table(
                             EXECUTIONS,

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from app.kube.events import EventRecorder
-from app.kube.lease import LeaderLease, LeaseLost
+from app.kube.lease import LeaderLease, LeaseLostError
 from app.kube.resources import CONFIG_MAPS, EVENTS, LEASES
 from app.runtime import metrics
 from tests.integration.kube.support import config_map, connected, until
@@ -49,7 +49,7 @@ async def test_the_lease_goes_from_one_to_the_other_and_is_lost_to_a_usurper(clu
 async def lost(lease: LeaderLease, work: object) -> str:
     """Lead until the lease is lost; returns what the error says."""
     assert callable(work)
-    with pytest.raises(LeaseLost) as caught:
+    with pytest.raises(LeaseLostError) as caught:
         await lease.lead(work)
     return str(caught.value)
 

@@ -18,7 +18,7 @@ from app.kube.errors import (
 )
 from app.kube.resources import CONFIG_MAPS
 from app.models.execution import ActionOutputs
-from controller.actions.attempts import Settling, attempt, failed, timed_out
+from controller.actions.attempts import Settling, failed, timed_out, within_deadline
 from controller.actions.objects import Made, Target
 from tests.unit.actions.support import context
 
@@ -52,7 +52,7 @@ async def test_api_error_is_told_with_what_was_made() -> None:
         raise AWAY
 
     where = context()
-    assert await attempt(where, work, unexpected, lambda: OUTPUTS) == Failed(
+    assert await within_deadline(where, work, unexpected, lambda: OUTPUTS) == Failed(
         "no answer", OUTPUTS, retryable=True, in_doubt=True
     )
 
@@ -66,7 +66,7 @@ async def test_deadline_ends_the_work_and_the_last_look_decides() -> None:
         return Succeeded("it is there after all")
 
     where = context(seconds=5.0)
-    assert await attempt(where, work, last_look) == Succeeded("it is there after all")
+    assert await within_deadline(where, work, last_look) == Succeeded("it is there after all")
     assert asyncio.get_running_loop().time() == where.deadline
 
 
@@ -79,7 +79,7 @@ async def test_expired_action_is_only_looked_at() -> None:
     async def last_look() -> Outcome:
         return timed_out(where, "still missing")
 
-    assert await attempt(where, work, last_look) == Failed("timed out after 0s: still missing", timed_out=True)
+    assert await within_deadline(where, work, last_look) == Failed("timed out after 0s: still missing", timed_out=True)
 
 
 async def test_last_look_is_bounded_and_its_errors_are_told() -> None:
@@ -91,11 +91,11 @@ async def test_last_look_is_bounded_and_its_errors_are_told() -> None:
         raise AWAY
 
     where = context(seconds=0.0)
-    hung = await attempt(where, unexpected, hangs, lambda: OUTPUTS)
+    hung = await within_deadline(where, unexpected, hangs, lambda: OUTPUTS)
     assert isinstance(hung, Failed)
     assert not hung.retryable
     assert hung.outputs == OUTPUTS
-    assert await attempt(where, unexpected, fails) == Failed("timed out after 0s: no answer", timed_out=True)
+    assert await within_deadline(where, unexpected, fails) == Failed("timed out after 0s: no answer", timed_out=True)
 
 
 async def test_settling_is_not_cut_off() -> None:
@@ -106,7 +106,7 @@ async def test_settling_is_not_cut_off() -> None:
     async def work() -> Settling:
         return settle
 
-    assert await attempt(context(seconds=5.0), work, unexpected) == Succeeded("settled")
+    assert await within_deadline(context(seconds=5.0), work, unexpected) == Succeeded("settled")
 
 
 async def test_timeouts_of_the_work_itself_are_defects() -> None:
@@ -114,7 +114,7 @@ async def test_timeouts_of_the_work_itself_are_defects() -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        await attempt(context(), work, unexpected)
+        await within_deadline(context(), work, unexpected)
 
 
 async def test_secret_values_are_masked() -> None:
@@ -122,7 +122,7 @@ async def test_secret_values_are_masked() -> None:
         return Failed("password hunter2 is too short")
 
     where = context(params={"p": "hunter2"}, secrets=frozenset({"p"}))
-    assert await attempt(where, work, unexpected) == Failed("password *** is too short")
+    assert await within_deadline(where, work, unexpected) == Failed("password *** is too short")
 
 
 @pytest.mark.parametrize(

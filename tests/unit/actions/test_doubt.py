@@ -11,9 +11,9 @@ from app.kube.resources import CONFIG_MAPS, JOBS, PODS, Resource
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs
 from app.models.names import TTL_ANNOTATION
-from controller.actions.attempts import CameAndWent, attempt
+from controller.actions.attempts import CameAndWentError, within_deadline
 from controller.actions.base import ActionContext
-from controller.actions.doubt import settle_doubt
+from controller.actions.doubt import resolve_doubt
 from controller.actions.job import JobExecutor, job_manifest
 from controller.actions.job_ttl import held, is_expiring, release
 from controller.actions.objects import Target, prior_key
@@ -61,7 +61,7 @@ def found(obj: dict[str, Any], uid: str, **metadata: Any) -> dict[str, Any]:
 async def test_without_doubt_nothing_is_asked() -> None:
     stored = Stored()
     here, target = at(TASKS, stored)
-    await settle_doubt(here, target, body(TASKS))
+    await resolve_doubt(here, target, body(TASKS))
     assert stored.asked == 0
 
 
@@ -88,16 +88,16 @@ async def test_what_is_absent_is_made_only_if_it_cannot_have_come_and_gone(
 ) -> None:
     here, target = at(kind, Stored(), uid, in_doubt=in_doubt)
     if not told:
-        await settle_doubt(here, target, body(kind, **spec))
+        await resolve_doubt(here, target, body(kind, **spec))
         return
-    with pytest.raises(CameAndWent, match=f"{kind.kind} ns/x .*"):
-        await settle_doubt(here, target, body(kind, **spec))
+    with pytest.raises(CameAndWentError, match=f"{kind.kind} ns/x .*"):
+        await resolve_doubt(here, target, body(kind, **spec))
 
     async def work() -> Succeeded:
-        await settle_doubt(here, target, body(kind, **spec))
+        await resolve_doubt(here, target, body(kind, **spec))
         return Succeeded("made again")
 
-    outcome = await attempt(here, work, work)
+    outcome = await within_deadline(here, work, work)
     assert isinstance(outcome, Failed)
     assert outcome.undecided
     assert told in outcome.message
@@ -106,22 +106,22 @@ async def test_what_is_absent_is_made_only_if_it_cannot_have_come_and_gone(
 async def test_what_is_there_is_known_by_its_marks_and_by_its_uid() -> None:
     here, target = at(JOBS, Stored(), "1", in_doubt=True)
     own = found(marked(body(JOBS), here), "2")
-    await settle_doubt(at(JOBS, Stored(own), None, in_doubt=True)[0], target, body(JOBS))
+    await resolve_doubt(at(JOBS, Stored(own), None, in_doubt=True)[0], target, body(JOBS))
     going = found(marked(body(JOBS), here), "2", deletionTimestamp="2026-01-01T00:00:00Z")
-    with pytest.raises(CameAndWent, match="which this action made, is being deleted"):
-        await settle_doubt(at(JOBS, Stored(going), None, in_doubt=True)[0], target, body(JOBS))
+    with pytest.raises(CameAndWentError, match="which this action made, is being deleted"):
+        await resolve_doubt(at(JOBS, Stored(going), None, in_doubt=True)[0], target, body(JOBS))
     theirs = found(body(JOBS), "1")
-    await settle_doubt(at(JOBS, Stored(theirs), "1", in_doubt=True)[0], target, body(JOBS))
+    await resolve_doubt(at(JOBS, Stored(theirs), "1", in_doubt=True)[0], target, body(JOBS))
     other = found(body(JOBS), "3")
-    with pytest.raises(CameAndWent, match=r"another one has its name now \(uid 3\)"):
-        await settle_doubt(at(JOBS, Stored(other), "1", in_doubt=True)[0], target, body(JOBS))
+    with pytest.raises(CameAndWentError, match=r"another one has its name now \(uid 3\)"):
+        await resolve_doubt(at(JOBS, Stored(other), "1", in_doubt=True)[0], target, body(JOBS))
 
 
 async def test_what_was_there_before_an_apply_and_is_gone_is_asked_about() -> None:
     here, target = at(JOBS, Stored(), in_doubt=True)
     await here.priors.save(prior_key(here, target), found(body(JOBS), "1"))
-    with pytest.raises(CameAndWent, match="was there when this action began to change it, and is gone"):
-        await settle_doubt(here, target, body(JOBS))
+    with pytest.raises(CameAndWentError, match="was there when this action began to change it, and is gone"):
+        await resolve_doubt(here, target, body(JOBS))
 
 
 async def test_a_job_that_is_gone_after_its_time_is_no_failure_either() -> None:

@@ -15,7 +15,7 @@ from controller.actions import objects
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
 from controller.actions.ownership import created_by_target, is_own, marked, owner
-from controller.actions.undo import CannotUndo, Effect, Undone, take_back
+from controller.actions.undo import CannotUndoError, Effect, Undone, take_back
 from tests.unit.actions.support import MemoryPriors, context, reverting
 
 A = Target(CONFIG_MAPS, "ns", "a")
@@ -198,7 +198,7 @@ async def test_created_object_is_deleted_in_one_request() -> None:
 
 async def test_created_object_that_was_made_anew_by_somebody_else_stays() -> None:
     server = OneObject(foreign())
-    with pytest.raises(CannotUndo, match="it was deleted and created again outside this plan"):
+    with pytest.raises(CannotUndoError, match="it was deleted and created again outside this plan"):
         await take_back(reverting(at(server)), A, reference("uid-1"), ResourceOperation.CREATE)
     assert server.obj == foreign()
 
@@ -209,7 +209,7 @@ async def test_missing_object_of_a_restore_is_not_explained_by_a_crash() -> None
     applied = await objects.apply(where, A, BODY)
     server.obj = None
     ref = reference(applied["metadata"]["uid"])
-    with pytest.raises(CannotUndo, match="Failed to restore ConfigMap ns/a: not found"):
+    with pytest.raises(CannotUndoError, match="Failed to restore ConfigMap ns/a: not found"):
         await take_back(reverting(where, in_doubt=True), A, ref, ResourceOperation.APPLY)
 
 
@@ -226,7 +226,7 @@ async def test_an_object_without_recorded_uid_is_deleted_only_with_the_mark_of_t
     live = foreign()
     live["metadata"] = {**live["metadata"], "annotations": {IDENTITY_ANNOTATION: identity}}
     server = OneObject(live)
-    with pytest.raises(CannotUndo, match="ConfigMap ns/a was left alone: its uid was not recorded"):
+    with pytest.raises(CannotUndoError, match="ConfigMap ns/a was left alone: its uid was not recorded"):
         await take_back(reverting(at(server)), A, reference(""), operation)
     assert server.obj is live
     live["metadata"]["annotations"][IDENTITY_ANNOTATION] = "run-1/first/0/step"

@@ -10,7 +10,7 @@ from app.kube.client import KubeClient
 from app.kube.errors import ApiUnavailable, Forbidden, Gone, KubeError, NotFound
 from app.kube.resources import JOBS
 from app.kube.stream import WatchEvent, WatchType
-from controller.actions.waiting import Pending, Seen, WaitTimeout, wait_for
+from controller.actions.waiting import Pending, Seen, WaitTimeoutError, wait_for
 
 pytestmark = pytest.mark.looptime
 
@@ -126,7 +126,7 @@ async def test_last_look_after_the_deadline_decides() -> None:
 @pytest.mark.parametrize(("last", "reason"), [(job("run"), "running"), (None, "absent"), (AWAY, "running")])
 async def test_timeout_tells_why_the_wait_went_on(last: Step, reason: str) -> None:
     server = Scripted(lists=[job("run")], watches=[[]], gets=[last])
-    with pytest.raises(WaitTimeout, match=reason):
+    with pytest.raises(WaitTimeoutError, match=reason):
         await wait(server, 10.0)
 
 

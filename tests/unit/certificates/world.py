@@ -12,7 +12,7 @@ from typing import Any
 from app.kube.errors import Conflict
 from app.kube.resources import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
 from tests.unit.certificates.tls import NAMES, NOW
-from webhook.certificates.bundles import Configuration, Target
+from webhook.certificates.bundles import Configuration, WebhookConfiguration
 from webhook.certificates.keeper import Keeper, Timing
 from webhook.certificates.kept import OURS_LABEL, OURS_VALUE, Kept, Secret, parse_pair, parse_trust, with_pair
 from webhook.certificates.live import LiveCertificate
@@ -22,7 +22,7 @@ from webhook.certificates.rotation import Policy
 
 PROPAGATION = 10.0
 POLICY = Policy(cluster_names("hook", "dr"), timedelta(seconds=300), timedelta(seconds=1200), timedelta(seconds=20))
-TARGETS = (Target(MUTATING_WEBHOOKS, "m"), Target(VALIDATING_WEBHOOKS, "v"))
+TARGETS = (WebhookConfiguration(MUTATING_WEBHOOKS, "m"), WebhookConfiguration(VALIDATING_WEBHOOKS, "v"))
 
 
 @coroutine
@@ -47,25 +47,25 @@ class World:
 
     seconds: float = 0.0
     secrets: dict[str, Secret] = field(default_factory=lambda: {name: empty(name) for name in NAMES_OF_SECRETS})
-    bundles: dict[Target, bytes] = field(default_factory=lambda: dict.fromkeys(TARGETS, b""))
-    versions: dict[Target, int] = field(default_factory=lambda: dict.fromkeys(TARGETS, 1))
+    bundles: dict[WebhookConfiguration, bytes] = field(default_factory=lambda: dict.fromkeys(TARGETS, b""))
+    versions: dict[WebhookConfiguration, int] = field(default_factory=lambda: dict.fromkeys(TARGETS, 1))
     version: int = 1
-    history: list[tuple[float, Target, bytes]] = field(default_factory=list)
+    history: list[tuple[float, WebhookConfiguration, bytes]] = field(default_factory=list)
 
     def now(self) -> datetime:
         return NOW + timedelta(seconds=self.seconds)
 
-    def set_bundle(self, target: Target, pem: bytes) -> None:
+    def set_bundle(self, target: WebhookConfiguration, pem: bytes) -> None:
         self.history.append((self.seconds, target, self.bundles[target]))
         self.bundles[target] = pem
         self.versions[target] += 1
 
-    def views(self, target: Target) -> list[bytes]:
+    def views(self, target: WebhookConfiguration) -> list[bytes]:
         """The caBundles that some API server may still use: the one there is, and those replaced a moment ago."""
         recent = [pem for when, of, pem in self.history if of == target and self.seconds - when < PROPAGATION]
         return [*recent, self.bundles[target]]
 
-    def read(self, target: Target) -> Configuration:
+    def read(self, target: WebhookConfiguration) -> Configuration:
         return Configuration(target, str(self.versions[target]), (("hook", self.bundles[target]),))
 
     async def read_configurations(self) -> list[Configuration]:

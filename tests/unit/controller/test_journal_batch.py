@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from controller.journal import EntryRefused
+from controller.journal import EntryRefusedError
 from controller.journal.batch import Waiting, store_each
 from controller.journal.format import Line
-from controller.journal.store import SegmentRefused
+from controller.journal.store import SegmentRefusedError
 
 
 class Server:
@@ -24,7 +24,7 @@ class Server:
         self.writes += 1
         if self.mood > 0 or any(line.text.startswith("bad") for line in lines):
             self.mood -= 1
-            raise SegmentRefused("admission webhook denied it")
+            raise SegmentRefusedError("admission webhook denied it")
         self.stored += [line.text for line in lines if line.text not in self.stored]
 
     async def is_sound(self) -> bool:
@@ -41,7 +41,7 @@ async def store(server: Server, items: list[Waiting]) -> list[int | None]:
     results: list[int | None] = []
     for each in items:
         error = each.committed.exception()
-        assert error is None or isinstance(error, EntryRefused)
+        assert error is None or isinstance(error, EntryRefusedError)
         results.append(None if error is None else error.committed)
     return results
 

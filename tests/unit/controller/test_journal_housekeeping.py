@@ -15,7 +15,7 @@ from controller.journal import Header
 from controller.journal.format import Segment
 from controller.journal.head import Head
 from controller.journal.housekeeping import Housekeeping
-from controller.journal.store import Deposed, WoundBack
+from controller.journal.store import DeposedError, WoundBackError
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 OWN = Header("me", 3)
@@ -46,12 +46,12 @@ class Store:
     async def read(self) -> Head | None:
         if self.wound_back:
             self.wound_back = False
-            raise WoundBack("older than seen")
+            raise WoundBackError("older than seen")
         return self.live
 
     async def demand_current(self, segment: Segment) -> None:
         if self.segment_is_older:
-            raise WoundBack(f"{segment.name} is older")
+            raise WoundBackError(f"{segment.name} is older")
         if self.away:
             self.away -= 1
             raise ApiUnavailable("away", server="s", in_doubt=False)
@@ -129,7 +129,7 @@ async def test_another_leaders_head_deposes() -> None:
     store = Store()
     housekeeping = store.housekeeping()
     store.conflicts, store.live = 1, Head(Header("you", 4), segments=(), since=NOW, alive=NOW)
-    with pytest.raises(Deposed, match="claimed by you"):
+    with pytest.raises(DeposedError, match="claimed by you"):
         await housekeeping.begin(HEAD)
 
 

@@ -11,7 +11,7 @@ import pytest
 from app.kube.errors import NotFound
 from controller.journal import Header, Journal
 from controller.journal.format import Segment, to_config_map
-from controller.journal.store import WoundBack
+from controller.journal.store import WoundBackError
 
 OWN = Header("me", 1)
 
@@ -66,7 +66,7 @@ async def test_a_segment_that_is_followed_and_deleted_before_it_is_read_is_not_g
 
 @pytest.mark.parametrize("stored", [segment(1, "4"), segment(2, "5")], ids=["older", "not there yet"])
 async def test_a_journal_that_is_behind_is(stored: Segment) -> None:
-    with pytest.raises(WoundBack):
+    with pytest.raises(WoundBackError):
         await journal_of(Server(stored), segment(1, "5")).demand_current()
 
 
@@ -78,5 +78,5 @@ async def test_and_one_that_is_behind_what_was_known_before_the_write() -> None:
         last.resource_version = "6"
 
     server.meanwhile = write
-    with pytest.raises(WoundBack):
+    with pytest.raises(WoundBackError):
         await journal_of(server, last).demand_current()

@@ -11,7 +11,7 @@ from app.models.meta import ObjectMeta
 from app.models.phases import Operation, Phase
 from app.models.plan import CurrentExecution, DRPlanSpec, DRPlanStatus
 from app.models.snapshot import Snapshot, StageRun, Target, WorkflowRun
-from controller.plans.lock import settled_lock
+from controller.plans.lock import sound_lock
 from controller.services import Services
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -83,7 +83,7 @@ def _services(kube: FakeKube) -> Services:
 async def test_target_of_an_ended_revert_is_marked_before_its_lock_is_gone() -> None:
     kube = FakeKube(_execution("undo", "Revert", revertExecutionRef="run"), _execution("run", "Execute"))
     lock = CurrentExecution(name="undo", namespace="ns", uid="uid-undo")
-    settled = await settled_lock(_services(kube), DRPlanStatus(current_execution=lock), PLAN)
+    settled = await sound_lock(_services(kube), DRPlanStatus(current_execution=lock), PLAN)
     assert settled.current_execution is None
     assert settled.last_execution_ref == "undo"
     (written,) = kube.log
@@ -96,7 +96,7 @@ async def test_target_of_an_ended_revert_is_marked_before_its_lock_is_gone() -> 
 async def test_ended_execute_marks_nothing() -> None:
     kube = FakeKube(_execution("run", "Execute"))
     lock = CurrentExecution(name="run", namespace="ns", uid="uid-run")
-    settled = await settled_lock(_services(kube), DRPlanStatus(current_execution=lock), PLAN)
+    settled = await sound_lock(_services(kube), DRPlanStatus(current_execution=lock), PLAN)
     assert settled.current_execution is None
     assert [record.phase for record in settled.execution_history] == [Phase.SUCCEEDED]
     assert kube.log == []
@@ -105,7 +105,7 @@ async def test_ended_execute_marks_nothing() -> None:
 async def test_lock_of_a_vanished_execution_is_dropped() -> None:
     kube = FakeKube()
     lock = CurrentExecution(name="gone", namespace="ns", uid="uid-gone")
-    settled = await settled_lock(_services(kube), DRPlanStatus(current_execution=lock), PLAN)
+    settled = await sound_lock(_services(kube), DRPlanStatus(current_execution=lock), PLAN)
     assert settled.current_execution is None
     assert kube.log == []
 
@@ -116,5 +116,5 @@ async def test_a_lock_whose_holder_has_a_name_that_nothing_can_have_is_let_go() 
             raise IllegalName(f"name of a {resource.kind} must have at most 253 bytes")
 
     status = DRPlanStatus(current_execution=CurrentExecution(name="x" * 300, namespace="ns"))
-    settled = await settled_lock(_services(Strict()), status, PLAN)
+    settled = await sound_lock(_services(Strict()), status, PLAN)
     assert settled.current_execution is None

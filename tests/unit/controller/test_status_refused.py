@@ -13,7 +13,7 @@ from app.kube.errors import Conflict, Invalid
 from app.models.execution import DRPlanExecutionStatus
 from app.models.meta import ObjectMeta
 from app.models.phases import Phase
-from controller.journal import Deposed
+from controller.journal import DeposedError
 from controller.run.status_writer import StatusWriter
 from controller.sealing import is_sealed, new_seal_key
 from controller.status_pace import StatusPace
@@ -75,7 +75,7 @@ class Writing:
     async def demand_lead(self) -> None:
         self.asked += 1
         if not self.leads:
-            raise Deposed("another leader")
+            raise DeposedError("another leader")
 
     async def write(self, status: DRPlanExecutionStatus) -> None:
         self.writer.offer(status, urgent=True)
@@ -140,5 +140,5 @@ async def test_only_the_journal_deposes() -> None:
     server.put({"phase": "Running", "journalSequence": 9})
     writing.leads = False
     writing.writer.offer(RUNNING.model_copy(update={"journal_sequence": 5}), urgent=True)
-    with pytest.raises(Deposed):
+    with pytest.raises(DeposedError):
         await writing.task

@@ -20,7 +20,7 @@ PARTS = {
 ALLOWED = {
     ("app/models/earlier_words.py", "translated"): "the one place that reads statuses of earlier releases",
     ("app/models/earlier_words.py", "_reason_in"): "the same",
-    ("app/engine/texts.py", "without_lead"): "tells a cause within another message",
+    ("app/engine/messages.py", "without_lead"): "tells a cause within another message",
     ("app/engine/live.py", "with_live_message"): "whether the message is already the one to be written",
     ("controller/start/starter.py", "_wait"): "the same",
     ("app/rules/findings.py", "_identity"): "whether two findings are the same",
@@ -99,5 +99,5 @@ def test_what_is_found() -> None:
 
 def test_the_engine_reads_reasons_and_no_text_of_its_own_back() -> None:
     """Texts are written and never looked for, but for the one function that quotes a cause."""
-    source = Path(REPOSITORY / "app" / "engine" / "texts.py").read_text(encoding="utf-8")
+    source = Path(REPOSITORY / "app" / "engine" / "messages.py").read_text(encoding="utf-8")
     assert list(readers(source)) == ["without_lead"]

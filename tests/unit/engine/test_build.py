@@ -26,15 +26,21 @@ def test_a_plan_becomes_a_definition() -> None:
     assert (definition.operation, definition.plan_name, definition.mode) == (Operation.EXECUTE, "plan", "install")
     assert (definition.policy, definition.max_parallel_stages, definition.note) == (PlanPolicy.CONTINUE, 4, "")
     one, two = definition.stages
-    assert (one.name, one.policy, one.parallel, one.needs, one.run) == ("one", StagePolicy.CONTINUE, False, (), 0)
-    assert (two.policy, two.parallel, two.depends_on, two.needs, two.run) == (
+    assert (one.name, one.policy, one.parallel, one.needs, one.snapshot_index) == (
+        "one",
+        StagePolicy.CONTINUE,
+        False,
+        (),
+        0,
+    )
+    assert (two.policy, two.parallel, two.depends_on, two.needs, two.snapshot_index) == (
         StagePolicy.FAIL_FAST,
         True,
         ("one",),
         (0,),
         1,
     )
-    assert [(w.key, w.run) for w in two.workflows] == [("ns/two-0", 0), ("ns/two-1", 1)]
+    assert [(w.key, w.snapshot_index) for w in two.workflows] == [("ns/two-0", 0), ("ns/two-1", 1)]
     assert definition.workflow(Address(0, 0, 0)).policy is WorkflowPolicy.CONTINUE
     action = definition.action(Address(0, 0, 0))
     assert (action.name, action.type, action.timeout, action.retry.limit) == ("a", "HTTP", timedelta(seconds=90), 1)

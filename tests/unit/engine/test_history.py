@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.engine.history import (
-    Run,
+    PlanRun,
     completed,
     ended_before_lock,
     holds_lock,
@@ -25,8 +25,8 @@ from tests.unit.engine.runs import START, after
 READY = DRPlanStatus(phase=PlanPhase.READY, observed_generation=1)
 
 
-def execute(number: int = 1, **changes: Any) -> Run:
-    run = Run(
+def execute(number: int = 1, **changes: Any) -> PlanRun:
+    run = PlanRun(
         name=f"execute-{number}",
         namespace="ns",
         uid=f"u-e{number}",
@@ -38,17 +38,17 @@ def execute(number: int = 1, **changes: Any) -> Run:
     return replace(run, **changes)
 
 
-def revert(number: int = 1, **changes: Any) -> Run:
+def revert(number: int = 1, **changes: Any) -> PlanRun:
     target = {"target_name": f"execute-{number}", "target_uid": f"u-e{number}"}
     run = execute(number, name=f"revert-{number}", uid=f"u-r{number}", operation=Operation.REVERT, **target)
     return replace(run, **changes)
 
 
-def ended(run: Run, phase: Phase = Phase.SUCCEEDED, seconds: float = 60) -> Run:
+def ended(run: PlanRun, phase: Phase = Phase.SUCCEEDED, seconds: float = 60) -> PlanRun:
     return replace(run, phase=phase, completion_time=after(seconds), message=f"it {phase}")
 
 
-def done(plan: DRPlanStatus, run: Run, phase: Phase = Phase.SUCCEEDED) -> DRPlanStatus:
+def done(plan: DRPlanStatus, run: PlanRun, phase: Phase = Phase.SUCCEEDED) -> DRPlanStatus:
     return completed(with_lock(plan, run), ended(run, phase))
 
 
@@ -288,7 +288,7 @@ def test_what_is_recorded_of_an_execution() -> None:
             },
         }
     )
-    run = Run.of(execution, target_uid="u-e")
+    run = PlanRun.of(execution, target_uid="u-e")
     assert (run.name, run.uid, run.phase, run.target_name, run.target_uid) == ("r", "u", Phase.FAILED, "e", "u-e")
     record = ended_before_lock(READY, run).execution_history[0]
     assert (record.start_time, record.completion_time, record.operation_type) == (START, after(60), "Revert")

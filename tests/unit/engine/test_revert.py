@@ -126,7 +126,7 @@ def test_an_action_knows_which_one_it_takes_back() -> None:
     step = rollback_at(reverting(snapshot, executed(snapshot)), "b")
     assert step.target_address == Address(0, 1, 1)
     assert (step.stage, step.workflow_index, step.type, step.custom) == ("one", 1, ActionType.HTTP, True)
-    assert reverting(snapshot, executed(snapshot)).definition.stages[0].workflows[0].run == 1
+    assert reverting(snapshot, executed(snapshot)).definition.stages[0].workflows[0].snapshot_index == 1
 
 
 def test_a_failed_run_is_taken_back_as_far_as_it_got() -> None:

@@ -11,9 +11,9 @@ from app.engine.templates import (
     MOST_RENDERED,
     PARAM_NAME,
     Placeholder,
-    RenderedTooLarge,
+    RenderedTooLargeError,
     Scope,
-    UnresolvedPlaceholders,
+    UnresolvedPlaceholdersError,
     placeholders,
     render,
     render_leaves,
@@ -90,14 +90,14 @@ def test_leaves_alone_what_is_not_ours(text: str) -> None:
     ],
 )
 def test_says_what_is_missing(text: str, message: str) -> None:
-    with pytest.raises(UnresolvedPlaceholders) as caught:
+    with pytest.raises(UnresolvedPlaceholdersError) as caught:
         render(text, SCOPE)
     assert str(caught.value) == message
     assert caught.value.names == (text,)
 
 
 def test_reports_everything_missing_once_in_text_order() -> None:
-    with pytest.raises(UnresolvedPlaceholders) as caught:
+    with pytest.raises(UnresolvedPlaceholdersError) as caught:
         render("$(params.z) {{ .params.a }} $(params.region) $(params.z)", SCOPE)
     assert str(caught.value) == (
         'failed to resolve "$(params.z)": key "z" not found; failed to resolve "{{ .params.a }}": key "a" not found'
@@ -110,13 +110,13 @@ def test_renders_every_text_of_a_structure() -> None:
 
 
 def test_keys_that_become_one_are_refused() -> None:
-    with pytest.raises(UnresolvedPlaceholders) as caught:
+    with pytest.raises(UnresolvedPlaceholdersError) as caught:
         render_leaves([{"eu": 1, "$(params.region)": 2}], SCOPE)
     assert str(caught.value) == 'failed to resolve "$(params.region)": there is another key "eu" beside it'
 
 
 def test_collects_what_is_missing_from_all_leaves() -> None:
-    with pytest.raises(UnresolvedPlaceholders) as caught:
+    with pytest.raises(UnresolvedPlaceholdersError) as caught:
         render_leaves({"a": ["$(params.x)"], "b": "$(params.y)", "c": "$(params.x)"}, SCOPE)
     assert caught.value.names == ("$(params.x)", "$(params.y)")
 
@@ -156,7 +156,7 @@ def test_any_text_renders_or_names_its_placeholders(text: str) -> None:
     if "$(params.a)" in names and len(names) == 1 and "$$(" not in text:
         assert render(text, Scope({"a": "1"})) == text.replace("$(params.a)", "1")
     elif names - {"$(params.a)"}:
-        with pytest.raises(UnresolvedPlaceholders):
+        with pytest.raises(UnresolvedPlaceholdersError):
             render(text, Scope({"a": "1"}))
     elif "$$(" not in text:
         assert render(text, Scope({})) == text
@@ -187,9 +187,9 @@ def test_what_would_become_too_large_is_not_put_together(text: str) -> None:
     scope = Scope({"x": "x" * 100_000}, outputs={"a": {"body": "b" * 1_000}})
     tracemalloc.start()
     try:
-        with pytest.raises(UnresolvedPlaceholders, match=r"at least \d+ characters, more than 3145728: use fewer"):
+        with pytest.raises(UnresolvedPlaceholdersError, match=r"at least \d+ characters, more than 3145728: use fewer"):
             render(text, scope)
-        with pytest.raises(RenderedTooLarge):
+        with pytest.raises(RenderedTooLargeError):
             render_leaves({"a": [text[: len(text) // 2], {"b": text}]}, scope)
         peak = tracemalloc.get_traced_memory()[1]
     finally:

@@ -12,7 +12,7 @@ from app.engine.bounds import FORBIDDEN
 from app.kube.bounded import BoundedClient, WriteLease
 from app.kube.client import KubeClient
 from app.kube.errors import IllegalName, OutOfBounds
-from app.kube.leased import NoLeaseTime
+from app.kube.leased import NoLeaseTimeError
 from app.kube.resources import CONFIG_MAPS, CRDS, EVENTS, EXECUTIONS, JOBS, LEASES, NAMESPACES, SECRETS, Resource
 from app.kube.stream import WatchEvent
 
@@ -205,7 +205,7 @@ async def test_a_write_without_lease_time_is_not_sent_and_says_so() -> None:
     kube = client(server, WriteLease(lambda: 0.1, write_timeout=0.2))
     said = await every_verb(kube, CONFIG_MAPS, "shop", "a", obj())
     assert said[0] is None
-    assert [type(error) for error in said[1:]] == [NoLeaseTime] * 5
-    assert [cast("NoLeaseTime", error).in_doubt for error in said[1:]] == [False] * 5
+    assert [type(error) for error in said[1:]] == [NoLeaseTimeError] * 5
+    assert [cast("NoLeaseTimeError", error).in_doubt for error in said[1:]] == [False] * 5
     assert "a write needs 0.2 s" in str(said[1])
     assert server.asked == ["get"]

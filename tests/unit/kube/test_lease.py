@@ -13,7 +13,7 @@ import pytest
 
 from app.kube.client import KubeClient
 from app.kube.errors import AlreadyExists, ApiUnavailable, Conflict, NotFound
-from app.kube.lease import LeaderLease, LeaseLost
+from app.kube.lease import LeaderLease, LeaseLostError
 from app.runtime import metrics
 
 pytestmark = pytest.mark.looptime
@@ -239,7 +239,7 @@ async def test_who_comes_back_to_somebody_else_s_lease_ends() -> None:
             ended.append(now() - started)
             assert "held by other" in lease.deposed
 
-    with pytest.raises(LeaseLost, match="held by other"):
+    with pytest.raises(LeaseLostError, match="held by other"):
         await lease.lead(work)
     assert ended[0] <= 7
     assert lease.remaining() == lease.adrift_seconds() == 0
@@ -288,7 +288,7 @@ async def test_a_usurped_lease_is_lost_at_the_next_renewal() -> None:
             raise
 
     started = now()
-    with pytest.raises(LeaseLost, match="held by usurper"):
+    with pytest.raises(LeaseLostError, match="held by usurper"):
         await claim(leases).lead(work)
     assert cancelled[0] - started < 2.5
     assert leases.spec["holderIdentity"] == "usurper"
@@ -301,7 +301,7 @@ async def test_a_lease_cleared_by_hand_is_lost_too() -> None:
         leases.by_hand(holderIdentity="")
         await forever()
 
-    with pytest.raises(LeaseLost, match="held by nobody"):
+    with pytest.raises(LeaseLostError, match="held by nobody"):
         await claim(leases).lead(work)
 
 
@@ -386,7 +386,7 @@ async def test_a_process_that_was_stopped_begins_nothing_before_it_has_looked(
         left.append(lease.remaining())
 
     if taken:
-        with pytest.raises(LeaseLost, match="held by other"):
+        with pytest.raises(LeaseLostError, match="held by other"):
             await lease.lead(work)
         assert (left, len(leases.writes)) == ([0.0], 1)
     else:
@@ -434,7 +434,7 @@ async def test_kin_does_not_take_from_who_is_seen_to_have_it() -> None:
         leases.by_hand(holderIdentity="host_uid-1_other", leaseTransitions=9)
         await forever()
 
-    with pytest.raises(LeaseLost, match="held by host_uid-1_other"):
+    with pytest.raises(LeaseLostError, match="held by host_uid-1_other"):
         await claim(leases, "host_uid-1_def", kin="host_uid-1_").lead(work)
 
 
@@ -520,7 +520,7 @@ async def test_never_two_at_once_whatever_the_faults() -> None:
             await asyncio.sleep(45)
 
         while True:
-            with contextlib.suppress(LeaseLost):
+            with contextlib.suppress(LeaseLostError):
                 await lease.lead(work)
                 await asyncio.sleep(20)  # or chance may give it to the same one each time
 

@@ -11,7 +11,7 @@ import pytest
 from app.kube.client import KubeClient
 from app.kube.config import ConnectionConfig
 from app.kube.errors import is_transient
-from app.kube.leased import LeasedKubeClient, NoLeaseTime
+from app.kube.leased import LeasedKubeClient, NoLeaseTimeError
 from app.kube.resources import CONFIG_MAPS
 from app.kube.transport import Transport
 
@@ -55,7 +55,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Clients:
 
 @pytest.mark.parametrize("verb", WRITES)
 async def test_writes_demand_lease_time(clients: Clients, verb: str) -> None:
-    with pytest.raises(NoLeaseTime) as caught:
+    with pytest.raises(NoLeaseTimeError) as caught:
         await WRITES[verb](clients.leased)
     assert not clients.sent
     assert not caught.value.in_doubt

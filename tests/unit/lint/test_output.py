@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.lint.output import as_json, as_text
-from app.lint.result import Issue, Note, Position, Result, Unchecked
+from app.lint.result import Issue, Notification, Position, Result, Unchecked
 from app.lint.sarif import as_sarif
 from app.rules.catalogue import CATALOGUE, Severity
 from tests.unit.lint.support import lint_text
@@ -24,8 +24,8 @@ RESULT = Result(
         ),
         Issue(Position("<stdin>", 1, 1), Severity.WARNING, "S6", "DRPlan default/p", "", "twice"),
     ),
-    skipped=(Note(Position("x.yaml", 3, 1), "skipped: Pod x"),),
-    unusable=(Note(Position("/tmp/y.yaml"), "cannot be read"),),
+    skipped=(Notification(Position("x.yaml", 3, 1), "skipped: Pod x"),),
+    unusable=(Notification(Position("/tmp/y.yaml"), "cannot be read"),),
     unchecked=(Unchecked("whether these exist", tuple(f"default/w{n}" for n in range(7))),),
     files=2,
     objects=1,
@@ -137,5 +137,5 @@ def test_the_schema_is_strict() -> None:
 )
 def test_exit_codes(severities: tuple[str, ...], unusable: bool, code: int) -> None:
     issues = [Issue(Position("f"), Severity(severity), "W1", "", "", "") for severity in severities]
-    notes = [Note(Position(str(Path("g"))), "x")] if unusable else []
+    notes = [Notification(Position(str(Path("g"))), "x")] if unusable else []
     assert Result(issues=issues, unusable=notes).exit_code == code

@@ -10,7 +10,7 @@ from app.models.names import FINALIZER
 from app.models.workflow import DRWorkflow
 from app.rules.execution import Surroundings, check_execution
 from app.rules.findings import denial
-from app.rules.unfinished import Run
+from app.rules.unfinished import UnfinishedRun
 from tests.unit.rules.builders import CONFIG_MAP, execution, http, plan, plan_json, resource, stage, typed, workflow
 from tests.unit.rules.test_workflow_rules import loc, no_spec
 
@@ -22,8 +22,8 @@ def around(plan_status: Json | None = None, target: Any = None, **members: Any) 
     return Surroundings(plan=stored, target=target, **members)
 
 
-def run(name: str, phase: str = "Running", uid: str = "", created: str = "") -> Run:
-    return Run("default", name, uid or f"uid-{name}", phase, created)
+def run(name: str, phase: str = "Running", uid: str = "", created: str = "") -> UnfinishedRun:
+    return UnfinishedRun("default", name, uid or f"uid-{name}", phase, created)
 
 
 def messages(report: Any) -> list[tuple[str, str]]:
@@ -194,7 +194,7 @@ def test_empty_value_with_source_and_source_without_reference_pass() -> None:
         (None, [run("b", "Unknown")], "b"),
     ],
 )
-def test_one_execution_at_a_time(lock: Json | None, unfinished: list[Run], named: str | None) -> None:
+def test_one_execution_at_a_time(lock: Json | None, unfinished: list[UnfinishedRun], named: str | None) -> None:
     report = check_execution(execution(), around({"currentExecution": lock} if lock else {}, unfinished=unfinished))
     expected = [("E20", f"plan p already has a running execution: default/{named}")] if named else []
     assert messages(report) == expected

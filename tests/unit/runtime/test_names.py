@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from app.runtime.names import LookupFailed, NameLookups, is_own, numeric
+from app.runtime.names import NameLookupError, NameLookups, is_own, numeric
 
 
 class Names:
@@ -43,7 +43,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
 async def outcome(lookups: NameLookups, host: str) -> str:
     try:
         return ",".join(await lookups.find(host))
-    except LookupFailed as error:
+    except NameLookupError as error:
         return str(error)
 
 
@@ -108,7 +108,7 @@ async def test_who_stops_waiting_stops_nobody_else(names: Names) -> None:
     await asyncio.sleep(0.05)
     one.cancel()
     names.let_go.set()
-    with pytest.raises(LookupFailed, match="temporary failure"):
+    with pytest.raises(NameLookupError, match="temporary failure"):
         await other
     assert one.cancelled()
 

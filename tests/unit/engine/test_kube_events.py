@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from app.engine import notes
+from app.engine import kube_events
 from app.engine.build import execute_definition
 from app.engine.definition import Address, RunDefinition
 from app.engine.events import ActionStarted, AttemptFailed, CancelRequested
 from app.engine.fold import fold_all, initial_status
-from app.engine.notes import Note
+from app.engine.kube_events import KubeEvent
 from app.engine.outcome import Failed
 from app.engine.revert import revert_definition
 from app.models.actions import RetryPolicy
@@ -26,13 +26,13 @@ class Teller(Player):
     """A player that collects what is told."""
 
     def __init__(self, definition: RunDefinition) -> None:
-        self.told: list[Note] = []
+        self.told: list[KubeEvent] = []
         super().__init__(definition)
 
     def fold(self, event: object) -> None:
         before = self.status
         super().fold(event)
-        self.told += notes.changes(self.definition, before, self.status)
+        self.told += kube_events.changes(self.definition, before, self.status)
 
     def texts(self) -> list[str]:
         return [f"{note.type} {note.reason}: {note.message}" for note in self.told]
@@ -40,11 +40,11 @@ class Teller(Player):
 
 def test_starts_of_runs() -> None:
     snapshot = snapshot_of(stage("one", flow("a")))
-    assert notes.started(execute_definition(snapshot)) == Note(
+    assert kube_events.started(execute_definition(snapshot)) == KubeEvent(
         "Normal", "ExecutionStarted", "Started executing plan plan (operation=Execute)"
     )
     revert = revert_definition(revert_of(snapshot, DRPlanExecutionStatus()))
-    assert notes.started(revert) == Note("Normal", "RevertStarted", "Started reverting plan plan")
+    assert kube_events.started(revert) == KubeEvent("Normal", "RevertStarted", "Started reverting plan plan")
 
 
 def test_a_run_that_succeeds() -> None:
@@ -109,13 +109,13 @@ def test_a_retry_without_any_waiting_is_told_with_its_start() -> None:
     after_both = fold_all(
         definition, before, [AttemptFailed(START, at, "busy", START), ActionStarted(START, at, attempt=2)]
     )
-    [note] = notes.changes(definition, before, after_both)
+    [note] = kube_events.changes(definition, before, after_both)
     assert (note.type, note.message) == ("Warning", "Action a retrying (attempt=2): busy")
 
 
-def first_notes(definition: RunDefinition) -> list[Note]:
+def first_notes(definition: RunDefinition) -> list[KubeEvent]:
     """What is told of everything that starts at once."""
-    return list(notes.changes(definition, initial_status(definition, START), Player(definition).status))
+    return list(kube_events.changes(definition, initial_status(definition, START), Player(definition).status))
 
 
 def test_equal_names_of_actions_are_told_apart() -> None:
@@ -193,22 +193,22 @@ def test_a_failure_known_before_anything_started_is_told_as_well() -> None:
 
 def test_nothing_is_told_when_nothing_changed() -> None:
     teller = Teller(definition_of(stage("one", flow("a"))))
-    assert list(notes.changes(teller.definition, teller.status, teller.status)) == []
+    assert list(kube_events.changes(teller.definition, teller.status, teller.status)) == []
 
 
 @pytest.mark.parametrize(
     ("operation", "phase", "expected"),
     [
-        (Operation.EXECUTE, Phase.SUCCEEDED, Note("Normal", "ExecutionSucceeded", "Execution succeeded: m")),
-        (Operation.EXECUTE, Phase.FAILED, Note("Warning", "ExecutionFailed", "Execution failed: m")),
-        (Operation.EXECUTE, Phase.CANCELLED, Note("Warning", "ExecutionCancelled", "m")),
-        (Operation.REVERT, Phase.SUCCEEDED, Note("Normal", "RevertSucceeded", "Revert succeeded: m")),
-        (Operation.REVERT, Phase.FAILED, Note("Warning", "RevertFailed", "Revert failed: m")),
-        (Operation.REVERT, Phase.CANCELLED, Note("Warning", "ExecutionCancelled", "m")),
+        (Operation.EXECUTE, Phase.SUCCEEDED, KubeEvent("Normal", "ExecutionSucceeded", "Execution succeeded: m")),
+        (Operation.EXECUTE, Phase.FAILED, KubeEvent("Warning", "ExecutionFailed", "Execution failed: m")),
+        (Operation.EXECUTE, Phase.CANCELLED, KubeEvent("Warning", "ExecutionCancelled", "m")),
+        (Operation.REVERT, Phase.SUCCEEDED, KubeEvent("Normal", "RevertSucceeded", "Revert succeeded: m")),
+        (Operation.REVERT, Phase.FAILED, KubeEvent("Warning", "RevertFailed", "Revert failed: m")),
+        (Operation.REVERT, Phase.CANCELLED, KubeEvent("Warning", "ExecutionCancelled", "m")),
     ],
 )
-def test_ends_of_runs(operation: Operation, phase: Phase, expected: Note) -> None:
-    assert notes.ended(operation, DRPlanExecutionStatus(phase=phase, message="m")) == expected
+def test_ends_of_runs(operation: Operation, phase: Phase, expected: KubeEvent) -> None:
+    assert kube_events.ended(operation, DRPlanExecutionStatus(phase=phase, message="m")) == expected
 
 
 def test_a_revert_tells_what_it_rolls_back() -> None:

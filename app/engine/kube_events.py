@@ -18,7 +18,7 @@ Node = TypeVar("Node", ActionStatus, StageStatus, WorkflowExecutionStatus)
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class KubeEvent:
     """One event. `ordinary` ones are dropped first when a run has many. The names say where in the run it happened.
 
     `place` has the indexes of stage, workflow and action as far as they apply: names may occur several times.
@@ -49,18 +49,18 @@ class Note:
         return {key: name for key, name in names.items() if name}
 
 
-def started(definition: RunDefinition) -> Note:
+def started(definition: RunDefinition) -> KubeEvent:
     """Return the event of a run's start."""
     if definition.operation is Operation.REVERT:
-        return Note("Normal", "RevertStarted", f"Started reverting plan {definition.plan_name}")
-    return Note(
+        return KubeEvent("Normal", "RevertStarted", f"Started reverting plan {definition.plan_name}")
+    return KubeEvent(
         "Normal",
         "ExecutionStarted",
         f"Started executing plan {definition.plan_name} (operation={definition.operation})",
     )
 
 
-def changes(definition: RunDefinition, old: DRPlanExecutionStatus, new: DRPlanExecutionStatus) -> Iterator[Note]:
+def changes(definition: RunDefinition, old: DRPlanExecutionStatus, new: DRPlanExecutionStatus) -> Iterator[KubeEvent]:
     """Yield the events that led from `old` to `new`, in the order of stages."""
     for index, before, after in _changed(old.stage_statuses, new.stage_statuses):
         yield from (
@@ -71,23 +71,23 @@ def changes(definition: RunDefinition, old: DRPlanExecutionStatus, new: DRPlanEx
         if new.phase is not None and new.phase.is_final:
             yield ended(definition.operation, new)
         elif new.phase is Phase.UNKNOWN:
-            yield Note("Warning", "ExecutionUnknown", new.message)
+            yield KubeEvent("Warning", "ExecutionUnknown", new.message)
         elif old.phase is Phase.UNKNOWN:
-            yield Note("Normal", "ExecutionResumed", "The run goes on")
+            yield KubeEvent("Normal", "ExecutionResumed", "The run goes on")
 
 
-def ended(operation: Operation, status: DRPlanExecutionStatus) -> Note:
+def ended(operation: Operation, status: DRPlanExecutionStatus) -> KubeEvent:
     """Return the event of a run's end."""
     revert = operation is Operation.REVERT
     if status.phase is Phase.SUCCEEDED:
         if revert:
-            return Note("Normal", "RevertSucceeded", f"Revert succeeded: {status.message}")
-        return Note("Normal", "ExecutionSucceeded", f"Execution succeeded: {status.message}")
+            return KubeEvent("Normal", "RevertSucceeded", f"Revert succeeded: {status.message}")
+        return KubeEvent("Normal", "ExecutionSucceeded", f"Execution succeeded: {status.message}")
     if status.phase is Phase.CANCELLED:
-        return Note("Warning", "ExecutionCancelled", status.message)
+        return KubeEvent("Warning", "ExecutionCancelled", status.message)
     if revert:
-        return Note("Warning", "RevertFailed", f"Revert failed: {status.message}")
-    return Note("Warning", "ExecutionFailed", f"Execution failed: {status.message}")
+        return KubeEvent("Warning", "RevertFailed", f"Revert failed: {status.message}")
+    return KubeEvent("Warning", "ExecutionFailed", f"Execution failed: {status.message}")
 
 
 def _changed(old: Sequence[Node], new: Sequence[Node]) -> Iterator[tuple[int, Node, Node]]:
@@ -96,10 +96,10 @@ def _changed(old: Sequence[Node], new: Sequence[Node]) -> Iterator[tuple[int, No
     yield from sorted(differing, key=lambda item: item[1].start_time is None)
 
 
-def _stage_changes(definition: RunDefinition, old: StageStatus, new: StageStatus) -> Iterator[Note]:
+def _stage_changes(definition: RunDefinition, old: StageStatus, new: StageStatus) -> Iterator[KubeEvent]:
     if old.phase is Phase.PENDING and new.start_time is not None and new.phase is not Phase.SKIPPED:
         mode = "parallel" if new.parallel else "sequential"
-        yield Note("Normal", "StageStarted", f"Started executing stage {new.name} (mode={mode})")
+        yield KubeEvent("Normal", "StageStarted", f"Started executing stage {new.name} (mode={mode})")
     for index, before, after in _changed(old.workflow_executions, new.workflow_executions):
         key = after.workflow_ref.key
         yield from (
@@ -108,48 +108,48 @@ def _stage_changes(definition: RunDefinition, old: StageStatus, new: StageStatus
         )
     if old.phase is not new.phase:
         if new.phase is Phase.SUCCEEDED:
-            yield Note("Normal", "StageSucceeded", f"Stage {new.name} succeeded (duration={new.duration})")
+            yield KubeEvent("Normal", "StageSucceeded", f"Stage {new.name} succeeded (duration={new.duration})")
         elif new.phase in (Phase.FAILED, Phase.CANCELLED):
-            yield Note("Warning", "StageFailed", f"Stage {new.name} failed: {new.message}")
+            yield KubeEvent("Warning", "StageFailed", f"Stage {new.name} failed: {new.message}")
         elif new.phase is Phase.SKIPPED:
-            yield Note("Normal", "StageSkipped", f"Stage {new.name} skipped: {new.message}")
+            yield KubeEvent("Normal", "StageSkipped", f"Stage {new.name} skipped: {new.message}")
 
 
 def _workflow_changes(
     definition: RunDefinition, stage: str, old: WorkflowExecutionStatus, new: WorkflowExecutionStatus
-) -> Iterator[Note]:
+) -> Iterator[KubeEvent]:
     name = new.workflow_ref.key
     shown = name if name not in definition.repeated_workflows else f"{name} (stage {stage})"
     if old.phase is Phase.PENDING and new.start_time is not None and new.phase is not Phase.SKIPPED:
-        yield Note("Normal", "WorkflowStarted", f"Started executing workflow {shown}", ordinary=True)
+        yield KubeEvent("Normal", "WorkflowStarted", f"Started executing workflow {shown}", ordinary=True)
     for index, before, after in _changed(old.action_statuses, new.action_statuses):
         where = f" of workflow {shown}" if after.name in definition.repeated_actions else ""
         yield from (replace(note, action=after.name, place=(index,)) for note in _action_changes(before, after, where))
     if old.phase is not new.phase:
         if new.phase is Phase.SUCCEEDED:
             message = f"Workflow {shown} succeeded (duration={new.duration})"
-            yield Note("Normal", "WorkflowSucceeded", message, ordinary=True)
+            yield KubeEvent("Normal", "WorkflowSucceeded", message, ordinary=True)
         elif new.phase in (Phase.FAILED, Phase.CANCELLED):
-            yield Note("Warning", "WorkflowFailed", f"Workflow {shown} failed: {new.message}")
+            yield KubeEvent("Warning", "WorkflowFailed", f"Workflow {shown} failed: {new.message}")
 
 
-def _action_changes(old: ActionStatus, new: ActionStatus, where: str) -> Iterator[Note]:
+def _action_changes(old: ActionStatus, new: ActionStatus, where: str) -> Iterator[KubeEvent]:
     """`where` names the workflow, if another action of the same name may be under way beside this one."""
     if new.attempt > old.attempt and old.attempt == 0:
         message = f"Started executing action {new.name} (type={new.type}){where}"
-        yield Note("Normal", "ActionStarted", message, ordinary=True)
+        yield KubeEvent("Normal", "ActionStarted", message, ordinary=True)
     yield from _retries(old, new, where)
     if warnings := new.outputs.warnings if new.outputs and new.outputs != old.outputs else ():
         text = f"Action {new.name}{where}: the API server warns: {'; '.join(warnings)}"
-        yield Note("Warning", "ActionWarned", text)
+        yield KubeEvent("Warning", "ActionWarned", text)
     if old.phase is not new.phase:
         if new.phase is Phase.SUCCEEDED:
-            yield Note("Normal", "ActionSucceeded", f"Action {new.name}{where} succeeded", ordinary=True)
+            yield KubeEvent("Normal", "ActionSucceeded", f"Action {new.name}{where} succeeded", ordinary=True)
         elif new.phase is Phase.FAILED:
-            yield Note("Warning", "ActionFailed", f"Action {new.name}{where} failed: {new.message}")
+            yield KubeEvent("Warning", "ActionFailed", f"Action {new.name}{where} failed: {new.message}")
 
 
-def _retries(old: ActionStatus, new: ActionStatus, where: str) -> Iterator[Note]:
+def _retries(old: ActionStatus, new: ActionStatus, where: str) -> Iterator[KubeEvent]:
     """Tell of a failed attempt once it is known when it is repeated; the repetition itself is then no news."""
     due = None if new.undecided else new.next_attempt_time
     if due is not None and due != old.next_attempt_time:
@@ -160,4 +160,4 @@ def _retries(old: ActionStatus, new: ActionStatus, where: str) -> Iterator[Note]
         return
     cause = f": {new.last_failure}" if new.last_failure else ""
     text = f"Action {new.name}{where} retrying (attempt={attempt}){when}{cause}"
-    yield Note("Warning", "ActionRetrying", text, repeats=True)
+    yield KubeEvent("Warning", "ActionRetrying", text, repeats=True)

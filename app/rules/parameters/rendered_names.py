@@ -15,7 +15,7 @@ from app.models.common import Parameter
 from app.models.phases import Mode
 from app.models.workflow import DRWorkflow
 from app.rules.actions.conditions import takes_part
-from app.rules.actions.targets import Known, Problem, Target, problems_of
+from app.rules.actions.targets import Known, Problem, TargetObject, problems_of
 from app.rules.actions.touched import open_targets
 from app.rules.findings import Spot
 from app.rules.parameters.declared import RESERVED, literal, values_given
@@ -56,7 +56,7 @@ def check_defaults(spec: Spot, workflow: DRWorkflow) -> None:
                 inner.error(rule, text, target.path(problem.part))
 
 
-def _by_defaults(target: Target, known: Known, own_namespace: str) -> Iterable[Problem]:
+def _by_defaults(target: TargetObject, known: Known, own_namespace: str) -> Iterable[Problem]:
     """What defaults make of a target; remembered, because the same workflows come again and again."""
     size = sum(map(len, target.texts)) + sum(len(name) + len(value) for name, value in known.params.items())
     if size > _LONGEST:
@@ -65,7 +65,9 @@ def _by_defaults(target: Target, known: Known, own_namespace: str) -> Iterable[P
 
 
 @lru_cache(_ENTRIES)
-def _known_by_defaults(target: Target, params: tuple[tuple[str, str], ...], own_namespace: str) -> tuple[Problem, ...]:
+def _known_by_defaults(
+    target: TargetObject, params: tuple[tuple[str, str], ...], own_namespace: str
+) -> tuple[Problem, ...]:
     return tuple(_new_problems(target, Known(dict(params)), own_namespace, empty=False))
 
 
@@ -98,7 +100,9 @@ def unreadable_names(
             continue
         member = f"[{index}].valueFrom.manifestRef"
         name = reference.name or None
-        target = Target(member, "", reference.api_version, reference.kind, reference.namespace, name, in_manifest=False)
+        target = TargetObject(
+            member, "", reference.api_version, reference.kind, reference.namespace, name, in_manifest=False
+        )
         for problem in _new_problems(target, known, "", empty=True):
             text = f"({short(parameter.name)}).valueFrom.manifestRef: {problem.text}, by the values of its parameters"
             yield target.path(problem.part), problem._replace(text=f"[{index}]{text}")
@@ -108,12 +112,12 @@ def _takes_part(action: Action, modes: Iterable[Mode], given: Given) -> bool:
     return any(takes_part(action, mode, given.values) for mode in modes)
 
 
-def _new_problems(target: Target, known: Known, own_namespace: str, *, empty: bool) -> Iterator[Problem]:
+def _new_problems(target: TargetObject, known: Known, own_namespace: str, *, empty: bool) -> Iterator[Problem]:
     """What is wrong with a target only once values are known; with `empty` also names that are empty then."""
-    settled = known.settled(target)
-    if settled == target or (not empty and "" in (settled.api_version, settled.kind, settled.name)):
+    rendered = known.rendered(target)
+    if rendered == target or (not empty and "" in (rendered.api_version, rendered.kind, rendered.name)):
         return
     before = {(problem.out_of_bounds, problem.part) for problem in problems_of(target, own_namespace)}
-    for problem in problems_of(settled, own_namespace):
+    for problem in problems_of(rendered, own_namespace):
         if (problem.out_of_bounds, problem.part) not in before:
             yield problem

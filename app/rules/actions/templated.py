@@ -29,7 +29,7 @@ _Trail = tuple[Any, str | int]
 """Where a value stands: the trail of what it is in, and its key or index there."""
 
 
-class Text(NamedTuple):
+class TemplatedText(NamedTuple):
     """One templated text."""
 
     trail: _Trail
@@ -47,7 +47,7 @@ SHORT = 512
 """Characters of texts whose placeholders are remembered."""
 
 
-def templated_texts(body: ActionBody, type_: ActionType) -> list[Text]:
+def templated_texts(body: ActionBody, type_: ActionType) -> list[TemplatedText]:
     """The texts of the block of `type_` that are templated and may hold a placeholder.
 
     Which are templated: contract: actions 8; contract: clusternet 2 and 3.
@@ -55,7 +55,7 @@ def templated_texts(body: ActionBody, type_: ActionType) -> list[Text]:
     block = block_of(body, type_)
     if block is None:
         return []
-    return [Text(trail, text) for trail, text in _texts(block, BLOCK_MEMBER[type_]) if may_hold(text)]
+    return [TemplatedText(trail, text) for trail, text in _texts(block, BLOCK_MEMBER[type_]) if may_hold(text)]
 
 
 def placeholders_in(body: ActionBody, type_: ActionType) -> list[Placeholder]:
