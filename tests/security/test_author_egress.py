@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -77,6 +78,15 @@ ALWAYS = [
     "http://255.255.255.255/",
     "http://[fe80::1%25lo]/",
     "http://metadata.google.internal/",
+    "http://METADATA.google.internal./",
+    "http://169.254.43518/",
+    "http://0251.0376.0251.0376/",
+    "http://169.254.169.254./",
+    "http://%31%36%39.254.169.254/",
+    "http://x:y@169.254.170.23:80/",
+    "http://[fd20:ce::254]/",
+    "http://[64:ff9b:1::a9fe:a9fe]/",
+    "http://[2001:0:a9fe:a9fe::1]/",
 ]
 BY_RULE = {
     "http://10.1.2.3:80/": "rule 10.1.0.0/16 of egress.deny",
@@ -89,10 +99,20 @@ BY_RULE = {
 }
 
 
+def own_addresses() -> list[str]:
+    """Where the controller is reached from elsewhere; none on a host without a network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return []
+        return [f"http://{probe.getsockname()[0]}:80/"]
+
+
 def test_no_address_gets_past_the_policy(closed: tuple[Cluster, Site, Site]) -> None:
     cluster, site, other = closed
     drplan = Installation(cluster, site, cluster.namespace())
-    targets = [*ALWAYS, *BY_RULE, other.url]
+    targets = [*ALWAYS, *BY_RULE, *own_addresses(), other.url]
     actions = []
     for index, target in enumerate(targets):
         actions.append(http_action(f"direct-{index}", target, retryPolicy={"limit": 0}))
@@ -113,6 +133,8 @@ def test_no_address_gets_past_the_policy(closed: tuple[Cluster, Site, Site]) -> 
             if target in BY_RULE:
                 assert "egress policy refuses this call" in message, (target, way)
                 assert BY_RULE[target] in message, (target, way)
+            elif target in own_addresses():
+                assert "egress policy refuses this call" in message, (target, way)
             elif target in ALWAYS:
                 assert "is always refused" in message or "the URL is not valid" in message, (target, way, message)
     assert other.count("/") == {}
