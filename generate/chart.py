@@ -17,7 +17,8 @@ _INTRODUCTION: Final = """\
 <!-- Generated from values.yaml by `make crds`; do not edit. -->
 # Helm chart: values
 
-[docs/install.md](../../docs/install.md) says how to install it. A value that is not in this table is refused.
+[docs/install.md](../../docs/install.md) says how to install it. A value that is not in this table
+is refused.
 
 | Value | Default | Meaning |
 | --- | --- | --- |

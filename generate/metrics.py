@@ -20,15 +20,18 @@ from generate.files import page_command
 _INTRODUCTION: Final = """\
 # Metrics
 
-Generated from `app/runtime/metrics.py` and `controller/execution_gauges.py` by `make docs`; do not edit.
+Generated from `app/runtime/metrics.py` and `controller/execution_gauges.py` by `make docs`; do not
+edit.
 
-Both processes serve `/metrics` on port 8080 without authentication, in the text format of Prometheus, or as OpenMetrics
-when the header `Accept` asks for it. Each shows its own metrics and those of the last section. Names of objects are
-never labels; the objects, their conditions, Events and the logs have them. Metrics of `process_` and `python_` come
-from the Prometheus client. A histogram `x` is read as `x_bucket`, `x_sum` and `x_count`.
+Both processes serve `/metrics` on port 8080 without authentication, in the text format of
+Prometheus, or as OpenMetrics when the header `Accept` asks for it. Each shows its own metrics and
+those of the last section. Names of objects are never labels; the objects, their conditions, Events
+and the logs have them. Metrics of `process_` and `python_` come from the Prometheus client. A
+histogram `x` is read as `x_bucket`, `x_sum` and `x_count`.
 
-Where all values of a label are listed, each exists with the value 0 from the start, so that `increase` sees the first
-event; "..." stands for values that appear when they occur. What to alert on: [alerts.md](alerts.md).
+Where all values of a label are listed, each exists with the value 0 from the start, so that
+`increase` sees the first event; "..." stands for values that appear when they occur. What to alert
+on: [alerts.md](alerts.md).
 """
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,18 +45,22 @@ SHARED: Final = (
 _OUTSIDE: Final = {"JobSpec": "batch/v1 `JobSpec` of Kubernetes"}
 """Models that are described elsewhere."""
 
+COLUMNS: Final = 100
+_CODE: Final = re.compile(r"`[^`]+`")
+
 _INTRODUCTION: Final = f"""\
 <!-- Generated from app/models by `python -m generate.crds --write crds`; do not edit. -->
 # API reference: `{API_VERSION}`
 
-All kinds are namespaced and have a `status` subresource that only the controller writes. `kubectl get {CATEGORY}` lists
-all three.
+All kinds are namespaced and have a `status` subresource that only the controller writes.
+`kubectl get {CATEGORY}` lists all three.
 
-"Default" is what the API server fills in when the object around the member is given and the member is not; a dash
-means that nothing is filled in, and the description then says what absence means. Zero values (`0`, `false`, empty
-text and empty lists) are omitted from a status. "Templated" members may contain placeholders such as
-`$(params.name)`. Times are RFC 3339 in UTC and whole seconds; durations are Go's (`1h30m`, `90s`, `850ms`). Unknown
-members are dropped, except below `spec.actions[].rollback`.
+"Default" is what the API server fills in when the object around the member is given and the member
+is not; a dash means that nothing is filled in, and the description then says what absence means.
+Zero values (`0`, `false`, empty text and empty lists) are omitted from a status. "Templated"
+members may contain placeholders such as `$(params.name)`. Times are RFC 3339 in UTC and whole
+seconds; durations are Go's (`1h30m`, `90s`, `850ms`). Unknown members are dropped, except below
+`spec.actions[].rollback`.
 
 `Canceled` in an enumeration of phases is what the Go operator wrote; it is read as `Cancelled`.
 """
@@ -62,9 +68,10 @@ members are dropped, except below `spec.actions[].rollback`.
 _REASONS: Final = """\
 ## Reasons
 
-Stages, workflows and actions that failed, were skipped or were cut short say why in `reason`, one of these words.
-`message` tells the same to people and may change its words; nothing is decided by them. What succeeded or has not ended
-has no reason. That of an execution is the reason of its condition `Failed` or `Suspended`, or `Cancelled`.
+Stages, workflows and actions that failed, were skipped or were cut short say why in `reason`, one
+of these words. `message` tells the same to people and may change its words; nothing is decided by
+them. What succeeded or has not ended has no reason. That of an execution is the reason of its
+condition `Failed` or `Suspended`, or `Cancelled`.
 """
 
 
@@ -96,7 +103,7 @@ def api_reference() -> str:
     while pending := found.keys() - tables.keys():
         tables.update({name: _table(found[name], "", found) for name in pending})
     parts.append("## Shared types\n")
-    parts.extend(f"### {name}\n\n{summaries[name]}\n\n{tables[name]}" for name in SHARED)
+    parts.extend(f"### {name}\n\n{_wrapped(summaries[name])}\n\n{tables[name]}" for name in SHARED)
     parts.append(f"{_REASONS}\n{_reasons()}")
     return "\n".join(parts)
 
@@ -118,6 +125,12 @@ def member_docs(enum: type[StrEnum]) -> dict[str, str]:
     return found
 
 
+def _wrapped(text: str) -> str:
+    """Return a paragraph in lines of at most COLUMNS; code stays in one piece."""
+    kept = _CODE.sub(lambda code: code[0].replace(" ", "\0"), text)
+    return textwrap.fill(kept, COLUMNS, break_long_words=False, break_on_hyphens=False).replace("\0", " ")
+
+
 def _kind_section(info: KindInfo, found: Found) -> str:
     schema = kind_schema(info)
     columns = ", ".join(column.name for column in info.columns if not column.wide)
@@ -127,10 +140,10 @@ def _kind_section(info: KindInfo, found: Found) -> str:
     if info.selectable:
         fields = " and ".join(f"`{path.lstrip('.')}`" for path in info.selectable)
         facts.append(f"Field selectors: {fields}.")
-    sections = [f"## {info.kind}\n\n{schema['description']}\n\n{' '.join(facts)}\n"]
+    sections = [f"## {info.kind}\n\n{_wrapped(schema['description'])}\n\n{_wrapped(' '.join(facts))}\n"]
     for part in ("spec", "status"):
         node = schema["properties"][part]
-        sections.append(f"### {info.kind} {part}\n\n{node['description']}\n\n{_table(node, part, found)}")
+        sections.append(f"### {info.kind} {part}\n\n{_wrapped(node['description'])}\n\n{_table(node, part, found)}")
     return "\n".join(sections)
 
 

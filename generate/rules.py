@@ -22,11 +22,12 @@ _INTRODUCTION: Final = """\
 
 Generated from `app/rules/catalogue` by `make docs`; do not edit.
 
-Ids are stable. They stand in brackets at the end of a refusal or warning, `validation failed: [...] (W3, W25)`, in the
-log line of a refusal, and in the output of `drplan lint` ([linting.md](linting.md)). Refusals of deletions and of
-changes to an execution's spec (DW1, DP1, DP2, E30) stand alone, in these words.
-Errors refuse an object; on an update only those refuse it that the stored object did not have. Warnings refuse nothing.
-"Where" says who can check a rule: *admission* needs the state of the cluster, *lint* is about files or about what the
+Ids are stable. They stand in brackets at the end of a refusal or warning,
+`validation failed: [...] (W3, W25)`, in the log line of a refusal, and in the output of
+`drplan lint` ([linting.md](linting.md)). Refusals of deletions and of changes to an execution's
+spec (DW1, DP1, DP2, E30) stand alone, in these words. Errors refuse an object; on an update only
+those refuse it that the stored object did not have. Warnings refuse nothing. "Where" says who can
+check a rule: *admission* needs the state of the cluster, *lint* is about files or about what the
 API server itself refuses before admission.
 """
 

@@ -18,13 +18,14 @@ _INTRODUCTION: Final = f"""\
 Generated from `app/runtime/settings.py` by `make docs`; do not edit.
 
 These are the settings of the processes. With Helm, set the chart's values instead:
-[charts/drplan/README.md](../charts/drplan/README.md). A flag of this page that has no value of its own is given by
-`controller.extraArgs` or `webhook.extraArgs`, a variable by `env`.
+[charts/drplan/README.md](../charts/drplan/README.md). A flag of this page that has no value of its
+own is given by `controller.extraArgs` or `webhook.extraArgs`, a variable by `env`.
 
-Every setting is a flag and an environment variable `{ENV_PREFIX}...`; the flag wins, and an empty variable counts as
-absent. Flags of type true or false are written `--flag`, `--flag=false` or `--no-flag`. Settings are read once, at the
-start. A wrong value ends the process with status 2 and one line that names flag or variable, value, and what is
-accepted. An unknown flag does, too; an unknown variable is ignored.
+Every setting is a flag and an environment variable `{ENV_PREFIX}...`; the flag wins, and an empty
+variable counts as absent. Flags of type true or false are written `--flag`, `--flag=false` or
+`--no-flag`. Settings are read once, at the start. A wrong value ends the process with status 2 and
+one line that names flag or variable, value, and what is accepted. An unknown flag does, too; an
+unknown variable is ignored.
 """
 
 _ELSEWHERE: Final = """\
@@ -34,9 +35,9 @@ _ELSEWHERE: Final = """\
 | --- | --- | --- |
 | `KUBECONFIG` | all commands that talk to a cluster | Kubeconfig file, where `--kubeconfig` gives none. |
 | `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY` | all commands that talk to a cluster | Proxy of HTTP actions, of traces, \
-and of the API server where the kubeconfig names none. Read as kubectl and Go's net/http read them: CIDRs, \
-`host:port`, `.suffix`, `*`; lower-case names count where the others are absent; loopback is never called through a \
-proxy. The chart sets them from `proxy.*`. |
+and of the API server where the kubeconfig names none. Read as kubectl and Go's net/http read them:
+CIDRs, \\ `host:port`, `.suffix`, `*`; lower-case names count where the others are absent; loopback
+is never called through a \\ proxy. The chart sets them from `proxy.*`. |
 | `SSL_CERT_FILE` | controller | CA certificates that HTTP actions trust. The chart sets it from `trust.*`. |
 | `OTEL_EXPORTER_OTLP_ENDPOINT` | controller | [Collector of traces](tracing.md), where `--otlp-endpoint` gives none. \
 When it cannot be used: one warning in the log, and no traces. |
