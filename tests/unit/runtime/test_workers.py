@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +46,41 @@ def grow(_ask: object) -> int:
 
 def fail(_ask: object) -> None:
     raise KeyError("x")
+
+
+LIMITED = """
+import sys
+from app.runtime.worker import limit_memory
+limit_memory(sys.argv[1:])
+try:
+    data = bytearray(int(sys.stdin.read()))
+except MemoryError:
+    print("too much")
+else:
+    print("fits")
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "mebibytes", "said"),
+    [
+        ("536870912", 60, "fits"),
+        ("536870912", 200, "too much"),
+        ("1073741824\n", 200, "fits"),
+        ("67108864", 150, "too much"),
+        ("max", 300, "fits"),
+        ("9223372036854771712", 300, "fits"),
+        (None, 300, "fits"),
+    ],
+)
+def test_a_worker_leaves_its_container_the_memory(tmp_path: Path, limit: str | None, mebibytes: int, said: str) -> None:
+    """Whatever a worker is given: two hostile objects at a time do not end the process that has the workers."""
+    file = tmp_path / "memory.max"
+    if limit is not None:
+        file.write_text(limit)
+    command = [sys.executable, "-c", LIMITED, str(tmp_path / "none"), str(file)]
+    run = subprocess.run(command, input=str(mebibytes * 1024**2), capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == said
 
 
 async def test_calls_are_answered_by_a_process_that_is_used_again() -> None:
