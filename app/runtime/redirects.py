@@ -114,7 +114,8 @@ def _netloc(host: str, port: int | None) -> str:
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
-    return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme)
+    """Scheme, host and port. With a dot behind it a name is another one: no search domain is tried for it."""
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
 
 
 def _shown(target: SplitResult) -> str:

@@ -86,6 +86,10 @@ def test_307_and_308_keep_method_and_body(status: int) -> None:
         "https://a.example:444/",
         "//b.example/",
         "https://a.example.b.example/",
+        "https://a.example./y",
+        "https://a.example\u3002/y",
+        "https://a.example\\@b.example/",
+        "ht\ttps://b.example/",
         "https://a%2e.example/",
     ],
 )
@@ -97,7 +101,7 @@ def test_nothing_secret_travels_to_another_origin(location: str) -> None:
     assert (back.foreign, back.headers) == (True, then.headers)
 
 
-@pytest.mark.parametrize("location", ["/y", "https://a.example/y", "https://A.EXAMPLE:443/y", "https://a.example./y"])
+@pytest.mark.parametrize("location", ["/y", "https://a.example/y", "https://A.EXAMPLE:443/y"])
 def test_the_same_origin_keeps_everything(location: str) -> None:
     then = followed(leg("DELETE"), 307, location)
     assert (then.foreign, then.headers) == (False, HEADERS)
