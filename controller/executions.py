@@ -97,7 +97,7 @@ def cancel_message(execution: DRPlanExecution) -> str:
 
 
 def cancel_message_of(metadata: Mapping[str, Any]) -> str:
-    """The same from the metadata of a stored object."""
+    """Return the same from the metadata of a stored object."""
     return cancel_wish(metadata.get("annotations") or {}, deleted="deletionTimestamp" in metadata)
 
 

@@ -105,7 +105,7 @@ def key_of(obj: dict[str, Any]) -> Key:
 
 
 def _verdict(workflow: dict[str, Any]) -> tuple[object, ...]:
-    """What of a workflow the validity of its plans depends on."""
+    """Return what of a workflow the validity of its plans depends on."""
     status = workflow.get("status") or {}
     return workflow["metadata"].get("generation"), status.get("phase"), status.get("observedGeneration")
 

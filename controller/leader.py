@@ -60,7 +60,7 @@ async def _lead(services: Services, recovered: dict[str, list[Entry]], stop: asy
         owner.spawn("journal", services.journal.run())
 
         def look_again(execution: DRPlanExecution, delay: float) -> None:
-            """The plan too: while a run was under way its lock was kept, also if its execution was removed by force."""
+            """Look at the plan too: a run under way kept its lock, also if its execution was removed by force."""
             namespace = execution.metadata.namespace
             executions.add_after((namespace, execution.metadata.name), delay)
             plans.add_after((namespace, execution.spec.plan_ref), delay)
@@ -97,7 +97,7 @@ def _queue(
     lane: Callable[[Key, bool], str] = in_plain_lane,
     executions: ExecutionReconciler | None = None,
 ) -> WorkQueue:
-    """The queue of one kind; an object that its reconciler crashes at is set aside, or ended where `executions` can.
+    """Return the queue of one kind; an object that its reconciler crashes at is set aside, or ended by `executions`.
 
     One that ended the process is not looked at again.
     """

@@ -10,5 +10,5 @@ GRANTED_BY: Final = "the chart gives the controller the right by rbac.readRefere
 
 
 def read_error_text(error: KubeError) -> str:
-    """The text of an error of a read; of a refusal, with what grants the right."""
+    """Return the text of an error of a read; of a refusal, with what grants the right."""
     return f"{error}; {GRANTED_BY}" if isinstance(error, Forbidden) else str(error)

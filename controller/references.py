@@ -88,7 +88,7 @@ async def _candidates(ref: ManifestRef, resource: Resource, reader: Reader) -> l
 
 
 async def _chosen(ref: ManifestRef, resource: Resource, reader: Reader, namespace: str | None) -> list[dict[str, Any]]:
-    """The one of all that match which is to be taken; the rest is not kept."""
+    """Return the one of all that match which is to be taken; the rest is not kept."""
     kept: list[dict[str, Any]] = []
     seen = 0
     pages = reader.pages(resource, namespace=namespace, label_selector=ref.label_selector or None)
@@ -109,7 +109,7 @@ async def _chosen(ref: ManifestRef, resource: Resource, reader: Reader, namespac
 
 
 def _best(select: Select, candidates: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The one of several candidates that is to be taken."""
+    """Return the one of several candidates that is to be taken."""
     if select in (Select.SINGLE, Select.ANY) or not candidates:
         return candidates[:1]
     return [(max if select is Select.LAST else min)(candidates, key=_age)]
@@ -132,7 +132,7 @@ def _age(obj: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _gvr(resource: Resource) -> str:
-    """A resource type as Go prints it."""
+    """Return a resource type as Go prints it."""
     return f"{resource.group}/{resource.version}, Resource={resource.plural}"
 
 

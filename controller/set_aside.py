@@ -65,5 +65,5 @@ async def set_aside(
 
 
 def failing(error: Exception) -> str:
-    """What is said of an object that looking at crashed again and again, in a way that nobody foresaw."""
+    """Return what is said of an object that looking at crashed again and again, in a way that nobody foresaw."""
     return f"The controller fails at this object and leaves it alone until it changes: {type(error).__name__}"

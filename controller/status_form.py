@@ -46,18 +46,18 @@ def shrunk_wire(status: DRPlanExecutionStatus) -> dict[str, Any]:
 
 
 async def wire_in_turns(status: DRPlanExecutionStatus) -> dict[str, Any]:
-    """What `wire_of` returns; a large status does not hold up the event loop."""
+    """Return what `wire_of` returns; a large status does not hold up the event loop."""
     return (await sized(status))[0]
 
 
 async def sized(status: DRPlanExecutionStatus) -> tuple[dict[str, Any], int]:
-    """What `_sized` returns; of a large status by a thread, so that others have their turn between its parts."""
+    """Return what `_sized` returns; of a large status by a thread, so that others have their turn between its parts."""
     nodes = sum(1 + len(each.action_statuses) for stage in status.stage_statuses for each in stage.workflow_executions)
     return await asyncio.to_thread(_sized, status) if nodes > MOST_INLINE else _sized(status)
 
 
 def _sized(status: DRPlanExecutionStatus) -> tuple[dict[str, Any], int]:
-    """What `wire_of` returns, and the bytes of its JSON."""
+    """Return what `wire_of` returns, and the bytes of its JSON."""
     whole = summarize(status) if status.stage_statuses else status
     wire = dumped(whole)
     if (size := len(orjson.dumps(wire))) <= STATUS_LIMIT:

@@ -51,7 +51,7 @@ class Validator:
         self._known: LRUCache[tuple[str, ...], Report] = LRUCache(REMEMBERED)
 
     async def workflow(self, stored: Stored) -> Report:
-        """What the rules say about a workflow."""
+        """Return what the rules say about a workflow."""
         if is_too_deep(stored):
             return _workflow_report(stored, self._own)  # which refuses it
         data = orjson.dumps(stored)
@@ -60,7 +60,7 @@ class Validator:
         return await self._judged("workflow_here", stored, (), data)
 
     async def plan(self, stored: Stored, workflows: Mapping[Key, Stored | None]) -> Report:
-        """What the rules say about a plan; `workflows` are those that it references, None for one that is not there."""
+        """Return what the rules say about a plan; `workflows` are those that it references, None for a missing one."""
         if self._workers is None:
             return _plan_report(stored, workflows, self._own)
         if is_too_deep(stored):

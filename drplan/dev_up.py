@@ -48,7 +48,7 @@ def run_up(directory: Path | None, profile: Profile, *, webhook: bool, controlle
 
 
 def crds_folder() -> Path:
-    """The folder of our CRDs: the repository's, or the one inside an installed package.
+    """Return the folder of our CRDs: the repository's, or the one inside an installed package.
 
     Raises:
         FileNotFoundError: neither is there.

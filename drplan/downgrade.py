@@ -134,7 +134,7 @@ def _held(arguments: argparse.Namespace, lease: LeaderLease) -> str:
 
 
 async def _demand_lease(kube: KubeClient, arguments: argparse.Namespace) -> None:
-    """A wrong namespace would find the Lease free while a controller works elsewhere."""
+    """Refuse a wrong namespace, which would find the Lease free while a controller works elsewhere."""
     try:
         await kube.get(LEASES, arguments.lease_name, namespace=arguments.namespace)
     except NotFound:

@@ -133,14 +133,14 @@ def documented(values: str) -> Iterator[Value]:
 
 
 def chart_readme(values: str) -> str:
-    """The README of a chart, given the text of its values.yaml."""
+    """Return the README of a chart, given the text of its values.yaml."""
     return _INTRODUCTION + "".join(
         f"| `{value.path}` | `{json.dumps(value.default)}` | {value.meaning} |\n" for value in documented(values)
     )
 
 
 def chart_schema(values: str) -> str:
-    """The values.schema.json of a chart: unknown values are refused at every level that values.yaml documents."""
+    """Return the values.schema.json of a chart: unknown values are refused at every level that is documented."""
     root = _level()
     root["properties"]["global"] = {"type": "object"}
     for value in documented(values):
@@ -163,7 +163,7 @@ def _put(root: Schema, path: str, schema: Schema) -> None:
 
 
 def _by_default(value: Value) -> Schema:
-    """The schema of a value that may be anything of its default's type; lists are of objects."""
+    """Return the schema of a value that may be anything of its default's type; lists are of objects."""
     match value.default:
         case bool():
             return {"type": "boolean"}

@@ -66,7 +66,7 @@ def _entry(wrapped: MetricWrapperBase) -> Entry:
 
 
 def metrics_page() -> str:
-    """The text of docs/metrics.md."""
+    """Return the text of docs/metrics.md."""
     found = entries()
     sections = {component.value.capitalize(): component for component in metrics.Component}
     parts = [_INTRODUCTION]

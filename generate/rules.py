@@ -49,7 +49,7 @@ def _is_access(rule: Rule) -> bool:
 
 
 def rules_page() -> str:
-    """The text of docs/rules.md."""
+    """Return the text of docs/rules.md."""
     parts = [_INTRODUCTION]
     for title, belongs in _SECTIONS:
         rules = [rule for rule in CATALOGUE if belongs(rule)]
@@ -82,7 +82,7 @@ def _modules_table() -> str:
 
 
 def _table(rules: Sequence[Rule], *, several: bool) -> str:
-    """A table of rules; with kind and severity when they differ."""
+    """Return a table of rules; with kind and severity when they differ."""
     head = ["Id", *(["Kind", "Severity"] if several else []), "What is checked", "Where", "Example"]
     lines = [_row(head), _row(["---"] * len(head))]
     for rule in rules:
@@ -96,7 +96,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _code(text: str) -> str:
-    """The text as code, whatever backticks it has."""
+    """Return the text as code, whatever backticks it has."""
     fence = "``" if "`" in text else "`"
     pad = " " if fence == "``" else ""
     return f"{fence}{pad}{text}{pad}{fence}"

@@ -75,7 +75,7 @@ CHART_VALUES: Final[Mapping[str, str]] = {
 
 
 def settings_page() -> str:
-    """The text of docs/configuration.md."""
+    """Return the text of docs/configuration.md."""
     common = CommonSettings.model_fields
     sections = {
         "Both processes": common,

@@ -131,7 +131,7 @@ def _entry(whole: _Cost, steps: int = 0) -> _Cost:
 
 
 def _spread(item: _Cost, rounds: int) -> _Cost:
-    """What one round of a loop sees of something that is divided among all."""
+    """Return what one round of a loop sees of something that is divided among all."""
     return replace(item, steps=_NODE, size=item.size // max(1, rounds) + 1, spread=max(1, rounds))
 
 
@@ -145,7 +145,7 @@ def _group(costs: list[_Cost]) -> _Cost:
 
 
 def _loop(node: Loop, sizes: Sizes, bound: _Bound) -> _Cost:
-    """A loop goes through its items; a list that it gathers is copied each time that it grows."""
+    """Return what a loop costs: it goes through its items, and a list that it gathers is copied whenever it grows."""
     items = _cost(node.items, sizes, bound)
     gathers = Group() in node.parts
     item = _entry(items)

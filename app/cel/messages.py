@@ -79,7 +79,7 @@ def _hint(name: str, variables: Sequence[str]) -> str:
 
 
 def _operator(function: str) -> str:
-    """The sign of an operator; the name of a function stays."""
+    """Return the sign of an operator; the name of a function stays."""
     return {"_?_:_": "? :", "_[_]": "[ ]"}.get(function, function.strip("_@"))
 
 

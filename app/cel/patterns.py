@@ -48,7 +48,7 @@ def _times(repeat: re.Match[str]) -> int:
 
 
 def _atom(pattern: str, position: int) -> tuple[int, int]:
-    """The size of the smallest part at a position, and where the next begins."""
+    """Return the size of the smallest part at a position, and where the next begins."""
     if found := _PROPERTY.match(pattern, position):
         return _UNICODE, found.end()
     if found := _CLASS.match(pattern, position):

@@ -72,7 +72,7 @@ def _walk(node: Node, looks: Looks, bound: frozenset[str], depth: int) -> None:
 
 
 def _path(node: Node, bound: frozenset[str]) -> tuple[tuple[str, ...], bool] | None:
-    """The variable and the fixed names after it that a node is, and whether it asks if that is there."""
+    """Return the variable and the fixed names after it that a node is, and whether it asks if that is there."""
     match node:
         case Name(name=name):
             return None if name in bound else ((name.removeprefix("."),), False)

@@ -138,14 +138,14 @@ def _message(data: bytes, wanted: int) -> bytes:
 
 
 def _messages(data: bytes, wanted: Container[int]) -> Iterator[tuple[int, bytes]]:
-    """The members that are messages or texts and whose number is `wanted`."""
+    """Yield the members that are messages or texts and whose number is `wanted`."""
     for number, value in _members(data):
         if number in wanted and isinstance(value, bytes):
             yield number, value
 
 
 def _members(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Number and value of each member of a protobuf message, in the order stored."""
+    """Yield number and value of each member of a protobuf message, in the order stored."""
     position = 0
     while position < len(data):
         tag, position = _varint(data, position)

@@ -99,6 +99,6 @@ def _embedded(address: IPv6Address) -> list[int]:
 
 
 def _of_local_nat64(number: int) -> list[int]:
-    """The prefix of a site's own NAT64 has 48, 56, 64 or 96 bits, and bits 64 to 71 are left out (RFC 6052, 2.2)."""
+    """Read an address behind a site's own NAT64: a prefix of 48 to 96 bits, without bits 64 to 71 (RFC 6052, 2.2)."""
     without_gap = ((number >> 64) << 56) | (number & ((1 << 56) - 1))
     return [number & _LOW, *((without_gap >> (120 - bits - 32)) & _LOW for bits in (48, 56, 64))]

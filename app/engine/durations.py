@@ -29,7 +29,7 @@ _UNIT = re.compile(r"[^.0-9]+")
 
 
 def parse_duration(text: str) -> timedelta:
-    """The time span that `text` names; `0` needs no unit, everything else does.
+    """Return the time span that `text` names; `0` needs no unit, everything else does.
 
     Nanoseconds are rounded to whole microseconds, the resolution of `timedelta`.
     Raises ValueError with Go's own text, for example `time: missing unit in duration "5"`.
@@ -61,7 +61,7 @@ def parse_nanoseconds(text: str) -> int:
 
 
 def _amount_at(text: str, position: int) -> tuple[int, int]:
-    """The number and unit at a position in nanoseconds, and the position after them."""
+    """Return the number and unit at a position in nanoseconds, and the position after them."""
     term = _TERM.match(text, position)
     whole, fraction = (term[1].lstrip("0"), term[2] or "") if term else ("", "")
     if term is None or not (term[1] or fraction) or len(whole) > _MOST_DIGITS:
@@ -80,7 +80,7 @@ def _amount_at(text: str, position: int) -> tuple[int, int]:
 
 
 def _bounded_fraction(fraction: str) -> tuple[int, float]:
-    """The digits after the point as a 63-bit number and its scale; digits beyond that are dropped, as in Go."""
+    """Return the digits after the point as a 63-bit number and its scale; digits beyond that are dropped, as in Go."""
     digits, scale = 0, 1.0
     for digit in fraction:
         longer = digits * 10 + int(digit)

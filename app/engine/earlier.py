@@ -20,7 +20,7 @@ def _phase(value: Any) -> Any:  # noqa: ANN401  (stored data)
 
 
 def _cluster_phase(value: Any) -> Any:  # noqa: ANN401  (stored data)
-    """A cluster has no phase Canceled there; `Failed` is what the Go operator writes."""
+    """Return the phase of a cluster, which is never Canceled there; `Failed` is what the Go operator writes."""
     return "Failed" if value in ("Cancelled", "Canceled") else value
 
 

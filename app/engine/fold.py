@@ -128,7 +128,7 @@ def fold_all(
 
 
 def _folded(definition: RunDefinition, status: DRPlanExecutionStatus, event: Event) -> DRPlanExecutionStatus:
-    """What `fold` returns, but for the message of a run under way."""
+    """Return what `fold` returns, but for the message of a run under way."""
     if status.has_ended:
         raise IllegalEventError(f"{type(event).__name__} after the run ended {status.phase}")
     return _end_if_done(definition, settle(definition, _apply(definition, status, event), event.at), event.at)

@@ -45,7 +45,7 @@ def _quoted_character(character: str) -> str:
 
 
 def scalar(value: object) -> str:
-    """A JSON value that is no object and no list, as `fmt.Fprint` prints it (`null` for None)."""
+    """Return a JSON value that is no object and no list, as `fmt.Fprint` prints it (`null` for None)."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -56,7 +56,7 @@ def scalar(value: object) -> str:
 
 
 def number(value: int | float) -> str:
-    """A JSON number as `fmt.Fprint` prints it: whole numbers plain, others shortest, `1e+06` from 10^6 on.
+    """Return a JSON number as `fmt.Fprint` prints it: whole numbers plain, others shortest, `1e+06` from 10^6 on.
 
     A whole number outside 64 bits is a float, as in the JSON decoder of Kubernetes.
     """

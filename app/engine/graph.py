@@ -53,7 +53,7 @@ _ALIKE = 0.7
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that `name` is probably a misspelling of; letter case matters least.
+    """Return the one of `names` that `name` is probably a misspelling of; letter case matters least.
 
     Compares with the first 200 names of about that length, and no very long ones, because comparing takes time.
     """
@@ -67,7 +67,7 @@ def closest(name: str, names: Iterable[str]) -> str | None:
 
 
 def dependencies(names: Sequence[str], depends_on: Sequence[Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """What each node depends on: names trimmed, blank and repeated ones left out, in the order written."""
+    """Return what each node depends on: names trimmed, blank and repeated ones left out, in the order written."""
     return {
         name.strip(): tuple(dict.fromkeys(dep.strip() for dep in deps if dep.strip()))
         for name, deps in zip(names, depends_on, strict=True)
@@ -144,7 +144,7 @@ def topological_order(graph: Mapping[N, Sequence[N]]) -> list[N]:
 
 
 def ancestors(graph: Mapping[N, Sequence[N]]) -> dict[N, int]:
-    """What each node depends on, directly or through others, as bits by position in `graph`.
+    """Return what each node depends on, directly or through others, as bits by position in `graph`.
 
     A node has its own bit only if it is on a cycle. Names that `graph` lacks are left out. All at once, because one
     node after the other would take time by the square of their number.
@@ -199,7 +199,7 @@ def _cycles(graph: Mapping[str, Sequence[str]]) -> Iterator[tuple[tuple[str, ...
 
 
 def _knots(graph: Mapping[N, Sequence[N]]) -> list[set[N]]:
-    """The strongly connected components of more than one node (Kosaraju's algorithm)."""
+    """Return the strongly connected components of more than one node (Kosaraju's algorithm)."""
     dependants: dict[N, list[N]] = {name: [] for name in graph}
     for name, deps in graph.items():
         for dep in deps:
@@ -214,7 +214,7 @@ def _knots(graph: Mapping[N, Sequence[N]]) -> list[set[N]]:
 
 
 def _finishing_order(graph: Mapping[N, Sequence[N]]) -> list[N]:
-    """The nodes as a depth-first search leaves them."""
+    """Return the nodes as a depth-first search leaves them."""
     order: list[N] = []
     seen: set[N] = set()
     for start in graph:
@@ -233,7 +233,7 @@ def _finishing_order(graph: Mapping[N, Sequence[N]]) -> list[N]:
 
 
 def _reachable(graph: Mapping[N, Sequence[N]], start: N, without: Set[N] = frozenset()) -> dict[N, N]:
-    """The nodes that can be reached from `start`, each with the one before it on a shortest way."""
+    """Return the nodes that can be reached from `start`, each with the one before it on a shortest way."""
     parents: dict[N, N] = {}
     queue = deque([start])
     while queue:
@@ -246,7 +246,7 @@ def _reachable(graph: Mapping[N, Sequence[N]], start: N, without: Set[N] = froze
 
 
 def _walked_cycle(graph: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The walk of a depth-first search in list order up to the first name met twice; empty without a cycle.
+    """Return the walk of a depth-first search in list order up to the first name met twice; empty without a cycle.
 
     The walk includes the nodes that lead into the cycle (`x a b a`), as the API's text always did.
     """

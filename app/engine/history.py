@@ -186,7 +186,7 @@ def _with_record(
 
 
 def _same(record: ExecutionRecord, uid: str, name: str) -> bool:
-    """Records of the Go operator have no uid: an unfinished one of the same name is the same run."""
+    """Tell whether a record is of this run. Those of the Go operator have no uid: there the name counts."""
     if record.uid and uid:
         return record.uid == uid
     return record.name == name and not _ended(record)

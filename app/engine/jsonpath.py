@@ -76,7 +76,7 @@ def check_syntax(expression: str) -> None:
 
 
 def evaluate(expression: str, document: object) -> str:
-    """What `expression` finds in a JSON document, as trimmed text that is not empty.
+    """Return what `expression` finds in a JSON document, as trimmed text that is not empty.
 
     Several results are joined by blanks, objects and lists are compact JSON. Raises `JsonPathError` with the API's
     texts, for example `jsonPath execution failed for "{.a}": a is not found`.
@@ -106,7 +106,7 @@ def _parse(expression: str) -> Template:
 
 
 def _print(parts: Iterable[Iterable[object]]) -> str:
-    """The results of all parts as one text, which is given up as soon as it is too long."""
+    """Return the results of all parts as one text, which is given up as soon as it is too long."""
     pieces: list[str] = []
     length = 0
     for results in parts:
@@ -131,7 +131,7 @@ class _Evaluation:
         self._yielded = 0
 
     def results(self, current: list[object], first: int = 0) -> list[list[object]]:
-        """What each part from number `first` on yields for `current`, up to the end of the enclosing range."""
+        """Return what each part from number `first` on yields for `current`, up to the end of the enclosing range."""
         found: list[list[object]] = []
         position = first
         while position < len(self._template):
@@ -149,7 +149,7 @@ class _Evaluation:
         return found
 
     def _loop(self, values: list[object], body: int) -> list[list[object]]:
-        """The body of a range, once for each value.
+        """Return the body of a range, once for each value.
 
         Without a value it is still run, on nothing, so that its end is found; this fails where the body asks for a
         field, as in client-go.
@@ -209,7 +209,7 @@ class _Evaluation:
         return found
 
     def _slices(self, values: list[object], node: Slice) -> list[object]:
-        """The slice of each list; the first empty one ends the search, as in client-go."""
+        """Return the slice of each list; the first empty one ends the search, as in client-go."""
         found: list[object] = []
         for value in values:
             part = None if value is None else _slice(value, node)

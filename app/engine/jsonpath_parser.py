@@ -94,7 +94,7 @@ Template = tuple[Literal | Action, ...]
 
 
 def parse_template(text: str) -> Template:
-    """The parts of a template in order; raises `JsonPathSyntaxError`."""
+    """Return the parts of a template in order; raises `JsonPathSyntaxError`."""
     parts: list[Literal | Action] = []
     position = 0
     while (brace := text.find("{", position)) >= 0:
@@ -132,7 +132,7 @@ class _ActionParser:
         return self.text.startswith(prefix, self.position)
 
     def _next(self) -> str:
-        """The next character, consumed; empty at the end of the text."""
+        """Return the next character, consumed; empty at the end of the text."""
         character = self.text[self.position : self.position + 1]
         self.position += len(character)
         return character
@@ -272,7 +272,7 @@ def _index(text: str | None) -> int | None:
 
 
 def _int64(text: str) -> int | None:
-    """The 64-bit number that `text` is; None for any other text."""
+    """Return the 64-bit number that `text` is; None for any other text."""
     if not _INTEGER.fullmatch(text) or len(text.lstrip("+-0")) > len(str(2**63)):
         return None
     number = int(text)
@@ -280,7 +280,7 @@ def _int64(text: str) -> int | None:
 
 
 def _unquoted(text: str, mark: str) -> str:
-    """The content of a quoted text with its escapes resolved; a hexadecimal or octal escape is one byte."""
+    """Return the content of a quoted text with its escapes resolved; a hexadecimal or octal escape is one byte."""
     if "\\" not in text:
         return text
     content = bytearray()

@@ -70,17 +70,17 @@ def dependency_failed(kind: str, name: str) -> str:
 
 
 def action_failed(name: str, message: str) -> str:
-    """What a workflow says about the action that failed it."""
+    """Return what a workflow says about the action that failed it."""
     return f"action {name} failed: {message}"
 
 
 def workflow_failed(key: str, message: str) -> str:
-    """What a sequential stage says about the workflow that failed it."""
+    """Return what a sequential stage says about the workflow that failed it."""
     return f"workflow {key} failed: {message}" if message else f"workflow {key} failed"
 
 
 def stage_failed(name: str, message: str) -> str:
-    """What the execution says about the stage that stopped it."""
+    """Return what the execution says about the stage that stopped it."""
     return f"Stage {name} failed: {message}" if message else f"Stage {name} failed"
 
 

@@ -23,7 +23,7 @@ _INDEX = re.compile(r"0|[1-9][0-9]*")
 
 
 def object_name_for(action_name: str, *identity: str, limit: int = LABEL_LIMIT) -> str:
-    """A DNS-1123 label for an object that belongs to an action: the readable part of its name, then a hash.
+    """Return a DNS-1123 label for an object that belongs to an action: the readable part of its name, then a hash.
 
     `identity` is what else must make the name different (execution uid, stage, workflow index). The same input
     always gives the same name. `limit` leaves room for suffixes that others append.
@@ -34,7 +34,7 @@ def object_name_for(action_name: str, *identity: str, limit: int = LABEL_LIMIT) 
 
 
 def field_manager(plan: str, stage: str, workflow_index: int, action: str) -> str:
-    """The name under which an action owns fields, the same in every run of the plan (`plan` is namespace/name).
+    """Return the name under which an action owns fields, the same in every run of the plan (`plan` is namespace/name).
 
     Server-side apply removes what a manager applied before and leaves out now, so two actions must not share one.
     """
@@ -52,7 +52,7 @@ def label_value(text: str) -> str:
 
 
 def _hash(*parts: str) -> str:
-    """The first 8 hexadecimal digits of a SHA-256 over `parts`, whose borders count."""
+    """Return the first 8 hexadecimal digits of a SHA-256 over `parts`, whose borders count."""
     digest = hashlib.sha256()
     for part in parts:
         encoded = part.encode("utf-8", "replace")
@@ -77,7 +77,7 @@ class ActionIdentity:
 
     @classmethod
     def parse(cls, text: str) -> ActionIdentity:
-        """The identity that `str` wrote; raises ValueError on any other text."""
+        """Return the identity that `str` wrote; raises ValueError on any other text."""
         segments = text.split("/")
         if len(segments) != 4 or not all(map(_ENCODED_SEGMENT.fullmatch, segments)):
             raise ValueError(

@@ -34,7 +34,7 @@ SUBRESOURCES: Final = frozenset({"status", "log"})
 
 
 def name_problem(name: str) -> str:
-    """What keeps `name` from being the name of an object of any kind."""
+    """Return what keeps `name` from being the name of an object of any kind."""
     if not name:
         return "must not be empty"
     if name in (".", "..") or "/" in name or "%" in name:
@@ -47,38 +47,38 @@ def name_problem(name: str) -> str:
 
 
 def namespace_problem(namespace: str) -> str:
-    """What keeps `namespace` from being one."""
+    """Return what keeps `namespace` from being one."""
     if len(namespace) <= LABEL_LIMIT and _LABEL.fullmatch(namespace):
         return ""
     return f"must consist of lower case letters, digits and '-', and have at most {LABEL_LIMIT} characters"
 
 
 def group_problem(group: str) -> str:
-    """What keeps `group` from being an API group; the core group is empty."""
+    """Return what keeps `group` from being an API group; the core group is empty."""
     if not group or (len(group) <= NAME_LIMIT and _SUBDOMAIN.fullmatch(group)):
         return ""
     return f"must be a domain name in lower case of at most {NAME_LIMIT} characters"
 
 
 def version_problem(version: str) -> str:
-    """What keeps `version` from being the version of an API group."""
+    """Return what keeps `version` from being the version of an API group."""
     return "" if _is_label_1035(version) else "must be lower case letters, digits and '-', as v1"
 
 
 def plural_problem(plural: str) -> str:
-    """What keeps `plural` from being a resource."""
+    """Return what keeps `plural` from being a resource."""
     return "" if _is_label_1035(plural) else "must be lower case letters, digits and '-', as configmaps"
 
 
 def kind_problem(kind: str) -> str:
-    """What keeps `kind` from being a kind."""
+    """Return what keeps `kind` from being a kind."""
     if len(kind) <= LABEL_LIMIT and _KIND.fullmatch(kind):
         return ""
     return "must be a word of letters and digits, as ConfigMap"
 
 
 def api_version_problem(api_version: str) -> str:
-    """What keeps `api_version` from being `version` or `group/version`."""
+    """Return what keeps `api_version` from being `version` or `group/version`."""
     group, slash, version = api_version.partition("/")
     if not slash:
         group, version = "", api_version
@@ -87,12 +87,12 @@ def api_version_problem(api_version: str) -> str:
 
 
 def subresource_problem(subresource: str) -> str:
-    """What keeps `subresource` from being one that is ever asked for."""
+    """Return what keeps `subresource` from being one that is ever asked for."""
     return "" if subresource in SUBRESOURCES else f"must be one of {', '.join(sorted(SUBRESOURCES))}"
 
 
 def path_problem(path: str) -> str:
-    """What keeps `path` from being the path of a request: the last look before it is sent.
+    """Return what keeps `path` from being the path of a request: the last look before it is sent.
 
     Empty segments, `.` and `..` would be folded on the way, and an encoded slash, dot or per cent sign be decoded.
     """
@@ -102,7 +102,7 @@ def path_problem(path: str) -> str:
 
 
 def found(text: str) -> str:
-    """The end of a sentence about `text`: what was found."""
+    """Return the end of a sentence about `text`: what was found."""
     return f", found {quote(short(text))}" if text else ", found none"
 
 

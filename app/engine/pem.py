@@ -6,7 +6,7 @@ BEGIN_CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 
 
 def certificates(bundle: str) -> str:
-    """A bundle of certificates as the ssl module takes it: ASCII.
+    """Return a bundle of certificates as the ssl module takes it: ASCII.
 
     What stands around the certificates are comments in any script, as in Mozilla's bundle. Raises ValueError when there
     is no certificate; ssl would trust the system's authorities then.

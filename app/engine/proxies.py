@@ -136,7 +136,7 @@ def split_port(text: str) -> tuple[str, str] | None:
 
 
 def ascii_host(host: str) -> str:
-    """A host name in lower case as it is sent, so non-ASCII labels in their ASCII form."""
+    """Return a host name in lower case as it is sent, so non-ASCII labels in their ASCII form."""
     if host.isascii():
         return host.lower()
     try:

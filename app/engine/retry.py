@@ -38,7 +38,7 @@ class RetryPolicy:
 
     @classmethod
     def parse(cls, block: actions.RetryPolicy | None) -> RetryPolicy:
-        """The policy that a `retryPolicy` block spells out; absent or empty members take their defaults.
+        """Return the policy that a `retryPolicy` block spells out; absent or empty members take their defaults.
 
         A negative limit counts as absent. Raises ValueError with the API's text, to be prefixed
         `invalid retry policy: `.

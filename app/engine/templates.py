@@ -110,7 +110,7 @@ def placeholders(text: str) -> tuple[Placeholder, ...]:
 
 
 def paths_in(text: str) -> list[str]:
-    """What the placeholders of ours in `text` stand for, as `params.x`: each once, in order; escaped ones left out."""
+    """Return what our placeholders in `text` stand for, as `params.x`: each once, in order; escaped ones left out."""
     found = _PLACEHOLDER.findall(text)
     return list(dict.fromkeys(path or legacy for dollars, path, legacy in found if not _is_escaped(dollars)))
 
@@ -129,7 +129,7 @@ def render(text: str, scope: Scope, budget: RenderBudget | None = None) -> str:
 
 
 def render_leaves(value: _Json, scope: Scope) -> _Json:
-    """A copy of a JSON-like value with every string in it rendered, keys too; other values stay as they are.
+    """Return a copy of a JSON-like value with every string in it rendered, keys too; other values stay as they are.
 
     Raises `UnresolvedPlaceholdersError` for all of them together, and `RenderedTooLargeError` when they would get more
     than MOST_RENDERED characters together.
@@ -142,7 +142,7 @@ def render_leaves(value: _Json, scope: Scope) -> _Json:
 
 
 def secret_values(scope: Scope) -> frozenset[str]:
-    """The values that must not be shown, for `app.engine.text.redact`."""
+    """Return the values that must not be shown, for `app.engine.text.redact`."""
     return frozenset(value for name in scope.secrets if (value := scope.params.get(name)))
 
 
@@ -222,7 +222,7 @@ def _parameter(path: tuple[str, ...], scope: Scope) -> str:
 
 
 def _output(path: tuple[str, ...], outputs: Mapping[str, Mapping[str, str]]) -> str:
-    """The field of an action; an action name may itself have dots, the shortest that fits is taken."""
+    """Return the field of an action; an action name may itself have dots, the shortest that fits is taken."""
     actions = [(".".join(path[:n]), ".".join(path[n:])) for n in range(1, len(path) + 1)]
     known = [(action, name) for action, name in actions if action in outputs]
     for action, name in known:

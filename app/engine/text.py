@@ -40,7 +40,7 @@ def cut(text: str, limit: int = MESSAGE_LIMIT) -> str:
 
 
 def short(name: str) -> str:
-    """A name as messages tell it. Names may be as long as an object, and many messages may tell one and the same."""
+    """Return a name as messages tell it: names may be as long as an object, and many messages may tell the same."""
     return name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + _ELLIPSIS
 
 
@@ -147,7 +147,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def _decoded(secret: str) -> str:
-    """The text that `secret` is the base64 of; empty when it is none, or one too short to tell."""
+    """Return the text that `secret` is the base64 of; empty when it is none, or one too short to tell."""
     try:
         text = base64.b64decode(secret, validate=True).decode("utf-8")
     except ValueError:

@@ -52,7 +52,7 @@ def named_objects(status: DRPlanExecutionStatus) -> list[NamedObject]:
 
 
 def _named(outputs: ActionOutputs) -> Iterator[NamedObject]:
-    """The objects of one action; the type of an action decides about the kind, not what the reference says."""
+    """Yield the objects of one action; the type of an action decides about the kind, not what the reference says."""
     fixed = (
         (outputs.job_ref, "batch/v1", "Job"),
         (outputs.localization_ref, _CLUSTERNET, "Localization"),

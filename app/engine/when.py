@@ -125,7 +125,7 @@ class WhenResult:
 
 
 def parse_when(text: str, language: Language | None = None) -> Condition:
-    """The condition that `text` spells out; raises `WhenError`. Without a language only modes can be named."""
+    """Return the condition that `text` spells out; raises `WhenError`. Without a language only modes can be named."""
     if not text.strip():
         return WhenExpression(text, ())
     clauses = [_CLAUSE.fullmatch(clause) for clause in text.split("||")]

@@ -21,7 +21,7 @@ def make_query(**values: str | int | None) -> dict[str, str]:
 
 
 def name_of(body: Mapping[str, Any]) -> str:
-    """The name in an object's metadata; IllegalName when there is none."""
+    """Return the name in an object's metadata; IllegalName when there is none."""
     name = (body.get("metadata") or {}).get("name")
     if not isinstance(name, str) or not name:
         raise IllegalName(f"metadata.name of a {body.get('kind', 'object')} is missing")
@@ -29,7 +29,7 @@ def name_of(body: Mapping[str, Any]) -> str:
 
 
 def namespace_for(resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> str | None:
-    """The namespace given, else that of the object; IllegalName when a namespaced resource has neither."""
+    """Return the namespace given, else that of the object; IllegalName when a namespaced resource has neither."""
     found = namespace or (body.get("metadata") or {}).get("namespace")
     if resource.namespaced and not found:
         raise IllegalName(f"metadata.namespace of a {resource.kind} is missing")
@@ -37,7 +37,7 @@ def namespace_for(resource: Resource, namespace: str | None, body: Mapping[str, 
 
 
 async def parse_collection(content: bytes, server: str) -> JsonObject:
-    """An answer's JSON object, as of a list; what is nested too deeply in one item is left out, and stops no other."""
+    """Return an answer's JSON object, as of a list; an item that is nested too deeply is left out, no other."""
     try:
         return parse_object(content, server)
     except TooDeep:
@@ -45,7 +45,7 @@ async def parse_collection(content: bytes, server: str) -> JsonObject:
 
 
 def parse_object(content: bytes, server: str) -> JsonObject:
-    """An answer's JSON object.
+    """Return an answer's JSON object.
 
     Raises ApiUnavailable when what answered is no API server, TooDeep for an object of too many levels.
     """

@@ -117,7 +117,7 @@ class BoundedClient:
         return BoundedClient(self._kube, self._own, self._lease, self._writing, note)
 
     async def resource_for(self, api_version: str, kind: str) -> Resource:
-        """The resource type that serves `apiVersion` and `kind`."""
+        """Return the resource type that serves `apiVersion` and `kind`."""
         return await self._kube.resource_for(api_version, kind)
 
     async def describes_status(self, resource: Resource) -> bool | None:
@@ -125,7 +125,7 @@ class BoundedClient:
         return await self._kube.describes_status(resource)
 
     async def served_now(self, group: str, kind: str) -> Resource | None:
-        """The resource type of a kind in whatever version of its group is served."""
+        """Return the resource type of a kind in whatever version of its group is served."""
         return await self._kube.served_now(group, kind)
 
     async def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> JsonObject:
@@ -299,5 +299,5 @@ class BoundedClient:
 
 
 def _scope_kind(resource: Resource) -> str:
-    """The kind, by what is served: whatever a Namespace is called, it is the resource that counts."""
+    """Return the kind by what is served: whatever a Namespace is called, it is the resource that counts."""
     return "Namespace" if (resource.group, resource.plural) == ("", "namespaces") else resource.kind

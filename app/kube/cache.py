@@ -128,7 +128,7 @@ class Cache:
             index.put(key, obj)
 
     def by_index(self, index_name: str, key: str) -> list[Object]:
-        """The objects that the index holds under `key`."""
+        """Return the objects that the index holds under `key`."""
         return [self._objects[k] for k in self._indexes[index_name].find(key)]
 
     def subscribe(self, callback: Subscriber) -> None:
@@ -288,5 +288,5 @@ def _uid(obj: Object) -> object:
 
 
 def _version(obj: Object) -> int:
-    """The resourceVersion as a number: versions of one resource type are ordered."""
+    """Return the resourceVersion as a number: versions of one resource type are ordered."""
     return int(obj["metadata"]["resourceVersion"])

@@ -260,7 +260,7 @@ class KubeClient(ListVerbs):
             response.close()
 
     async def resource_for(self, api_version: str, kind: str) -> Resource:
-        """The resource type that serves `apiVersion` and `kind`; UnknownKind with a hint when none does."""
+        """Return the resource type that serves `apiVersion` and `kind`; UnknownKind with a hint when none does."""
         return await self._discovery.resource_for(api_version, kind)
 
     async def describes_status(self, resource: Resource) -> bool | None:
@@ -268,7 +268,7 @@ class KubeClient(ListVerbs):
         return await self._discovery.describes_status(resource)
 
     async def served_now(self, group: str, kind: str) -> Resource | None:
-        """The resource of a kind in whichever version of its group is served now; None when none is."""
+        """Return the resource of a kind in whichever version of its group is served now; None when none is."""
         return await self._discovery.served_now(group, kind)
 
     async def pod_log(
@@ -280,7 +280,7 @@ class KubeClient(ListVerbs):
         container: str | None = None,
         timeout: float = 10.0,
     ) -> str:
-        """The last lines of a pod's log, at most 16 KiB."""
+        """Return the last lines of a pod's log, at most 16 KiB."""
         query = make_query(tailLines=tail_lines, container=container, limitBytes=16 * 1024)
         _, content = await self._transport.request(
             "get",
@@ -294,7 +294,7 @@ class KubeClient(ListVerbs):
         return content.decode("utf-8", "replace")
 
     async def version(self, *, timeout: float = 10.0) -> JsonObject:
-        """The server's version document."""
+        """Return the server's version document."""
         return parse_object(await self.get_raw("/version", timeout=timeout), self.server)
 
     async def get_raw(self, path: str, *, accept: str = "application/json", timeout: float = 10.0) -> bytes:

@@ -121,7 +121,7 @@ class Credentials:
             self._load_client_certificate(context)
 
     def _ca_text(self) -> str | None:
-        """The CAs to trust; None means those of the system."""
+        """Return the CAs to trust; None means those of the system."""
         config = self._config
         text = config.ca_data or (Path(config.ca_file).read_text() if config.ca_file else None)
         self._ca_seen = text

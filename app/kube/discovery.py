@@ -37,7 +37,7 @@ class Discovery:
         self._described: dict[tuple[str, str], bool] = {}
 
     async def resource_for(self, api_version: str, kind: str) -> Resource:
-        """The resource of `api_version` and `kind`; UnknownKind with a hint when the server has none.
+        """Return the resource of `api_version` and `kind`; UnknownKind with a hint when the server has none.
 
         Raises IllegalName for what no kind can be called, so that a type has one spelling only.
         """
@@ -70,7 +70,7 @@ class Discovery:
             raise
 
     async def served_now(self, group: str, kind: str) -> Resource | None:
-        """The resource of a kind in the version that the server prefers among those that serve it; None when none does.
+        """Return the resource of a kind in the version that the server prefers; None when none serves it.
 
         For objects recorded under a version that is no longer served.
         """
@@ -133,7 +133,7 @@ class Discovery:
         return f"{head}; check the spelling, or install its CustomResourceDefinition"
 
     async def _versions_of(self, kind: str) -> list[str]:
-        """The apiVersions that serve a kind of this name, from the aggregated discovery documents."""
+        """Return the apiVersions that serve a kind of this name, from the aggregated discovery documents."""
         found = set()
         for path in ("/api", "/apis"):
             document = orjson.loads(await self._get_raw(path, accept=_AGGREGATED))

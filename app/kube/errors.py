@@ -325,7 +325,7 @@ def _as_status(body: bytes) -> dict[str, Any] | None:
 
 
 def _plain_message(status: int, body: bytes, headers: Mapping[str, str]) -> str:
-    """The first line of a plain-text refusal (a proxy's, or the server's own before authorisation)."""
+    """Return the first line of a plain-text refusal (a proxy's, or the server's own before authorisation)."""
     head = f"HTTP {status} {_phrase(status)}"
     if not headers.get("Content-Type", "").startswith("text/plain"):
         return head

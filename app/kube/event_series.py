@@ -125,7 +125,7 @@ def event_body(
 
 
 def _name(about: str, stamp: datetime) -> str:
-    """A name of its own that sorts by time among those about one object."""
+    """Return a name of its own that sorts by time among those about one object."""
     micros = (stamp - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     suffix = f"{micros:013x}{secrets.randbelow(0x1000):03x}"
     return f"{about[: _NAME_LIMIT - len(suffix) - 1].rstrip('.-')}.{suffix}"

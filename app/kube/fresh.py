@@ -34,7 +34,7 @@ class Attempts:
     """Counts the conflicts of one change, which is read and computed anew after each."""
 
     def __init__(self, what: str, hint: str = "") -> None:
-        """`what` is changed, as the error names it; `hint` says what to do then."""
+        """Count for `what`, as the error names what is changed; `hint` says what to do then."""
         self._what = what
         self._hint = hint
         self._conflicts = 0

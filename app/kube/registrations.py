@@ -63,7 +63,7 @@ def mutating_configuration(client: ClientConfig, *, controller_user: str, name: 
 
 
 def validating_configuration(client: ClientConfig, *, controller_user: str, name: str = VALIDATING_NAME) -> Object:
-    """Validation of all three kinds, at CREATE, UPDATE and DELETE (decision W1).
+    """Return the validation of all three kinds, at CREATE, UPDATE and DELETE (decision W1).
 
     Args:
         client: where the webhooks are served.

@@ -243,7 +243,7 @@ class Transport:
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The whole body. Raises AnswerTooLarge as soon as it is known to be larger."""
+    """Return the whole body. Raises AnswerTooLarge as soon as it is known to be larger."""
     told = response.content_length if "Content-Encoding" not in response.headers else None
     body = bytearray()
     if told is None or told <= most:
@@ -258,7 +258,7 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 def warnings_of(headers: Iterable[str]) -> Iterator[str]:
-    """The texts of `Warning` headers, in which the API server says what it does not like about a request it accepts."""
+    """Yield the texts of `Warning` headers: what the API server does not like about a request that it accepts."""
     for header in headers:
         match = _WARNING.fullmatch(header.strip())
         if match is not None:
@@ -266,7 +266,7 @@ def warnings_of(headers: Iterable[str]) -> Iterator[str]:
 
 
 def _proxy_for(config: ConnectionConfig) -> str | None:
-    """The proxy of the kubeconfig, else that of the environment, decided once (per request it is dear)."""
+    """Return the proxy of the kubeconfig, else that of the environment, decided once (per request it is dear)."""
     if config.proxy:
         return config.proxy
     target = urlsplit(config.server)

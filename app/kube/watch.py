@@ -103,7 +103,7 @@ class Next:
 
 
 def step(state: State, happened: Listed | Line | Ended | Failed) -> Next:
-    """What follows from what happened."""
+    """Return what follows from what happened."""
     match happened:
         case Listed(resource_version) | Line(resource_version):
             return Next(MustWatch(resource_version))
@@ -124,13 +124,13 @@ class Sink(Protocol):
     """Where a reflector puts what it learns. Calls come from one task, in order."""
 
     def begin(self) -> None:
-        """A new list starts; forget the pages of one that failed."""
+        """Begin a new list; forget the pages of one that failed."""
 
     def page(self, items: list[dict[str, Any]]) -> None:
-        """Some objects of the list."""
+        """Take some objects of the list."""
 
     def complete(self, resource_version: str) -> None:
-        """The list is complete: what was not in it does not exist (any more)."""
+        """End the list: what was not in it does not exist (any more)."""
 
     def event(self, type_: EventType, obj: dict[str, Any]) -> None:
         """One object changed."""

@@ -248,7 +248,7 @@ class Rollback(ActionBody):
     @field_validator("type", mode="before")
     @classmethod
     def _empty_is_absent(cls, value: object) -> object:
-        """The Go operator's webhook adds `type: ""` to a stored rollback that names none (contract: api 7)."""
+        """Drop the `type: ""` that the Go operator's webhook adds to a rollback without one (contract: api 7)."""
         return None if value == "" else value
 
 

@@ -24,5 +24,5 @@ class Build:
 
 
 def this_build() -> Build:
-    """The build of this process."""
+    """Return the build of this process."""
     return Build(version("drplan"), os.environ.get(COMMIT_VARIABLE, "") or UNKNOWN, python_version())

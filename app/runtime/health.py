@@ -98,7 +98,7 @@ class Health:
         ]
 
     async def ready(self) -> list[CheckResult]:
-        """The results of all readiness checks, asked at the same time, in the order they were added."""
+        """Return the results of all readiness checks, asked at the same time, in the order they were added."""
         if self.home is None or self.home is asyncio.get_running_loop():
             return await self._ask_all()
         asked = asyncio.run_coroutine_threadsafe(self._ask_all(), self.home)

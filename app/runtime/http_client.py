@@ -219,7 +219,7 @@ class HttpSender:
     async def _transport(
         self, call: HttpCall, leg: Leg, proxy: str | None, head: _Called
     ) -> AsyncIterator[AiohttpTransport]:
-        """The transport for the call's TLS settings and proxy, protected from eviction while in use."""
+        """Yield the transport for the call's TLS settings and proxy, protected from eviction while in use."""
         client_cert = None if leg.foreign else call.client_cert
         tls = any(url.startswith("https:") for url in (leg.url.lower(), proxy or ""))
         key: _TransportKey = ((call.verify, call.ca_bundle, client_cert) if tls else None, proxy)
@@ -344,7 +344,7 @@ def _request(leg: Leg, url: httpx.URL) -> httpx.Request:
 
 
 def _headers(given: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    """The call's headers and those that every call has unless it says otherwise."""
+    """Return the call's headers and those that every call has unless it says otherwise."""
     names = {name.lower() for name in given}
     own = [(name, value) for name, value in _own_headers() if name.decode().lower() not in names]
     return [*own, *((name.encode(), value.encode()) for name, value in given.items())]
@@ -367,12 +367,12 @@ def _refuse(head: _Called, why: str) -> None:
 
 
 def _cause(error: Exception) -> BaseException:
-    """The transport's own mapping of causes is too coarse: return what is beneath it."""
+    """Return what is beneath the transport's own mapping of causes, which is too coarse."""
     return error.__cause__ if isinstance(error, httpx.RequestError) and error.__cause__ is not None else error
 
 
 def _host(url: httpx.URL) -> str:
-    """The host as it is sent: ASCII, lower case, without brackets."""
+    """Return the host as it is sent: ASCII, lower case, without brackets."""
     return url.raw_host.decode("ascii").lower()
 
 

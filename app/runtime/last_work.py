@@ -45,7 +45,7 @@ class Work:
     generation: int
 
     def to_bytes(self) -> bytes:
-        """The form in the file."""
+        """Return the form in the file."""
         return orjson.dumps([self.kind, self.namespace, self.name, self.uid, self.generation])
 
 
@@ -188,7 +188,7 @@ class _Steps(Awaitable[T]):
 
 
 def _left_in(path: Path) -> list[Left]:
-    """What a file names; an object on which the loop and threads worked is one."""
+    """Return what a file names; an object on which the loop and threads worked is one."""
     if not path.exists():
         return []
     content = path.read_bytes()

@@ -73,7 +73,7 @@ def setup_logging(level: str = "info", json: bool = True, *, stream: TextIO | No
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
-    """The logger of a module; its lines carry `logger=name`."""
+    """Return the logger of a module; its lines carry `logger=name`."""
     return cast("FilteringBoundLogger", structlog.get_logger(**{_NAME: name}))
 
 

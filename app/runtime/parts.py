@@ -110,7 +110,7 @@ class _Part(NamedTuple):
 
 @cache
 def _parts(model: type[ApiModel]) -> dict[str, _Part]:
-    """The members of a model that are objects of other models, lists of them or mappings to them, by both names."""
+    """Return the members of a model that are objects of other models, or lists or mappings of them, by both names."""
     found: dict[str, _Part] = {}
     for name, field in model.model_fields.items():
         is_mapping = get_origin(field.annotation) is dict
@@ -121,7 +121,7 @@ def _parts(model: type[ApiModel]) -> dict[str, _Part]:
 
 
 def _model_in(annotation: Any) -> type[ApiModel] | None:  # noqa: ANN401 - whatever a field says
-    """The model that a member has, alone or many; None when it may have another, or is a mapping."""
+    """Return the model that a member has, alone or many; None when it may have another, or is a mapping."""
     if isinstance(annotation, type) and issubclass(annotation, ApiModel):
         return annotation
     origin, within = (

@@ -97,7 +97,7 @@ def _method(method: str, status: int, *, as_get: bool) -> tuple[str | None, bool
 
 
 def _target(url: str, location: str) -> SplitResult | None:
-    """The address of a redirect, without user and fragment; None when it is none."""
+    """Return the address of a redirect, without user and fragment; None when it is none."""
     try:
         parts = urlsplit(urljoin(url, location.strip()))
         host, port = parts.hostname, parts.port
@@ -119,6 +119,6 @@ def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
 
 
 def _shown(target: SplitResult) -> str:
-    """What of an address may be shown: its query may hold secrets."""
+    """Return what of an address may be shown: its query may hold secrets."""
     text = urlunsplit(target._replace(query=""))[:_SHOWN]
     return f"{text}?…" if target.query else text

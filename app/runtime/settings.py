@@ -166,7 +166,7 @@ class WebhookSettings(CommonSettings):
 
     @model_validator(mode="after")
     def _authority_outlives_certificates(self) -> Self:
-        """An authority that is about to be replaced must still cover a whole certificate."""
+        """Check that an authority that is about to be replaced still covers a whole certificate."""
         if self.ca_lifetime < 3 * self.cert_lifetime:
             raise ValueError(
                 f"ca_lifetime ({self.ca_lifetime:.0f} s) must be at least three times cert_lifetime "
@@ -268,7 +268,7 @@ class ControllerSettings(CommonSettings):
 
     @model_validator(mode="after")
     def _lease_times_fit(self) -> Self:
-        """The rule of client-go, duration > renew deadline > retry period with its jitter; and room for a write."""
+        """Hold to the rule of client-go: duration > renew deadline > retry period with jitter; and room for a write."""
         if not self.lease_duration > self.renew_deadline:
             raise ValueError(
                 f"lease_duration ({self.lease_duration:g} s) must be greater than renew_deadline "
@@ -289,13 +289,13 @@ class ControllerSettings(CommonSettings):
 
 
 def parse_settings(cls: type[S], argv: Sequence[str], *, prog: str | None = None) -> S:
-    """Settings from flags and environment; ends the process with one line and status 2 when they are wrong."""
+    """Return the settings by flags and environment; wrong ones end the process with one line and status 2."""
     parser = settings_parser(cls, prog=prog)
     return settings_from(cls, parser.parse_args(argv), parser)
 
 
 def settings_parser(cls: type[BaseSettings], *, prog: str | None = None) -> argparse.ArgumentParser:
-    """A parser with one flag for every field of `cls`."""
+    """Return a parser with one flag for every field of `cls`."""
     parser = _OneLineParser(prog=prog, description=_first_line(cls), allow_abbrev=False)
     add_settings_flags(parser, cls)
     return parser

@@ -94,7 +94,7 @@ class Backoff:
         self._last_call: float | None = None
 
     def next(self) -> float:
-        """The seconds to wait now; each call makes the next delay longer."""
+        """Return the seconds to wait now; each call makes the next delay longer."""
         now = asyncio.get_running_loop().time()
         quiet = None if self._last_call is None else now - self._last_call
         if self._reset_after is not None and quiet is not None and quiet >= self._reset_after:
@@ -117,7 +117,7 @@ def backoff(
     jitter: float = 1.0,
     rand: Callable[[], float] = random.random,
 ) -> Iterator[float]:
-    """An endless row of growing, jittered delays in seconds (no clock, no reset)."""
+    """Yield an endless row of growing, jittered delays in seconds (no clock, no reset)."""
     base = initial
     while True:
         yield min(maximum, base * (1.0 + rand() * jitter))

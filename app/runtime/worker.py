@@ -68,7 +68,7 @@ def limit_memory(limits: Sequence[str] = CGROUP_LIMITS) -> None:
 
 
 def _container_memory(limits: Sequence[str]) -> int:
-    """The bytes that the container may have; without a limit, more than there are."""
+    """Return the bytes that the container may have; without a limit, more than there are."""
     for path in limits:
         with suppress(OSError, ValueError):
             return int(Path(path).read_text())

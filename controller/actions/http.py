@@ -127,7 +127,7 @@ def _accepted(block: HttpAction, reply: HttpReply) -> bool:
 
 
 def _words(text: str) -> str:
-    """What the target says about its refusal, as the end of a message; nothing of a body that is no text."""
+    """Return what the target says about its refusal, as the end of a message; nothing of a body that is no text."""
     words = single_line(text)
     if not words or words.count(_UNREADABLE) * 10 > len(words):
         return ""

@@ -71,7 +71,7 @@ async def _reports_status(context: ActionContext, resource: Resource) -> bool:
 
 
 def _without_values(target: Target, obj: JsonObject) -> JsonObject:
-    """The object as an expression may see it: whoever writes one may not read the Secrets that the controller may."""
+    """Return the object as an expression may see it: its writer may not read the Secrets that the controller may."""
     if not is_secret(target.resource, obj):
         return obj
     itself = is_secret(target.resource) or obj.get("kind") == "Secret"

@@ -122,7 +122,7 @@ async def _watched(kube: BoundedClient, resource: Resource, namespace: str | Non
 
 
 def _escaped(value: str) -> str:
-    """A value in a field selector: names of some kinds may have what separates its terms."""
+    """Return a value in a field selector: names of some kinds may have what separates its terms."""
     return re.sub(r"([\\,=])", r"\\\1", value)
 
 

@@ -168,7 +168,7 @@ def _target_identity(snapshot: Snapshot, step: Forward | RollBack, action: str) 
 
 
 def _owner_of_priors(snapshot: Snapshot, step: Forward | RollBack) -> Owner:
-    """An automatic rollback reads what the target run recorded; everything else records for its own run."""
+    """Return whose records are read: those of the target run for an automatic rollback, else those of this run."""
     if isinstance(step, RollBack) and not step.custom and snapshot.target is not None:
         return Owner(snapshot.target.uid, snapshot.execution_namespace, snapshot.target.name)
     return Owner(snapshot.execution_uid, snapshot.execution_namespace, snapshot.execution_name)

@@ -214,7 +214,7 @@ def _execution_span(execution: DRPlanExecution, target_uid: str) -> PastSpan:
 
 @contextmanager
 def _harmless() -> Iterator[None]:
-    """A defect in tracing is logged; it must never break off a run."""
+    """Log a defect in tracing, which must never break off a run."""
     try:
         yield
     except Exception as error:

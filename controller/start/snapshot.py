@@ -85,7 +85,7 @@ async def _revert_snapshot(services: Services, execution: DRPlanExecution, plan:
 async def _from_kept(
     services: Services, execution: DRPlanExecution, plan: DRPlan, target: RevertTarget, kept: Snapshot
 ) -> Snapshot:
-    """The target's definitions and parameters as they were, with the Revert's own parameters on top."""
+    """Return the target's definitions and parameters as they were, with the Revert's own parameters on top."""
     own = await _own_values(services, execution, plan, kept.resolved_params)
     return _base(execution, plan).model_copy(
         update={
@@ -142,7 +142,7 @@ def _as_run(revert: DRPlanExecution, target: DRPlanExecution) -> DRPlanExecution
 async def _own_values(
     services: Services, execution: DRPlanExecution, plan: DRPlan, run: Sequence[ResolvedParam]
 ) -> Values:
-    """The Revert's own parameters; their references may take the parameters of the run, unless these are secret."""
+    """Return the Revert's own parameters; their references may take those of the run, unless these are secret."""
     own = values_given(execution.spec.params)
     if not own:
         return {}

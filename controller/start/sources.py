@@ -65,7 +65,7 @@ async def _read_plan(services: Services, execution: DRPlanExecution) -> tuple[DR
 
 
 async def _expected(services: Services, execution: DRPlanExecution) -> list[Key]:
-    """The workflows of a plan that may be run as far as the cache knows; none of a Revert, which has its snapshot."""
+    """Return the workflows of a plan that may be run, as the cache has it; none of a Revert, which has its snapshot."""
     stored = services.plans.get(execution.metadata.namespace, execution.spec.plan_ref)
     if stored is None or services.suspects.refusal(stored) or execution.spec.operation_type is not Operation.EXECUTE:
         return []
@@ -94,7 +94,7 @@ async def _read_workflow(services: Services, key: Key) -> ReadWorkflow:
 
 
 async def _report(services: Services, stored: dict[str, Any], workflow: DRWorkflow) -> Report:
-    """What the rules say about a workflow. A large one was most likely judged by a worker before, and is remembered."""
+    """Return what the rules say about a workflow. A worker most likely judged a large one before: it is remembered."""
     check = partial(check_workflow, workflow, own_namespace=services.settings.namespace)
     if not is_too_deep(stored) and not takes_long(orjson.dumps(stored)):
         return check()

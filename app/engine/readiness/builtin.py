@@ -41,7 +41,7 @@ def exists(obj: Object) -> Readiness:
 
 
 def pod(obj: Object) -> Readiness:
-    """A pod is ready, or has done its work."""
+    """Judge a pod: it is ready, or has done its work."""
     status = status_of(obj)
     if status.get("phase") == "Failed":
         return failed(f"the pod failed: {status.get('message') or status.get('reason') or 'no reason given'}")
@@ -49,7 +49,7 @@ def pod(obj: Object) -> Readiness:
 
 
 def persistent_volume_claim(obj: Object) -> Readiness:
-    """A claim is bound, and as large as it asks for."""
+    """Judge a claim: it is bound, and as large as it asks for."""
     status = status_of(obj)
     phase = status.get("phase")
     if phase == "Lost":
@@ -72,7 +72,7 @@ def persistent_volume_claim(obj: Object) -> Readiness:
 
 
 def _attributes_class(obj: Object) -> Readiness:
-    """A volume has the attributes of the class that the claim names."""
+    """Judge a claim by its class: the volume has the attributes of the class that it names."""
     wanted = spec_of(obj).get("volumeAttributesClassName")
     has = status_of(obj).get("currentVolumeAttributesClassName")
     if not wanted or wanted == has:
@@ -91,7 +91,7 @@ def _quantity(text: object) -> Decimal:
 
 
 def persistent_volume(obj: Object) -> Readiness:
-    """A volume can be, or is, claimed."""
+    """Judge a volume: it can be, or is, claimed."""
     status = status_of(obj)
     if status.get("phase") == "Failed":
         return failed(f"the volume failed: {status.get('message') or status.get('reason') or 'no reason given'}")
@@ -99,12 +99,12 @@ def persistent_volume(obj: Object) -> Readiness:
 
 
 def service(obj: Object) -> Readiness:
-    """A Service of type LoadBalancer has an address; any other works as soon as it exists."""
+    """Judge a Service: one of type LoadBalancer has an address; any other works as soon as it exists."""
     return READY if spec_of(obj).get("type") != "LoadBalancer" else load_balanced(obj)
 
 
 def load_balanced(obj: Object) -> Readiness:
-    """The load balancer of a Service or an Ingress has an address."""
+    """Judge the load balancer of a Service or an Ingress: it has an address."""
     points = [members(each) for each in items(members(status_of(obj).get("loadBalancer")).get("ingress"))]
     if not any(each.get("ip") or each.get("hostname") for each in points):
         return waiting("the load balancer has no ingress address yet")
@@ -115,7 +115,7 @@ def load_balanced(obj: Object) -> Readiness:
 
 
 def namespace(obj: Object) -> Readiness:
-    """A Namespace is not being deleted."""
+    """Judge a Namespace: it is not being deleted."""
     return _phase(obj, "Active")
 
 
@@ -128,17 +128,17 @@ def custom_resource_definition(obj: Object) -> Readiness:
 
 
 def api_service(obj: Object) -> Readiness:
-    """The server behind it answers."""
+    """Judge an APIService: the server behind it answers."""
     return condition_true(obj, "Available")
 
 
 def node(obj: Object) -> Readiness:
-    """The kubelet says that the node is ready."""
+    """Judge a node: its kubelet says that it is ready."""
     return condition_true(obj, "Ready")
 
 
 def horizontal_pod_autoscaler(obj: Object) -> Readiness:
-    """It finds its target and its metrics, or was told not to scale."""
+    """Judge an autoscaler: it finds its target and its metrics, or was told not to scale."""
     conditions = status_of(obj).get("conditions") or _conditions_of_v1(obj)
     able, active = find_condition(conditions, "AbleToScale"), find_condition(conditions, "ScalingActive")
     disabled = active.get("status") == "False" and active.get("reason") == "ScalingDisabled"
@@ -167,7 +167,7 @@ def pod_disruption_budget(obj: Object) -> Readiness:
 
 
 def resource_quota(obj: Object) -> Readiness:
-    """What is enforced is what the spec says."""
+    """Judge a quota: what is enforced is what the spec says."""
     wanted, enforced = members(spec_of(obj).get("hard")), members(status_of(obj).get("hard"))
     missing = sorted(key for key in wanted if key not in enforced or not _same(wanted[key], enforced[key]))
     return waiting(f"the quota is not enforced yet for {', '.join(missing)}") if missing else READY
@@ -178,7 +178,7 @@ def _same(one: object, other: object) -> bool:
 
 
 def certificate_signing_request(obj: Object) -> Readiness:
-    """The certificate is issued."""
+    """Judge a request for a certificate: it is issued."""
     for name in ("Denied", "Failed"):
         if reason := over(obj, name):
             return failed(f"the request is {name.lower()}: {reason}")
@@ -201,12 +201,12 @@ def storage_version_migration(obj: Object) -> Readiness:
 
 
 def flow_schema(obj: Object) -> Readiness:
-    """The priority level that it names is there."""
+    """Judge a FlowSchema: the priority level that it names is there."""
     return condition_is(obj, condition_of(obj, "Dangling"), "Dangling", wanted="False")
 
 
 def volume_attachment(obj: Object) -> Readiness:
-    """The volume is attached."""
+    """Judge an attachment: the volume is attached."""
     status = status_of(obj)
     if status.get("attached") is True:
         return READY

@@ -75,7 +75,7 @@ def _rollout(obj: Object) -> Readiness:
 
 
 def _observed(obj: Object) -> Readiness:
-    """The controller has taken up the present spec, and says nothing else."""
+    """Judge an object by its generation: the controller has taken up the present spec, and says nothing else."""
     unseen = f"the {obj.get('kind')} is not observed by its controller yet"
     return waiting(unseen) if observed_generation(obj) is None else READY
 
@@ -121,7 +121,7 @@ def _application(obj: Object) -> Readiness:
 
 
 def _route(obj: Object) -> Readiness:
-    """A route of the Gateway API: every parent has accepted it and resolved its references."""
+    """Judge a route of the Gateway API: every parent has accepted it and resolved its references."""
     parents = [members(parent) for parent in items(status_of(obj).get("parents"))]
     wanted = [_parent(obj, ref) for ref in items(spec_of(obj).get("parentRefs"))]
     if wanted:

@@ -46,7 +46,7 @@ def job_outcome(job: Object) -> JobOutcome:
 
 
 def job(obj: Object) -> Readiness:
-    """A Job is ready when it is complete."""
+    """Judge a Job: it is ready when it is complete."""
     outcome = job_outcome(obj)
     if not outcome.finished:
         return waiting(outcome.message)
