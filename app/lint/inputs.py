@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.lint.result import Notification, Position
-from app.rules.manifests.documents import Document, ManifestError, load_with_positions
+from app.rules.manifests.documents import Document, load_with_positions
+from app.rules.manifests.trees import ManifestError
 
 STDIN = "-"
 STDIN_NAME = "<stdin>"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import yaml
 
 from app.lint.result import Position
-from app.rules.manifests.documents import MAX_DEPTH
+from app.rules.manifests.trees import MAX_DEPTH
 
 _INDEX = re.compile(r"\[(\d+)\]")
 

@@ -310,6 +310,12 @@ def rollback_type(rollback: Rollback, action_type: ActionType) -> ActionType:
     return given[0] if len(given) == 1 else action_type
 
 
+def reads_strictly(body: ActionBody) -> bool:
+    """Tell whether doubled keys of a KubernetesResource action's manifest are refused; a Delete sends none of it."""
+    deletes = operation_of(body, ActionType.KUBERNETES_RESOURCE) is ResourceOperation.DELETE
+    return body.field_validation in ("", "Strict") and not deletes
+
+
 def operation_of(body: ActionBody, type_: ActionType) -> ResourceOperation | None:
     """Return the operation of an object action, Create when it says none; None for HTTP and Job."""
     if type_ in (ActionType.HTTP, ActionType.JOB):

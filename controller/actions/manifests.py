@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 from app.engine.amounts import too_many
-from app.rules.manifests.documents import ManifestError, load_documents, objects_in
+from app.rules.manifests.documents import doubled_problem, load_documents, objects_in
+from app.rules.manifests.trees import Budget, ManifestError
 from app.rules.weight import takes_long
 from app.runtime.worker import Ask
 from app.runtime.workers import Workers
@@ -19,35 +20,40 @@ Objects = tuple[dict[str, Any], ...]
 _NEEDED_FIRST = ("CustomResourceDefinition", "Namespace")
 
 
-async def read_manifest(text: str, workers: Workers | None) -> Objects:
+async def read_manifest(text: str, workers: Workers | None, *, strict: bool = False) -> Objects:
     """Return what `parse_manifest` does; what may take long is read by a worker.
 
     Raises ManifestError, and WorkFailedError when no worker could read it.
     """
     data = text.encode("utf-8", "replace")
     if workers is None or (len(data) <= SHORT and not takes_long(data)):
-        return parse_manifest(text)
-    found = await workers.call(f"{__name__}:parse_here", text, seconds=SECONDS)
+        return parse_manifest(text, strict=strict)
+    found = await workers.call(f"{__name__}:parse_here", (text, strict), seconds=SECONDS)
     if isinstance(found, str):
         raise ManifestError(found)
     return cast(Objects, found)
 
 
-def parse_here(ask: Ask, text: str) -> Objects | str:
+def parse_here(ask: Ask, request: tuple[str, bool]) -> Objects | str:
     """Read a manifest, in a worker; a text says why it cannot be read."""
     del ask
+    text, strict = request
     try:
-        return parse_manifest(text)
+        return parse_manifest(text, strict=strict)
     except ManifestError as error:
         return str(error)
 
 
-def parse_manifest(text: str) -> Objects:
+def parse_manifest(text: str, *, strict: bool = False) -> Objects:
     """Return the objects of all documents, Lists opened up, empty documents left out.
 
+    `strict` refuses keys that stand more than once in one object, as an API server does that is sent such a text.
     Raises ManifestError, also when they are more than can be recorded.
     """
-    documents = enumerate(load_documents(text), start=1)
+    budget = Budget()
+    documents = enumerate(load_documents(text, budget), start=1)
+    if strict and (problem := doubled_problem(budget.doubled)):
+        raise ManifestError(f"strict decoding error: {problem}")
     found = [(obj, f"document {number}") for number, document in documents for obj in objects_in(document)]
     if problem := too_many(len(found)):
         raise ManifestError(problem)

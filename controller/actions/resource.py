@@ -15,10 +15,10 @@ from app.engine.templates import UnresolvedPlaceholdersError, render
 from app.engine.vanishing import works_once
 from app.kube.errors import KubeError, NotServed, UnknownKind
 from app.kube.resources import Resource
-from app.models.actions import ActionBody, ActionType, ResourceOperation, operation_of
+from app.models.actions import ActionBody, ActionType, ResourceOperation, operation_of, reads_strictly
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs
-from app.rules.manifests.documents import ManifestError
+from app.rules.manifests.trees import ManifestError
 from app.runtime.workers import BusyError, Workers, WorkFailedError
 from controller.actions import objects
 from controller.actions.attempts import Settling, failed, timed_out, within_deadline
@@ -51,7 +51,8 @@ class ResourceExecutor:
         if block is None:
             return Failed("KubernetesResource configuration is required")
         try:
-            documents = await read_manifest(render(block.manifest, context.scope), self._workers)
+            text = render(block.manifest, context.scope)
+            documents = await read_manifest(text, self._workers, strict=reads_strictly(body))
         except UnresolvedPlaceholdersError as error:
             return Failed(f"failed to render manifest: {error}")
         except ManifestError as error:

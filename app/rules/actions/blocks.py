@@ -16,6 +16,7 @@ from app.models.actions import (
     ResourceAction,
     SubscriptionAction,
     block_of,
+    reads_strictly,
 )
 from app.rules.actions.http import check_http_request
 from app.rules.actions.manifest_reading import MEMBER
@@ -47,7 +48,7 @@ def check_block(spot: Spot, body: ActionBody, type_: ActionType) -> None:
         case SubscriptionAction():
             _check_subscription(inner, block)
         case ResourceAction():
-            _check_resource(spot, block)
+            _check_resource(spot, block, body)
     for target in named_targets(body, type_):
         check_target(spot, target)
 
@@ -140,8 +141,8 @@ def _check_subscription(spot: Spot, block: SubscriptionAction) -> None:
             spot.error("W17", text, "spec.subscribers")
 
 
-def _check_resource(spot: Spot, block: ResourceAction) -> None:
+def _check_resource(spot: Spot, block: ResourceAction, body: ActionBody) -> None:
     if not block.manifest.strip():
         spot.error("W18", "KubernetesResource.Manifest is required", MEMBER)
     else:
-        check_manifest(spot, block.manifest)
+        check_manifest(spot, block.manifest, strict=reads_strictly(body))

@@ -14,7 +14,8 @@ from app.engine.amounts import too_many
 from app.models.stored import members
 from app.rules.actions.targets import TargetObject, takes_values
 from app.rules.actions.templated import placeholders_of
-from app.rules.manifests.documents import Budget, ManifestError, load_documents, objects_in
+from app.rules.manifests.documents import doubled_problem, load_documents, objects_in
+from app.rules.manifests.trees import Budget, ManifestError
 from app.rules.remember import remembered
 
 MOST_VALUES = 60_000
@@ -43,6 +44,8 @@ class Manifest:
     """The objects it names; Lists are opened."""
     open_targets: tuple[TargetObject, ...] = ()
     """Those of them whose names take values of the run."""
+    doubled: str = ""
+    """What strict reading says against keys that stand more than once in one object."""
 
 
 def read_manifest(text: str, most: int) -> Manifest:
@@ -84,6 +87,7 @@ def _read(text: str, most: int) -> Manifest:
         most - budget.left,
         tuple(targets),
         tuple(filter(takes_values, targets)) if words else (),
+        _put_back(doubled_problem(budget.doubled), written),
     )
 
 

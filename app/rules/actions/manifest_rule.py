@@ -7,8 +7,10 @@ from app.rules.actions.targets import check_target
 from app.rules.findings import Findings, Spot
 
 
-def check_manifest(spot: Spot, text: str) -> None:
+def check_manifest(spot: Spot, text: str, *, strict: bool = True) -> None:
     """Rule W27: every document parses and has apiVersion, kind and metadata.name. `spot` is the action or rollback.
+
+    When it will be read strictly, no key stands more than once in an object.
 
     A manifest has at most as many objects as can be recorded of one action (`app.engine.amounts`).
 
@@ -21,7 +23,8 @@ def check_manifest(spot: Spot, text: str) -> None:
         why = f"the manifests of the workflow have more than {MOST_VALUES} values: use several workflows"
         spot.error("W27", f"KubernetesResource.Manifest: {why}", MEMBER, runnable=True)
         return
-    for problem in manifest.problems:
+    doubled = f"KubernetesResource.Manifest: {manifest.doubled}" if strict and manifest.doubled else ""
+    for problem in (*manifest.problems, *filter(None, [doubled])):
         if manifest.structural:
             spot.warn("N2", problem, MEMBER)
         else:

@@ -10,53 +10,25 @@ aliases, which make much of little: levels are counted while the text is compose
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
 
+from app.engine.gotext import quote
+from app.engine.text import short
 from app.rules.manifests.json_text import JsonNumberError, JsonTextError, json_objects
 from app.rules.manifests.scalars import MERGE, TEXT, Scalar, ScalarError, as_json, as_key, scalar
-
-MAX_DEPTH = 100
-"""Levels of nesting that a manifest may have."""
-
-MAX_NODES = 200_000
-"""Values that a manifest may have, aliases expanded."""
+from app.rules.manifests.trees import MAX_DEPTH, PLAIN, UNREADABLE, Budget, ManifestError, TooManyError, composed
 
 MAX_TAG_DIRECTIVES = 100
 """Times that `%TAG` may occur in a text. libyaml compares each directive with all before it."""
 
-_PLAIN: Final = ""
-"""The tag of a scalar without quotes and tag, whose text says what it is."""
 _SEPARATOR: Final = "---"
-_ANCHOR_AGAIN: Final = "found duplicate anchor"
-_IN_PYTHON: Final[Any] = yaml.composer.Composer
 _MARK_IN_LINE: Final = "\n\ufeff"
+_MOST_DOUBLED: Final = 5
 _LIST: Final = "List"
-_UNREADABLE = (yaml.YAMLError, ValueError)
-"""What reading a text may raise; a ValueError of one that is no Unicode."""
-
-
-class ManifestError(ValueError):
-    """The text is no YAML that can be read; the message says where.
-
-    `line` and `column` count from 1; 0 when the problem has no single place.
-    """
-
-    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
-        super().__init__(message)
-        self.line = line
-        self.column = column
-
-
-@dataclass(slots=True)
-class Budget:
-    """How many values may be read; several texts can share one."""
-
-    left: int = MAX_NODES
-    """Values that may still be read, aliases expanded and each scalar one however long; negative: there were more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +67,13 @@ def load_with_positions(text: str) -> list[Document]:
         if value is not None and node is not None:
             documents.append(_positioned(value, node, first_line))
     return documents
+
+
+def doubled_problem(doubled: Sequence[str]) -> str:
+    """What the strict reading of an API server says against keys that stand more than once; empty without any."""
+    if not doubled:
+        return ""
+    return f"duplicate field {quote(short(doubled[0]))}: leave one of them out, or set fieldValidation: Ignore"
 
 
 def objects_in(document: object) -> Iterator[object]:
@@ -140,7 +119,7 @@ def _json(text: str, budget: Budget) -> tuple[list[tuple[Any, int, int]], str]:
     found: list[tuple[Any, int, int]] = []
     end = 0
     try:
-        for value, start, after in json_objects(text):
+        for value, start, after in json_objects(text, budget.doubled):
             budget.left -= _counted(value)
             if budget.left < 0:
                 raise ManifestError("more values than a manifest may have")
@@ -194,76 +173,18 @@ def _chunks(text: str) -> Iterator[tuple[str, int]]:
     yield "\n".join(lines), first
 
 
-class _Composer(yaml.CSafeLoader):
-    """Composes trees. It leaves open what scalars are, and stops at the first value too many or too deep."""
-
-    def __init__(self, text: str, left: int) -> None:
-        super().__init__(text)
-        self.left = left
-        self.level = 0
-
-    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: Any) -> str:  # noqa: ANN401 - a pair or a bool
-        """The tag of a value without one; that of lists and objects does not matter."""
-        del value
-        return TEXT if kind is yaml.ScalarNode and not implicit[0] else _PLAIN
-
-    def descend_resolver(self, *_: object) -> None:
-        """Count a value that begins; the composer tells where it is for the resolver's sake."""
-        self.level += 1
-        self.left -= 1
-        if self.level > MAX_DEPTH:
-            raise ManifestError(f"nested deeper than {MAX_DEPTH} levels")
-        if self.left < 0:
-            raise _TooManyError("")
-
-    def ascend_resolver(self) -> None:
-        """Leave the value."""
-        self.level -= 1
-
-
-class _AnchorsAgain(_Composer):
-    """Lets an anchor be set anew, as YAML does: an alias means the last one. Slower, so only where it is needed."""
-
-    def __init__(self, text: str, left: int) -> None:
-        super().__init__(text, left)
-        self.anchors: dict[str, yaml.Node] = {}
-
-    def get_single_node(self) -> Any:  # noqa: ANN401 - a tree
-        """Compose by the composer in Python, from the events of the one in C."""
-        return _IN_PYTHON.get_single_node(self)
-
-    def compose_document(self) -> Any:  # noqa: ANN401 - a tree
-        """Compose one document."""
-        return _IN_PYTHON.compose_document(self)
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> Any:  # noqa: ANN401 - a key's node
-        """Compose one value, and forget an earlier one of the same anchor."""
-        event: Any = self.peek_event()
-        if not isinstance(event, yaml.AliasEvent) and event.anchor is not None:
-            self.anchors.pop(event.anchor, None)
-        return _IN_PYTHON.compose_node(self, parent, index)
-
-    compose_scalar_node = _IN_PYTHON.compose_scalar_node
-    compose_sequence_node = _IN_PYTHON.compose_sequence_node
-    compose_mapping_node = _IN_PYTHON.compose_mapping_node
-
-
-class _TooManyError(ManifestError):
-    """The budget is used up."""
-
-
 def _document(text: str, first_line: int, budget: Budget) -> tuple[Any, yaml.Node | None]:
     """The value and the tree of one document; None for both when there is none."""
     most = budget.left
     try:
-        node = _composed(text, budget) if text.strip() else None
+        node = composed(text, budget) if text.strip() else None
         if node is not None:
             return _Maker(budget).value(node, 1), node
         budget.left -= 1
         if budget.left < 0:
-            raise _TooManyError("")
+            raise TooManyError("")
         return None, None
-    except _TooManyError:
+    except TooManyError:
         budget.left = -1
         raise ManifestError(f"more than {most} values when its aliases are expanded") from None
     except _MarkedError as error:
@@ -273,32 +194,8 @@ def _document(text: str, first_line: int, budget: Budget) -> tuple[Any, yaml.Nod
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _at(error.problem or error.context or "unreadable", mark, first_line) from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ManifestError(" ".join(str(error).split())) from error
-
-
-def _composed(text: str, budget: Budget) -> yaml.Node | None:
-    """The tree of a text. What stands in front of an error counts; what is whole is counted when it is made.
-
-    The last line ends as every other does, which is what a block scalar on it goes by.
-    """
-    whole = text if text.endswith("\n") else f"{text}\n"
-    composer = _Composer(whole, budget.left)
-    try:
-        try:
-            return composer.get_single_node()
-        except yaml.composer.ComposerError as error:
-            if not (error.context or "").startswith(_ANCHOR_AGAIN):
-                raise
-        composer.dispose()
-        composer = _AnchorsAgain(whole, budget.left)
-        tree: yaml.Node | None = composer.get_single_node()
-        return tree
-    except (ManifestError, *_UNREADABLE):
-        budget.left = composer.left
-        raise
-    finally:
-        composer.dispose()
 
 
 class _MarkedError(ManifestError):
@@ -337,7 +234,7 @@ class _Maker:
     def _count(self) -> None:
         self._budget.left -= 1
         if self._budget.left < 0:
-            raise _TooManyError("")
+            raise TooManyError("")
 
     def _scalar(self, node: yaml.ScalarNode) -> Scalar:
         try:
@@ -347,12 +244,17 @@ class _Maker:
 
     def _fill(self, into: dict[str, Any], node: yaml.Node, level: int) -> None:
         """Put the members of a mapping into `into`, merge keys where they stand, as go-yaml 2 does."""
+        own: set[str] = set()
         for key, value in node.value:
             self._count()
             if _is_merge(key):
                 self._merge(into, value, level)
-            else:
-                into[self._key(key)] = self.value(value, level + 1)
+                continue
+            name = self._key(key)
+            if name in own and len(self._budget.doubled) < _MOST_DOUBLED:
+                self._budget.doubled.append(name)
+            own.add(name)
+            into[name] = self.value(value, level + 1)
 
     def _key(self, node: yaml.Node) -> str:
         if not isinstance(node, yaml.ScalarNode):
@@ -377,7 +279,7 @@ class _Maker:
 
 
 def _is_merge(key: yaml.Node) -> bool:
-    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.tag in (_PLAIN, MERGE)
+    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.tag in (PLAIN, MERGE)
 
 
 def _repeated(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
@@ -403,8 +305,8 @@ def _placed(value: object, text: str, start: int, end: int) -> Document:
     """A JSON object with its positions. YAML knows them, unless the text has what only JSON may have."""
     first_line = text.count("\n", 0, start)
     try:
-        node = _composed(text[start:end], Budget())
-    except (ManifestError, *_UNREADABLE):
+        node = composed(text[start:end], Budget())
+    except (ManifestError, *UNREADABLE):
         node = None
     if not isinstance(node, yaml.MappingNode):
         node = yaml.MappingNode("", [], _mark(0, 0), _mark(0, 0))

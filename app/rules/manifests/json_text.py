@@ -25,8 +25,8 @@ class JsonTextError(ValueError):
         self.column = column
 
 
-def json_objects(text: str) -> Iterator[tuple[Any, int, int]]:
-    """Yield each value with where it starts and ends.
+def json_objects(text: str, doubled: list[str]) -> Iterator[tuple[Any, int, int]]:
+    """Yield each value with where it starts and ends. Keys that an object has more than once are put into `doubled`.
 
     Raises `JsonTextError` where the next one is none, `JsonNumberError` where one has a number without a value.
     """
@@ -41,7 +41,7 @@ def json_objects(text: str) -> Iterator[tuple[Any, int, int]]:
         except (RecursionError, ValueError) as error:
             why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
             raise JsonTextError(why, text.count("\n", 0, at) + 1, 1) from None
-        yield _whole(value), at, end
+        yield _whole(value, doubled), at, end
         at = _skipped(text, end)
 
 
@@ -69,15 +69,35 @@ def _constant(text: str) -> Any:  # noqa: ANN401 - never returns
     raise ValueError(f"{text} is no JSON")
 
 
-_DECODER: Final = json.JSONDecoder(parse_int=_number, parse_float=_float, parse_constant=_constant)
+class _Doubled(dict[str, Any]):
+    """An object that has a key more than once; the last one counts."""
+
+    key = ""
 
 
-def _whole(value: Any) -> Any:  # noqa: ANN401 - any value of JSON
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) == len(pairs):
+        return made
+    doubled = _Doubled(made)
+    seen: set[str] = set()
+    doubled.key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return doubled
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_number, parse_float=_float, parse_constant=_constant
+)
+
+
+def _whole(value: Any, doubled: list[str]) -> Any:  # noqa: ANN401 - any value of JSON
     """The value with halves of surrogate pairs replaced, of which no text may consist."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):
-        return {_whole(key): _whole(member) for key, member in value.items()}
+        if isinstance(value, _Doubled):
+            doubled.append(value.key)
+        return {_whole(key, doubled): _whole(member, doubled) for key, member in value.items()}
     if isinstance(value, list):
-        return [_whole(item) for item in value]
+        return [_whole(item, doubled) for item in value]
     return value

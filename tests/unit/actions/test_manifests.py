@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.rules.manifests.documents import ManifestError
+from app.rules.manifests.trees import ManifestError
 from app.runtime import metrics
 from app.runtime.workers import OverrunError, Workers
 from controller.actions import manifests
@@ -53,6 +53,33 @@ def test_documents_and_lists_are_opened_up() -> None:
 def test_unusable_manifests(text: str, message: str) -> None:
     with pytest.raises(ManifestError, match=message):
         parse_manifest(text)
+
+
+DOUBLED = {
+    f"{HEAD}data: {{a: b, a: c}}\n": "a",
+    f"{HEAD}data:\n  1: b\n  '1': c\n": "1",
+    f"{HEAD}---\n{HEAD}kind: ConfigMap\n": "kind",
+    '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"a": "1", "b": "2", "a": "3"}}': "a",
+    f"{HEAD}x: &x {{a: b, a: c}}\ny: *x\n": "a",
+}
+ONCE = [
+    f"{HEAD}data: {{<<: {{a: b}}, a: c}}\n",
+    f"{HEAD}data: {{a: c, <<: {{a: b}}}}\n",
+    f"{HEAD}x: [{{a: b}}, {{a: c}}]\n",
+    '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"a": {"a": "1"}}}',
+]
+
+
+@pytest.mark.parametrize("text", DOUBLED)
+def test_doubled_keys_are_refused_where_fields_are_validated_strictly(text: str) -> None:
+    assert parse_manifest(text)
+    with pytest.raises(ManifestError, match=f'^strict decoding error: duplicate field "{DOUBLED[text]}": leave one'):
+        parse_manifest(text, strict=True)
+
+
+@pytest.mark.parametrize("text", ONCE)
+def test_keys_that_stand_once_in_each_object_are_not_doubled(text: str) -> None:
+    assert parse_manifest(text, strict=True) == parse_manifest(text)
 
 
 def test_aliases_cannot_blow_up() -> None:

@@ -14,7 +14,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rules.manifests.documents import ManifestError, load_documents
+from app.rules.manifests.documents import load_documents
+from app.rules.manifests.trees import ManifestError
 from tests.support.oracle import Oracle
 
 NUMBERS = """

@@ -10,7 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rules.manifests.documents import Budget, ManifestError, load_documents, load_with_positions
+from app.rules.manifests.documents import load_documents, load_with_positions
+from app.rules.manifests.trees import Budget, ManifestError
 from app.rules.workflow import check_workflow
 from tests.unit.rules.builders import CONFIG_MAP, resource, workflow
 
