@@ -10,7 +10,7 @@ from aiohttp import web
 
 from app.kube.client import KubeClient
 from app.kube.config import ConnectionConfig
-from app.kube.errors import AnswerTooLarge, ApiUnavailable
+from app.kube.errors import AnswerTooLarge, ApiUnavailable, KubeError, ServerError, TooManyRequests
 from app.kube.pages import PAGE_BYTES, SLOW_PAGE, SLOW_SECONDS, PageSizes
 from app.kube.resources import CONFIG_MAPS, WORKFLOWS
 from app.kube.transport import MOST_BYTES
@@ -41,20 +41,66 @@ async def test_a_page_shrinks_until_it_fits_and_stays_small_for_that_type() -> N
 
 
 @pytest.mark.looptime
-async def test_the_page_after_one_that_did_not_come_in_time_is_smaller_but_not_tiny() -> None:
+async def test_a_page_that_does_not_come_is_asked_for_with_fewer_objects_until_it_comes_and_then_with_more() -> None:
+    """A server that reads 200 large objects from etcd for a minute would else be asked for the same 200 for ever."""
     asked: list[int | None] = []
-    takes = iter((SLOW_SECONDS - 1, *[SLOW_SECONDS + 1] * 5))
+    seconds_each = 15.0
 
     async def read(size: int | None, _most: int) -> dict[str, Any]:
         asked.append(size)
-        await asyncio.sleep(next(takes))
-        raise ApiUnavailable("no answer", server="s", in_doubt=False)
+        async with asyncio.timeout(30.0):
+            await asyncio.sleep((size or 0) * seconds_each)
+        return {"items": []}
+
+    async def timed(size: int | None, most: int) -> dict[str, Any]:
+        try:
+            return await read(size, most)
+        except TimeoutError as error:
+            raise ApiUnavailable("no answer", server="s", in_doubt=True) from error
 
     sizes = PageSizes()
-    for _ in range(6):
+    began = asyncio.get_running_loop().time()
+    for _ in range(2):
         with pytest.raises(ApiUnavailable):
-            await sizes.read(WORKFLOWS, 200, read)
-    assert asked == [200, 200, 50, SLOW_PAGE, SLOW_PAGE, SLOW_PAGE]
+            await sizes.read(WORKFLOWS, 200, timed)
+    await sizes.read(WORKFLOWS, 200, timed)
+    assert asked == [200, 50, SLOW_PAGE, 3, 1]
+    assert asyncio.get_running_loop().time() - began < 100
+    await sizes.read(CONFIG_MAPS, 1, timed)
+    asked.clear()
+    seconds_each = 0.0
+    for _ in range(10):
+        await sizes.read(WORKFLOWS, 200, timed)
+    assert asked == [1, 2, 4, 8, 16, 32, 64, 128, 200, 200]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("seconds", "error", "shrinks"),
+    [
+        (SLOW_SECONDS - 1, ApiUnavailable("reset", server="s", in_doubt=True), False),
+        (SLOW_SECONDS + 1, ApiUnavailable("reset", server="s", in_doubt=True), True),
+        (SLOW_SECONDS + 1, ServerError(504, "Timeout", "the server gave up"), True),
+        (SLOW_SECONDS + 1, ServerError(500, "InternalError", "etcdserver: request timed out"), True),
+        (SLOW_SECONDS + 1, TooManyRequests(429, "TooManyRequests", "busy"), False),
+        (1.0, ServerError(503, "ServiceUnavailable", "starting"), False),
+    ],
+)
+async def test_what_answers_late_with_a_failure_is_asked_for_fewer(
+    seconds: float, error: KubeError, shrinks: bool
+) -> None:
+    asked: list[int | None] = []
+
+    async def read(size: int | None, _most: int) -> dict[str, Any]:
+        asked.append(size)
+        await asyncio.sleep(seconds)
+        raise error
+
+    sizes = PageSizes()
+    for _ in range(3):
+        with pytest.raises(type(error)):
+            await sizes.read(WORKFLOWS, SLOW_PAGE, read)
+    assert asked == ([SLOW_PAGE, 3, 1] if shrinks else [SLOW_PAGE] * 3)
 
 
 async def test_objects_of_any_size_are_listed_and_no_answer_is_read_without_end() -> None:
