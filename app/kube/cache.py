@@ -59,6 +59,8 @@ class Cache:
         self._listing: dict[Key, Object] = {}
         self._own_since_listing: set[Key] = set()
         self._delivered = 0
+        self.known_version = 0
+        """See `app.kube.watch.Sink`; own writes count."""
         self.newest_version = 0
         """The newest resourceVersion that was ever seen here; it never goes back, unlike the server's may."""
         self._synced = asyncio.Event()
@@ -146,6 +148,7 @@ class Cache:
             return
         if key not in self._objects and _version(obj) <= self._delivered:
             return
+        self.known_version = max(self.known_version, _version(obj))
         self._own_since_listing.add(key)
         self._put(key, self._reduce(obj))
 
@@ -193,6 +196,7 @@ class Cache:
 
     def _deliver(self, version: int, *, afresh: bool = False) -> None:
         self._delivered = version if afresh else max(self._delivered, version)
+        self.known_version = version if afresh else max(self.known_version, version)
         self.newest_version = max(self.newest_version, version)
 
     def _reduce(self, obj: Object) -> Object:

@@ -20,7 +20,8 @@ log = get_logger(__name__)
 TOLERANCE = 2.0
 """Seconds up to which two clocks count as the same: a date has whole seconds, and answers take their time."""
 SLOW_ANSWER = 1.0
-"""An answer that took longer tells too little of the time."""
+"""Of an answer that took longer nobody knows when it was dated: it tells of differences only that are larger than that.
+A server that is slow to answer everybody must not leave clocks unnoticed that are minutes apart."""
 INTERVAL = 1.0
 """Seconds between two looks at a date."""
 
@@ -45,15 +46,17 @@ class ServerTime:
     def note(self, date: str | None, asked_at: float) -> None:
         """Learn from the Date header of an answer that has just come; `asked_at` is when it was asked for."""
         answered_at = self.wall()
-        is_quick = 0 <= answered_at - asked_at < SLOW_ANSWER
-        if date is None or not is_quick or abs(answered_at - self._looked_at) < INTERVAL:
+        took = answered_at - asked_at
+        if date is None or took < 0 or abs(answered_at - self._looked_at) < INTERVAL:
             return
         try:
             said = parsedate_to_datetime(date).timestamp() + 0.5
         except ValueError:
             return
-        self._looked_at = answered_at
         ahead = said - (asked_at + answered_at) / 2
+        if took >= SLOW_ANSWER and abs(ahead - self._ahead) <= took / 2 + TOLERANCE:
+            return
+        self._looked_at = answered_at
         if abs(ahead) < TOLERANCE:
             ahead = 0.0
         if abs(ahead - self._ahead) >= TOLERANCE / 2:

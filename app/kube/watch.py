@@ -123,6 +123,10 @@ def step(state: State, happened: Listed | Line | Ended | Failed) -> Next:
 class Sink(Protocol):
     """Where a reflector puts what it learns. Calls come from one task, in order."""
 
+    @property
+    def known_version(self) -> int:
+        """The newest version that is known of the present history; 0 before the first list."""
+
     def begin(self) -> None:
         """Begin a new list; forget the pages of one that failed."""
 
@@ -270,6 +274,8 @@ class Reflector:
                 limit=LIST_PAGE,
                 continue_token=token,
             )
+            if token is None:
+                await self._demand_not_stale(int(page["metadata"]["resourceVersion"]))
             self._alive()
             self._pages += 1
             items = page["items"]
@@ -289,7 +295,7 @@ class Reflector:
         started = loop.time()
         then = Next(state)
         try:
-            if self._broken and await self._ends_before(state.resource_version):
+            if self._broken and await self._ends_before(int(state.resource_version)):
                 log.warning("the server's history ends before what is known of it", resource=str(self._resource))
                 return Next(MustList())
         except KubeError as e:
@@ -323,10 +329,20 @@ class Reflector:
             return step(then.state, Failed(e, loop.time() - started))
         return step(then.state, Ended(loop.time() - started))
 
-    async def _ends_before(self, resource_version: str) -> bool:
+    async def _demand_not_stale(self, version: int) -> None:
+        """Raise ApiUnavailable when a list is older than what is known, though the server's history goes further.
+
+        Whatever stands in between may answer with what it was told before. What is known stays, and is not begun anew.
+        """
+        known = self._sink.known_version
+        if version < known and not await self._ends_before(known):
+            text = f"a list of version {version} came, older than what is known ({known}) and than what the server has"
+            raise ApiUnavailable(text, server=self._kube.server, in_doubt=False)
+
+    async def _ends_before(self, version: int) -> bool:
         """Ask the server for its present version: one object, or none, and a quorum read."""
         page = await self._kube.list(self._resource, namespace=self._namespace, limit=1)
-        return int(page["metadata"]["resourceVersion"]) < int(resource_version)
+        return int(page["metadata"]["resourceVersion"]) < version
 
     def _opened(self) -> None:
         self._broken = False

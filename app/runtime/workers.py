@@ -8,12 +8,13 @@ or wait for locks in shared memory. These end with the pipe that they read from.
 from __future__ import annotations
 
 import asyncio
+import math
 import pickle  # nosec B403
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +24,10 @@ from app.runtime.worker import ERROR, HEAD, QUESTION
 
 log = get_logger(__name__)
 
+PATIENCE = 20.0
+"""Seconds that a worker is waited for unless the caller says otherwise."""
+START_SECONDS = 1.0
+"""Between two tries to start a worker."""
 Answer = Callable[[str, tuple[Any, ...]], Awaitable[Any]]
 """Answers a question that a call asks."""
 
@@ -40,7 +45,7 @@ class OverrunError(WorkFailedError):
 
 
 class BusyError(WorkFailedError):
-    """Too many calls wait."""
+    """No worker was free in time, or none could be started: it says nothing about the object."""
 
     result = "busy"
 
@@ -69,49 +74,95 @@ class Workers:
         for process in (*self._idle, *self._busy):
             await _end(process)
 
-    async def call(self, function: str, *arguments: object, seconds: float, answer: Answer = _no_answer) -> Any:  # noqa: ANN401
+    async def call(
+        self,
+        function: str,
+        *arguments: object,
+        seconds: float,
+        patience: float | None = PATIENCE,
+        answer: Answer = _no_answer,
+    ) -> Any:  # noqa: ANN401
         """Have a worker call `module:function` with something to ask with, and the arguments; return its result.
 
-        Raises WorkFailedError. What the call asks is answered by `answer`; its errors are raised where it asked.
+        `seconds` are those of the call itself, `patience` is how long a worker is waited for; None: as long as the
+        caller waits, and however many do. Raises WorkFailedError. What the call asks is answered by `answer`, whose
+        errors are raised where it asked.
         """
         started, result = time.perf_counter(), "success"
+        if patience is not None and self._waiting >= self._most_waiting:
+            metrics.worker_calls_total.labels(BusyError.result).inc()
+            raise BusyError(f"{self._waiting} large objects are waited for, try again")
+        self._waiting += 1
         try:
-            return await self._call(function, arguments, seconds, answer)
+            return await self._call((function, arguments, seconds), patience, answer)
         except WorkFailedError as error:
             result = error.result
             log.warning("work was given up", workers=self._name, function=function, error=str(error))
             raise
         finally:
+            self._waiting -= 1
             metrics.worker_calls_total.labels(result).inc()
             metrics.worker_call_seconds.observe(time.perf_counter() - started)
 
-    async def _call(self, function: str, arguments: tuple[object, ...], seconds: float, answer: Answer) -> Any:  # noqa: ANN401
-        if self._waiting >= self._most_waiting:
-            raise BusyError(f"{self._waiting} large objects are waited for, try again")
-        self._waiting += 1
+    async def _call(self, call: tuple[str, tuple[Any, ...], float], patience: float | None, answer: Answer) -> Any:  # noqa: ANN401
+        """Do a call; once more when its worker was ended, which may have been by anything that lacked memory."""
+        _, _, seconds = call
+        for is_last in (False, True):
+            async with self._worker(patience) as process:
+                try:
+                    async with asyncio.timeout(seconds):
+                        frame, value = await _talk(process, call, answer)
+                except TimeoutError:
+                    raise OverrunError(f"it took longer than {seconds:.1f} s: make it smaller or simpler") from None
+                except (EOFError, OSError) as error:
+                    if is_last:
+                        text = "the process that looked at it ended: make it smaller or simpler"
+                        raise WorkFailedError(text) from error
+                    await _end(process)
+                    continue
+            if frame == ERROR:
+                raise WorkFailedError(str(value))
+            return value
+        raise AssertionError("the last try returns or raises")
+
+    @asynccontextmanager
+    async def _worker(self, patience: float | None) -> AsyncGenerator[Process]:
+        """Have a worker, which is ended when its work does not come to an end. Raises BusyError."""
         try:
-            async with asyncio.timeout(seconds):
-                async with self._places:
-                    process = self._idle.pop() if self._idle else await _start()
-                    self._busy.add(process)
-                    try:
-                        result = await _talk(process, (function, arguments, seconds), answer)
-                    except BaseException:
-                        await _end(process)
-                        raise
-                    finally:
-                        self._busy.discard(process)
-                    self._idle.append(process)
+            async with asyncio.timeout(patience):
+                await self._places.acquire()
         except TimeoutError:
-            raise OverrunError(f"it took longer than {seconds:.1f} s: make it smaller or simpler") from None
-        except (EOFError, OSError) as error:
-            raise WorkFailedError("the process that looked at it ended: make it smaller or simpler") from error
+            raise BusyError(f"no worker was free within {patience:g} s, try again") from None
+        try:
+            process = await self._living(patience)
+            self._busy.add(process)
+            try:
+                yield process
+            except BaseException:
+                await _end(process)
+                raise
+            finally:
+                self._busy.discard(process)
+            if process.returncode is None:
+                self._idle.append(process)
         finally:
-            self._waiting -= 1
-        frame, value = result
-        if frame == ERROR:
-            raise WorkFailedError(str(value))
-        return value
+            self._places.release()
+
+    async def _living(self, patience: float | None) -> Process:
+        """Return an idle worker that lives, or a new one, for which memory or descriptors are waited for."""
+        while self._idle:
+            process = self._idle.pop()
+            if process.returncode is None:
+                return process
+        until = math.inf if patience is None else time.monotonic() + patience
+        while True:
+            try:
+                return await _start()
+            except OSError as error:
+                log.warning("no worker could be started", workers=self._name, error=str(error))
+                if time.monotonic() >= until:
+                    raise BusyError(f"no worker could be started ({error.strerror}), try again") from error
+            await asyncio.sleep(START_SECONDS)
 
 
 async def _start() -> Process:

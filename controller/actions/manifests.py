@@ -23,12 +23,13 @@ _NEEDED_FIRST = ("CustomResourceDefinition", "Namespace")
 async def read_manifest(text: str, workers: Workers | None, *, strict: bool = False) -> Objects:
     """Return what `parse_manifest` does; what may take long is read by a worker.
 
-    Raises ManifestError, and WorkFailedError when no worker could read it.
+    A worker is waited for as long as the action has time: how many others there are is no fault of this one. Raises
+    ManifestError, and WorkFailedError when a worker could not read it.
     """
     data = text.encode("utf-8", "replace")
     if workers is None or (len(data) <= SHORT and not takes_long(data)):
         return parse_manifest(text, strict=strict)
-    found = await workers.call(f"{__name__}:parse_here", (text, strict), seconds=SECONDS)
+    found = await workers.call(f"{__name__}:parse_here", (text, strict), seconds=SECONDS, patience=None)
     if isinstance(found, str):
         raise ManifestError(found)
     return cast(Objects, found)

@@ -19,7 +19,7 @@ from app.models.actions import ActionBody, ActionType, ResourceOperation, operat
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs
 from app.rules.manifests.trees import ManifestError
-from app.runtime.workers import BusyError, Workers, WorkFailedError
+from app.runtime.workers import Workers, WorkFailedError
 from controller.actions import objects
 from controller.actions.attempts import Settling, failed, timed_out, within_deadline
 from controller.actions.base import ActionContext
@@ -58,7 +58,7 @@ class ResourceExecutor:
         except ManifestError as error:
             return Failed(f"failed to parse manifest: {error}")
         except WorkFailedError as error:
-            return Failed(f"failed to read the manifest: {error}", retryable=isinstance(error, BusyError))
+            return Failed(f"failed to read the manifest: {error}")
         if problem := too_long(documents, context.execution_namespace):
             return Failed(problem)
         operation = operation_of(body, ActionType.KUBERNETES_RESOURCE) or ResourceOperation.CREATE

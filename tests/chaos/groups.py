@@ -58,7 +58,7 @@ GROUPS = (
     ),
     Group(
         "watches",
-        "silent, cut, 410, lost events, stale lists, versions of the future",
+        "silent, cut, 410, lost events, stale lists, versions of the future, lagging behind a compaction",
         (
             "tests/crash/test_silent_watch.py",
             "tests/integration/kube",
@@ -89,8 +89,11 @@ GROUPS = (
     ),
     Group(
         "resources",
-        "hanging names, blocked loop, many runs at once",
+        "memory, descriptors, hanging names, blocked loop, busy workers, many runs at once",
         (
+            "tests/crash/test_starved.py",
+            "tests/unit/kube/test_pages.py",
+            "tests/unit/runtime/test_workers.py",
             "tests/crash/test_hanging_starts.py",
             "tests/unit/runtime/test_names.py",
             "tests/unit/runtime/test_descriptors.py",
@@ -123,7 +126,12 @@ def run_group(group: Group, seconds: float) -> Outcome:
         command = [sys.executable, "-m", "pytest", "-q", "-n", "0", f"--junitxml={report}", *group.select]
         try:
             subprocess.run(
-                command, cwd=REPOSITORY, env=dict(os.environ), capture_output=True, timeout=seconds, check=False
+                command,
+                cwd=REPOSITORY,
+                env={**os.environ, "DRPLAN_CHAOS": "1"},
+                capture_output=True,
+                timeout=seconds,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return Outcome(group, 0, (f"not done after {seconds:.0f} s",), time.monotonic() - began)

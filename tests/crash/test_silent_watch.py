@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
+from app.kube.pages import LIST_PAGE
 from tests.crash.harness import Crashing
 from tests.support.installation import execution, plan, stage, workflow
-from tests.support.proxy import Request
+from tests.support.proxy import Request, say
 
 
 def watches_executions(request: Request) -> bool:
@@ -83,6 +85,34 @@ def test_changes_that_a_watch_loses_are_found_while_it_goes_on(drplan: Crashing)
         drplan.site.let_go(drplan.path("held"))
         drplan.ended("cancelled", "Cancelled", plan="p-held", timeout=120.0)
     assert drplan.calls() == {"held": 1, "a": 2}
+
+
+def test_a_list_from_the_past_takes_nothing_back(drplan: Crashing) -> None:
+    """Something in between answers with a list of before: a run under way is not gone, an ended one not to be begun."""
+    drplan.site.hold(drplan.path("held"))
+    drplan.create(
+        workflow("w", [drplan.http("a")]),
+        workflow("w-held", [drplan.http("held"), drplan.http("last")]),
+        *(plan(name, [stage("s", "w")]) for name in ("p", "q")),
+        plan("p-held", [stage("s", "w-held")]),
+    )
+    drplan.create(execution("done", "p"))
+    root = "/apis/dr.bkbcs.tencent.com/v1alpha1/drplanexecutions"
+    past = json.dumps(drplan.cluster.api.get(root)).encode()
+    drplan.ended("done", plan="p")
+    drplan.create(execution("held", "p-held"))
+    drplan.site.wait_for(drplan.path("held"))
+    whole = lambda r: watches_executions(r) and r.method == "GET" and r.query.get("limit") == str(LIST_PAGE)  # noqa: E731
+    with drplan.proxy.silent(watches_executions):
+        drplan.create(execution("new", "q"))
+        rule = drplan.proxy.on(whole, say(past), times=None)
+        rule.wait(2, timeout=60.0)
+    drplan.proxy.remove(rule)
+    drplan.ended("new", plan="q", timeout=120.0)
+    drplan.site.let_go(drplan.path("held"))
+    drplan.ended("held", plan="p-held")
+    assert drplan.status("done")["phase"] == "Succeeded"
+    assert drplan.calls() == {"a": 2, "held": 1, "last": 1}
 
 
 def test_what_a_silent_watch_says_again_is_read_as_before(drplan: Crashing) -> None:

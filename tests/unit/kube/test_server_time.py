@@ -71,12 +71,25 @@ def test_time_never_goes_back_while_the_clocks_run_evenly() -> None:
 
 
 def test_answers_that_tell_too_little_are_not_believed() -> None:
-    clocks = Clocks(70.0)
+    clocks = Clocks(3.0)
     clocks.ask(seconds=5.0)
     clocks.time.note(None, clocks.own)
     clocks.time.note("yesterday", clocks.own)
     clocks.time.note(clocks.date(), clocks.own + 100)  # our own clock was set back meanwhile
     assert clocks.time.ahead == 0
+
+
+@pytest.mark.parametrize("ahead", [70.0, -70.0, 600.0, -600.0])
+def test_a_server_that_is_slow_to_answer_everybody_tells_of_clocks_far_apart(ahead: float) -> None:
+    clocks = Clocks(ahead)
+    for seconds in (9.0, 4.0, 20.0, 3.0):
+        clocks.ask(seconds)
+        assert abs(clocks.error()) <= 1.6 + 4.5
+    clocks.ask()
+    assert abs(clocks.error()) <= 1.6
+    clocks.ahead = 0.0
+    clocks.ask(9.0)
+    assert abs(clocks.error()) <= 6.1
 
 
 async def test_the_client_learns_it_from_any_answer() -> None:

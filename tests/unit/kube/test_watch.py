@@ -263,7 +263,29 @@ async def test_a_server_whose_history_is_shorter_than_what_is_known_is_listed_an
     async with following(monkeypatch, told_apart(lists, watches)) as (server, cache, _):
         await until(lambda: cache.get("ns", "c") is not None)
         assert sorted(obj["metadata"]["resourceVersion"] for obj in cache.items()) == ["6", "8"]
-        assert paths(server) == ["list", "watch 10", "list", "list", "watch 7"]
+        assert paths(server) == ["list", "watch 10", "list", "list", "list", "watch 7"]
+
+
+async def test_a_list_that_is_older_than_what_is_known_replaces_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something in between answers with what it was told before; the server's own history goes further."""
+    stale, now = answer(listing(7, config_map("a", 6))), answer(listing(30))
+    whole = answer(listing(31, config_map("a", 9), config_map("b", 8), config_map("c", 25)))
+    lists = [answer(listing(10, config_map("a", 9), config_map("b", 8))), stale, now, stale, now, whole]
+    watches = [refusal(410, "Expired"), stream(bookmark(40), hang=True)]
+    async with following(monkeypatch, told_apart(lists, watches)) as (server, cache, told):
+        await until(lambda: cache.get("ns", "c") is not None)
+        assert told == [("ADDED", "a"), ("ADDED", "b"), ("ADDED", "c")]
+        assert paths(server)[:8] == ["list", "watch 10", *["list"] * 5, "watch 31"]
+
+
+async def test_a_list_that_is_older_than_an_own_write_replaces_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = [answer(listing(10)), answer(listing(12)), answer(listing(30)), answer(listing(31, config_map("own", 20)))]
+    watches = [stream(hang=True)]
+    async with following(monkeypatch, told_apart(lists, watches)) as (server, cache, told):
+        await until(lambda: "watch 10" in paths(server))
+        cache.remember(config_map("own", 20))
+        await cache.refresh(asyncio.get_running_loop().time(), 20.0)
+        assert told == [("ADDED", "own")]
 
 
 async def test_a_silent_watch_is_listed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +294,7 @@ async def test_a_silent_watch_is_listed_anew(monkeypatch: pytest.MonkeyPatch) ->
     watches = [stream(hang=True), stream(event("ADDED", config_map("b", 51)), hang=True)]
     async with following(monkeypatch, told_apart(lists, watches), inactivity=0.2) as (server, cache, _):
         await until(lambda: cache.get("ns", "b") is not None)
-        assert paths(server) == ["list", "watch 100", "list", "watch 50"]
+        assert paths(server) == ["list", "watch 100", "list", "list", "watch 50"]
         assert cache.get("ns", "a") is not None
 
 

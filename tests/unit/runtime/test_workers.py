@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from app.runtime import workers as workers_module
 from app.runtime.workers import BusyError, OverrunError, Workers, WorkFailedError
 
 pytestmark = pytest.mark.slow
@@ -46,6 +49,18 @@ def grow(_ask: object) -> int:
 
 def fail(_ask: object) -> None:
     raise KeyError("x")
+
+
+def nap(_ask: object, seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def die_once(_ask: object, mark: str) -> str:
+    if not Path(mark).exists():
+        Path(mark).touch()
+        os._exit(3)
+    return "done"
 
 
 LIMITED = """
@@ -127,9 +142,9 @@ async def test_what_does_not_come_back_is_ended_and_the_next_call_works(
 
         watching = asyncio.create_task(watch())
         with pytest.raises(error, match=told):
-            await workers.call(f"{HERE}:{function}", seconds=3)
+            await workers.call(f"{HERE}:{function}", seconds=3 if function == "spin" else 30)
         watching.cancel()
-        assert late < 2.0  # the call has three seconds: what holds up the loop for all of them shows
+        assert late < 2.0  # what holds up the loop for all of the call shows
         assert (await workers.call(f"{HERE}:twice", "a", seconds=30))[0] == "aa"
 
 
@@ -141,3 +156,46 @@ async def test_no_more_than_so_many_wait() -> None:
             await workers.call(f"{HERE}:twice", "a", seconds=2)
         results = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(each) for each in results] == [OverrunError, OverrunError]
+
+
+async def test_who_waits_for_a_worker_has_the_whole_time_for_its_own_call() -> None:
+    """Of many that need a worker at once none is too large for having had to wait."""
+    async with Workers("test", processes=1, waiting=2) as workers:
+        await workers.call(f"{HERE}:nap", 0.0, seconds=60)
+        calls = [workers.call(f"{HERE}:nap", 0.5, seconds=3, patience=None) for _ in range(10)]
+        assert len(set(await asyncio.gather(*calls))) == 1
+        spinning = asyncio.create_task(workers.call(f"{HERE}:spin", seconds=3))
+        await asyncio.sleep(0.1)
+        with pytest.raises(BusyError, match=r"no worker was free within 0\.5 s"):
+            await workers.call(f"{HERE}:twice", "a", seconds=2, patience=0.5)
+        with pytest.raises(OverrunError):
+            await spinning
+
+
+async def test_a_worker_that_was_ended_by_others_fails_no_call(tmp_path: Path) -> None:
+    """As the kernel does when memory is short: while it was idle, and in the midst of a call."""
+    async with Workers("test", processes=1) as workers:
+        os.kill(await workers.call(f"{HERE}:nap", 0.0, seconds=30), signal.SIGKILL)
+        assert (await workers.call(f"{HERE}:twice", "a", seconds=30))[0] == "aa"
+        assert await workers.call(f"{HERE}:die_once", str(tmp_path / "mark"), seconds=30) == "done"
+
+
+async def test_a_worker_that_cannot_be_started_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = 0
+    start = asyncio.create_subprocess_exec
+
+    async def refused(*command: Any, **more: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        if tries in (1, 2, 4):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return await start(*command, **more)
+
+    monkeypatch.setattr(workers_module, "START_SECONDS", 0.01)
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refused)
+    async with Workers("test", processes=1) as workers:
+        assert (await workers.call(f"{HERE}:twice", "a", seconds=30, patience=None))[0] == "aa"
+        assert tries == 3
+    async with Workers("test", processes=1) as workers:
+        with pytest.raises(BusyError, match="no worker could be started"):
+            await workers.call(f"{HERE}:twice", "a", seconds=30, patience=0.0)
