@@ -107,12 +107,19 @@ class WorkflowDefinition:
 
     positions: Mapping[str, int] = field(init=False, compare=False)
     """The actions by name."""
+    waiting: tuple[tuple[int, ...], ...] = field(init=False, compare=False)
+    """For each action those that wait for it."""
+    place: tuple[int, ...] = field(init=False, compare=False)
+    """For each action its place in `order`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "positions", {action.name: index for index, action in enumerate(self.actions)})
         order, before = _order_and_before([action.after for action in self.actions])
         object.__setattr__(self, "order", order)
         object.__setattr__(self, "before", before)
+        object.__setattr__(self, "waiting", _turned_round([action.after for action in self.actions]))
+        place = {index: place for place, index in enumerate(order)}
+        object.__setattr__(self, "place", tuple(place[index] for index in range(len(order))))
 
     @property
     def key(self) -> str:
@@ -159,11 +166,7 @@ class RunDefinition:
     """Names of which more than one action may be under way at the same time."""
 
     def __post_init__(self) -> None:
-        found: list[list[int]] = [[] for _ in self.stages]
-        for index, stage in enumerate(self.stages):
-            for need in stage.needs:
-                found[need].append(index)
-        object.__setattr__(self, "dependants", tuple(map(tuple, found)))
+        object.__setattr__(self, "dependants", _turned_round([stage.needs for stage in self.stages]))
         object.__setattr__(self, "size", sum(map(_size, self.stages)))
         groups = _at_once(self.stages, self.max_parallel_stages)
         workflows = [_repeated(workflow.key for workflow in group) for group in groups]
@@ -178,6 +181,15 @@ class RunDefinition:
     def workflow(self, address: Address) -> WorkflowDefinition:
         """Return the workflow that `address` is in."""
         return self.stages[address.stage].workflows[address.workflow]
+
+
+def _turned_round(edges: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
+    """Return for each position those whose entries name it."""
+    found: list[list[int]] = [[] for _ in edges]
+    for index, named in enumerate(edges):
+        for other in named:
+            found[other].append(index)
+    return tuple(map(tuple, found))
 
 
 def _at_once(stages: Sequence[StageDefinition], max_parallel_stages: int) -> list[list[WorkflowDefinition]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from app.engine import messages
 from app.engine.conditions import cancel_requested, with_cancel_requested, with_ended, with_started, with_suspension
+from app.engine.course import Courses
 from app.engine.definition import RunDefinition
 from app.engine.durations import format_duration
 from app.engine.events import (
@@ -111,19 +112,24 @@ def fold_all(
 ) -> DRPlanExecutionStatus:
     """Return the status after all `events`: what folding one after the other gives, in less time for many of them.
 
-    Nothing follows from a start but what follows from the last of several at once, and from the end of an attempt only
-    what its own workflow is concerned by. The last event is folded as any other, so that what an earlier version had
-    not drawn is.
+    What concerns its own workflow only is drawn there (`app.engine.course`). Else nothing follows from a start but what
+    follows from the last of several at once, and from the end of an attempt only what its own workflow is concerned by.
+    The last event is folded as any other, so that what an earlier version had not drawn is.
     """
+    courses, owed = Courses(definition), False
     for number, event in enumerate(events[:-1]):
         if status.has_ended or not isinstance(event, _OfAction):
-            status = _folded(definition, status, event)
+            status, owed = _folded(definition, status, event), False
             continue
-        status = _apply(definition, status, event)
-        is_start = isinstance(event, ActionStarted)
-        if not (is_start and isinstance(events[number + 1], ActionStarted)):
-            status = settle(definition, status, event.at, touched=None if is_start else event.address)
-            status = _end_if_done(definition, status, event.at)
+        earlier, status = status, _apply(definition, status, event)
+        drawn = None if owed else courses.draw(earlier, status, event.address, event.at)
+        if drawn is not None:
+            status = drawn
+            continue
+        owed = isinstance(event, ActionStarted)
+        if not (owed and isinstance(events[number + 1], ActionStarted)):
+            status = settle(definition, status, event.at, touched=None if owed else event.address)
+            status, owed = _end_if_done(definition, status, event.at), False
     return with_live_message(definition, _folded(definition, status, events[-1]), events) if events else status
 
 

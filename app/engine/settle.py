@@ -106,20 +106,23 @@ def _settle_workflows(
     keeps_back = halt or stage_halt(node, stage)
     first, last = _concerned(node, None if keeps_back else only)
     workflows = list(stage.workflow_executions)
-    done_before, failed = True, False
+    done_before, failed, changed = True, False, False
     for position in range(first, last):
         workflow = workflows[position]
         if workflow.phase in FINAL:
             continue
         within = node.workflows[position]
+        may_begin = node.parallel or done_before
+        if not may_begin and not keeps_back and workflow.phase is Phase.PENDING:
+            break  # nor may those behind it
         settled = _settle_workflow(
-            definition, within, workflow, at, halt=halt, keeps_back=keeps_back, may_begin=node.parallel or done_before
+            definition, within, workflow, at, halt=halt, keeps_back=keeps_back, may_begin=may_begin
         )
-        workflows[position] = settled
+        workflows[position], changed = settled, changed or settled is not workflow
         if not keeps_back and node.policy is StagePolicy.FAIL_FAST and is_doomed(within, settled):
             keeps_back, failed = workflow_halt(within), True
         done_before = done_before and settled.phase in FINAL
-    if any(new is not old for new, old in zip(workflows, stage.workflow_executions, strict=True)):
+    if changed:
         stage = stage.model_copy(update={"workflow_executions": tuple(workflows)})
     if failed and only is not None:
         return _settle_workflows(definition, node, stage, at, halt=halt, only=None)
@@ -170,6 +173,18 @@ def with_actions(
     """Return `workflow` with its actions, progress and current action; itself when nothing differs."""
     current = next((action.name for action in actions if action.phase is Phase.RUNNING), "")
     done = sum(action.phase is Phase.SUCCEEDED for action in actions)
+    return with_progress(operation, workflow, actions, current=current, done=done)
+
+
+def with_progress(
+    operation: Operation,
+    workflow: WorkflowExecutionStatus,
+    actions: tuple[ActionStatus, ...],
+    *,
+    current: str,
+    done: int,
+) -> WorkflowExecutionStatus:
+    """Return `workflow` with its actions, of which the first that runs and the number of succeeded ones are known."""
     progress = f"{done}/{len(actions)} actions {'rolled back' if operation is Operation.REVERT else 'completed'}"
     if actions is workflow.action_statuses and (progress, current) == (workflow.progress, workflow.current_action):
         return workflow
@@ -194,7 +209,7 @@ def _settle_actions(
             action = settling[index]
             if action.phase is not Phase.PENDING:
                 continue
-            settled = _settle_action(run, definition, settling, index, at, keeps_back=keeps_back)
+            settled = settle_action(run, definition, settling, index, at, keeps_back=keeps_back)
             if settled is not action:
                 settling[index], passed = settled, True
                 if settled.phase is Phase.FAILED:
@@ -202,7 +217,7 @@ def _settle_actions(
     return tuple(settling) if any(new is not old for new, old in zip(settling, actions, strict=True)) else actions
 
 
-def _settle_action(
+def settle_action(
     run: RunDefinition,
     definition: WorkflowDefinition,
     actions: Sequence[ActionStatus],
@@ -211,6 +226,7 @@ def _settle_action(
     *,
     keeps_back: Cause | None,
 ) -> ActionStatus:
+    """Return what an action that is pending has come to, given the others; itself while nothing follows from them."""
     action = actions[index]
     is_cancelled = keeps_back is not None and keeps_back.reason is NodeReason.CANCELLED
     blocker = "" if is_cancelled else blocking_action(definition, actions, index)

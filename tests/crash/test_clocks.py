@@ -1,4 +1,4 @@
-"""Controllers whose clocks are minutes off take runs over from each other: nothing is timed out, delayed or repeated."""
+"""Controllers whose clocks are minutes off take over from each other: nothing is timed out, delayed or repeated."""
 
 from __future__ import annotations
 

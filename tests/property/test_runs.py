@@ -12,7 +12,7 @@ from app.engine.conditions import cancel_requested
 from app.engine.decide import decide
 from app.engine.definition import Address
 from app.engine.events import ActionStarted, decode
-from app.engine.fold import fold, initial_status
+from app.engine.fold import fold, fold_all, initial_status
 from app.engine.kube_events import changes
 from app.engine.shrink import minimal, shrink
 from app.engine.tree import running_actions
@@ -107,9 +107,11 @@ def test_a_run_replayed_from_any_stored_status_is_the_run_that_was_never_interru
     for event in events[:kept]:
         status = fold(definition, status, event)
     status = stored(shrink(status, lambda _: 10**9) if tight else status)
+    at_once = fold_all(definition, status, events[kept:])
     for event in events[kept:]:
         status = fold(definition, status, event)
     assert shape(status) == shape(end)
+    assert at_once == status
 
 
 @tries(40)

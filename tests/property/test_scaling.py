@@ -14,7 +14,7 @@ from app.engine import settle as module
 from app.engine.build import execute_definition
 from app.engine.decide import decide
 from app.engine.definition import Address
-from app.engine.events import ActionFinished, ActionStarted, CancelRequested
+from app.engine.events import ActionFinished, ActionStarted, AttemptFailed, CancelRequested, Event
 from app.engine.fold import fold, fold_all, initial_status
 from app.models.execution import DRPlanExecutionStatus, StageStatus
 from app.models.phases import Phase, PlanPolicy, StagePolicy, WorkflowPolicy
@@ -159,6 +159,34 @@ def test_that_everything_starts_in_one_step_costs_in_proportion_to_the_plan(shap
         return calls(lambda: fold_all(definition, status, starts))
 
     costs = [cost(count) for count in (100, 500)]
+    assert costs[1] <= costs[0] * 5.5, costs
+
+
+@pytest.mark.parametrize("failing", [False, True])
+@pytest.mark.parametrize("shape", ["one list", "one graph"])
+def test_a_workflow_is_replayed_in_proportion_to_its_events(shape: str, failing: bool) -> None:
+    """To look at all of its actions for each event took 5 s for 1,000 actions."""
+
+    def cost(count: int) -> int:
+        [only] = SHAPES[shape](count)
+        policy = WorkflowPolicy.CONTINUE if failing else WorkflowPolicy.FAIL_FAST
+        only = replace(only, workflows=(replace(only.workflows[0], policy=policy),))
+        definition = execute_definition(snapshot_of(only))
+        status = initial_status(definition, START)
+        events: list[Event] = []
+        for number in range(count):
+            address = Address(0, 0, number)
+            broke = failing and shape != "one graph" and number % 2 == 1
+            phase = Phase.FAILED if broke else Phase.SUCCEEDED
+            again = AttemptFailed(START, address, "busy", START)
+            started = (ActionStarted(START, address, attempt) for attempt in (1, 2))
+            events += [next(started), again, next(started), ActionFinished(START, address, phase, "done")]
+        ended: list[DRPlanExecutionStatus] = []
+        spent = calls(lambda: ended.append(fold_all(definition, status, events)))
+        assert ended[0].phase is (Phase.FAILED if failing and shape != "one graph" else Phase.SUCCEEDED)
+        return spent
+
+    costs = [cost(count) for count in (200, 1000)]
     assert costs[1] <= costs[0] * 5.5, costs
 
 
