@@ -18,7 +18,7 @@ STARVED = Path(__file__).parent / "starved"
 PAGE = 4096
 
 
-def starved(rig: Rig, name: str, *arguments: str, wait: bool = True, **lacks: object) -> ServiceProcess:
+def starved(rig: Rig, name: str, *arguments: str, **lacks: object) -> ServiceProcess:
     """Start a controller behind the proxy; `lacks` says of what it has too little."""
     kubeconfig = rig.proxy.kubeconfig(name, rig.plane.identity("controller").token, rig.plane.directory)
     env = {f"STARVE_{what.upper()}": str(amount) for what, amount in lacks.items()}
@@ -27,7 +27,6 @@ def starved(rig: Rig, name: str, *arguments: str, wait: bool = True, **lacks: ob
         name=name,
         arguments=(f"--kubeconfig={kubeconfig}", *(arguments or LONG_LEASE)),
         env={"PYTHONPATH": f"{STARVED}:{REPOSITORY}", **env},
-        wait=wait,
     )
 
 
@@ -50,6 +49,12 @@ def resident(process: ServiceProcess) -> int:
         return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * PAGE
     except (OSError, IndexError):
         return 0
+
+
+def allocated(process: ServiceProcess) -> int:
+    """Bytes of data that a process has allocated, whether it uses them or not: what RLIMIT_DATA limits."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmData:")).split()[1]) * 1024
 
 
 class MemoryLimit:

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from devcluster import ControlPlane, start_controller
 from devcluster.services import ServiceProcess
+from tests.crash.conftest import LONG_LEASE
+from tests.crash.harness import Crashing
 from tests.support.cluster import CRDS, Cluster
-from tests.support.installation import FAST_LEASE, Installation, execution, http_action, plan, stage, workflow
+from tests.support.installation import (
+    FAST_LEASE,
+    Installation,
+    config_map_action,
+    execution,
+    http_action,
+    plan,
+    stage,
+    workflow,
+)
 from tests.support.planes import plane_fixture
+from tests.support.proxy import Proxy
 from tests.support.site import Site
 
 pytestmark = pytest.mark.xdist_group("restored-etcd")
 
 
-@plane_fixture(scope="function")
+@plane_fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
-    """A control plane of its own, because its past is going to be changed."""
+    """A control plane of its own, because its past is going to be changed; last by the test that restores it."""
     with ControlPlane("minimal") as plane:
         plane.api.install_crds(CRDS)
         plane.install_clusternet()
@@ -60,6 +75,60 @@ class Backup:
         server.wait_until(self._plane.api.ready, 60.0)
         for process in self._controllers:
             process.resume()
+
+
+def etcd_call(plane: ControlPlane, path: str, body: dict[str, object]) -> dict[str, Any]:
+    """Ask etcd by its JSON gateway."""
+    flag = "--listen-client-urls="
+    url = next(part.removeprefix(flag) for part in plane.components["etcd"].command if part.startswith(flag))
+    with urllib.request.urlopen(f"{url}{path}", json.dumps(body).encode(), timeout=60) as answer:
+        found = json.load(answer)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_watches_that_lag_behind_a_compaction(plane: ControlPlane, site: Site, tmp_path: Path) -> None:
+    """In mid-run they stay behind, etcd forgets and is defragmented, and the API server that knew the rest is gone."""
+    authority = tmp_path / "ca.pem"
+    authority.write_bytes(plane.authority.pem)
+    cluster = Cluster(plane)
+    with Proxy(plane.server, authority).serving() as proxy:
+        kubeconfig = proxy.kubeconfig("lagging", plane.identity("controller").token, tmp_path)
+        controller = start_controller(plane, name="lagging", arguments=(f"--kubeconfig={kubeconfig}", *LONG_LEASE))
+        drplan = Crashing(cluster, site, cluster.namespace("compacted"), proxy, controller)
+        drplan.site.hold(drplan.path("held"))
+        drplan.create(
+            workflow("w", [drplan.http("a")]),
+            workflow("w-held", [drplan.http("held"), config_map_action("made", "made", drplan.namespace)]),
+            *(plan(name, [stage("s", "w")]) for name in ("p", "q")),
+            plan("p-held", [stage("s", "w-held")]),
+        )
+        drplan.create(execution("before", "p"), execution("held", "p-held"), execution("called-off", "q"))
+        drplan.site.wait_for(drplan.path("held"))
+        for name, of in (("before", "p"), ("called-off", "q")):
+            drplan.ended(name, plan=of)
+        with proxy.silent(lambda request: request.client == "lagging"):
+            drplan.create(execution("unseen", "p"))
+            drplan.remove("called-off")
+            drplan.cancel("held")
+            for number in range(30):
+                drplan.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"filler-{number}"}})
+            revision = etcd_call(plane, "/v3/kv/range", {"key": "AA=="})["header"]["revision"]
+            etcd_call(plane, "/v3/kv/compaction", {"revision": revision, "physical": True})
+            etcd_call(plane, "/v3/maintenance/defragment", {})
+            plane.components["kube-apiserver"].kill9()
+            controller.pause()
+            plane.components["kube-apiserver"].start()
+            plane.components["kube-apiserver"].wait_until(plane.api.ready, 60.0)
+            controller.resume()
+        drplan.ended("unseen", timeout=90.0)
+        drplan.wait(lambda: not drplan.exists("drpe", "called-off"), 60.0, "a deletion was not seen")
+        drplan.site.let_go(drplan.path("held"))
+        drplan.ended("held", "Cancelled", plan="p-held", timeout=90.0)
+        assert drplan.calls() == {"a": 3, "held": 1}
+        assert not drplan.exists("cm", "made")
+        assert controller.running
+        controller.stop()
 
 
 def test_nobody_leads_with_what_a_lost_time_has_left_in_memory(plane: ControlPlane, site: Site, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from app.runtime.watchdog import EXIT_OVERDUE
 from tests.crash.conftest import Rig
 from tests.crash.harness import LEASE, Crashing, key_of
-from tests.crash.starving import MemoryLimit, in_its_place, resident, starved
+from tests.crash.starving import MemoryLimit, allocated, in_its_place, resident, starved
 from tests.support.installation import FAST_LEASE, actions_of, execution, http_action, plan, stage, workflow
 
 WHOLE = bool(os.environ.get("DRPLAN_CHAOS"))
@@ -86,6 +87,33 @@ def test_a_run_that_takes_all_memory_is_given_up_and_others_go_on(rig: Rig, drpl
     messages = {action["name"]: action["message"] for action in actions_of(status)}
     assert "given up: the controller was ended 3 times in a row while attempt 1 of action hungry" in messages["hungry"]
     assert drplan.calls() == {"a": 1, "b": 2, "c": 2}
+
+
+def test_memory_that_is_refused_ends_no_other_run(rig: Rig, drplan: Crashing) -> None:
+    """The system gives the process no more, as by `ulimit -d`: it is not killed, what asked for too much fails."""
+    drplan.site.hold(drplan.path("held"))
+    drplan.create(
+        workflow("hungry", [drplan.http("a"), drplan.http("hungry", retryPolicy={"limit": 0})]),
+        workflow("w", [drplan.http("held"), drplan.http("c")]),
+        plan("hungry", [stage("s", "hungry")]),
+        plan("p", [stage("s", "w")]),
+    )
+    with in_its_place(rig, drplan, "refused-memory", hungry="/hungry") as controller:
+        drplan.create(execution("e", "p"))
+        drplan.site.wait_for(drplan.path("held"))
+        most = allocated(controller) + 150 * 2**20
+        assert controller.pid is not None
+        resource.prlimit(controller.pid, resource.RLIMIT_DATA, (most, most))
+        with MemoryLimit(drplan, controller, 2**40):
+            drplan.create(execution("hungry", "hungry"))
+            status = drplan.ended("hungry", "Failed", plan="hungry", timeout=120.0)
+            drplan.site.let_go(drplan.path("held"))
+            drplan.ended("e", timeout=120.0)
+            drplan.create(execution("again", "p"))
+            drplan.ended("again", timeout=60.0)
+    messages = {action["name"]: action["message"] for action in actions_of(status)}
+    assert "memory" in messages["hungry"].lower(), messages
+    assert drplan.calls()["a"] == 1
 
 
 def test_a_blocked_leader_is_ended_and_the_other_one_goes_on(rig: Rig, drplan: Crashing) -> None:
