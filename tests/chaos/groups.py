@@ -89,9 +89,10 @@ GROUPS = (
     ),
     Group(
         "resources",
-        "memory, descriptors, hanging names, blocked loop, busy workers, many runs at once",
+        "memory, descriptors, hanging names, blocked loop, busy workers, wrong clocks, many runs at once",
         (
             "tests/crash/test_starved.py",
+            "tests/crash/test_clocks.py",
             "tests/unit/kube/test_pages.py",
             "tests/unit/runtime/test_workers.py",
             "tests/crash/test_hanging_starts.py",
