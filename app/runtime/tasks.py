@@ -47,6 +47,7 @@ class TaskOwner:
         task = self._group.create_task(self._supervise(name, work), name=f"{self.name}/{name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # it has not begun when the task is cancelled at once
         return task
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 
 import pytest
@@ -54,6 +55,14 @@ async def test_all_tasks_can_be_ended_in_order() -> None:
         await asyncio.sleep(1)
         owner.cancel_all()
     assert all(task.cancelled() for task in tasks)
+
+
+async def test_what_is_ended_before_it_has_begun_is_closed() -> None:
+    never = asyncio.sleep(1000)
+    async with TaskOwner("test") as owner:
+        owner.spawn("never", never)
+        owner.cancel_all()
+    assert inspect.getcoroutinestate(never) == inspect.CORO_CLOSED
 
 
 def test_delays_grow_to_the_maximum() -> None:
