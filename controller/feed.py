@@ -80,7 +80,7 @@ class Feed:
         del event
         if new is None:
             if old is not None:
-                self._inheritance.told(old["metadata"]["uid"])
+                self._inheritance.forget(old["metadata"]["uid"])
                 self._plans.add((key_of(old)[0], str(members(old.get("spec")).get("planRef", ""))))
                 run = self._runs.get(old["metadata"]["uid"])
                 if run is not None:

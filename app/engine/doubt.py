@@ -1,6 +1,7 @@
-"""What a run records before it goes on where an earlier process left it, and why it stands still.
+"""What a run records before it goes on where an earlier process left off, and why a run stands still.
 
-A write whose answer nobody saw may have been done (invariant 3): its action is looked at before it is repeated.
+A write may have been done although nobody saw its answer (invariant 3). So its action is looked at before it is
+repeated.
 """
 
 from __future__ import annotations

@@ -112,9 +112,9 @@ def fold_all(
 ) -> DRPlanExecutionStatus:
     """Return the status after all `events`: what folding one after the other gives, in less time for many of them.
 
-    What concerns its own workflow only is drawn there (`app.engine.course`). Else nothing follows from a start but what
-    follows from the last of several at once, and from the end of an attempt only what its own workflow is concerned by.
-    The last event is folded as any other, so that what an earlier version had not drawn is.
+    What concerns its own workflow only is drawn there (`app.engine.course`). Else several starts in a row are drawn
+    once, at the last of them, and of the end of an attempt only what its own workflow is concerned by. The last event
+    is folded in full: what an earlier release had not drawn is drawn then.
     """
     courses, owed = Courses(definition), False
     for number, event in enumerate(events[:-1]):

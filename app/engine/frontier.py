@@ -1,6 +1,7 @@
 """Which stages of a run may be under way, and which have to be looked at again, while a change is drawn through them.
 
-Kept up with each stage that changes, so that a change that runs through all stages takes time in proportion to them.
+It is brought up to date with each stage that changes. So a change that passes through all stages takes time in
+proportion to their number, not to its square.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _UNFORTUNATE = FINAL - {Phase.SUCCEEDED}
 
 
 class Frontier:
-    """The stages of a status while they are settled; `replace` takes what one of them has come to."""
+    """The stages of a status while it is settled; each new version of a stage is handed over by `replace`."""
 
     def __init__(self, definition: RunDefinition, status: DRPlanExecutionStatus) -> None:
         self._definition = definition
@@ -71,7 +72,7 @@ class Frontier:
         return self._at
 
     def replace(self, index: int, stage: StageStatus) -> None:
-        """Put `stage` in the place of another version of it, and have those looked at that this concerns."""
+        """Put a new version of a stage in its place, and have the stages looked at that this concerns."""
         before, self.stages[index] = self.stages[index].phase, stage
         if stage.phase is not before:
             self._take_phase(index, before, stage.phase)

@@ -41,9 +41,10 @@ from app.models.reasons import NodeReason
 def settle(
     definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime, *, touched: Address | None = None
 ) -> DRPlanExecutionStatus:
-    """Return `status` with everything drawn that follows from it. Settling twice changes nothing more.
+    """Return `status` with all that follows from it: what is skipped, and which workflows and stages have ended.
 
-    With `touched`, the status was settled before the action at this address changed, and nothing else has.
+    Settling twice changes nothing more. `touched` is the address of the one action that has changed since the status
+    was settled last; without it everything is looked at.
     """
     frontier = Frontier(definition, status)
     if touched is None or frontier.halt:
@@ -77,7 +78,7 @@ def _settle_at(
 def _settle_stage(
     definition: RunDefinition, frontier: Frontier, index: int, at: datetime, *, only: int | None
 ) -> StageStatus:
-    """Settle a stage, of which no workflow but `only` has changed since it was settled last, if that is given."""
+    """Settle a stage. `only` is the one workflow that has changed since it was settled last; None: any may have."""
     node, stage = definition.stages[index], frontier.stages[index]
     is_open = frontier.is_open(index)
     if stage.phase is Phase.PENDING:

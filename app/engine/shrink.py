@@ -36,9 +36,9 @@ _STEPS = (
 def shrink(
     status: DRPlanExecutionStatus, size: Callable[[DRPlanExecutionStatus], int], limit: int = STATUS_LIMIT
 ) -> DRPlanExecutionStatus:
-    """Return `status` with as little left out as makes it fit; `size` gives the bytes of its JSON.
+    """Return `status` with no more left out than it takes to fit; `size` gives the bytes of its JSON.
 
-    What cannot be made to fit is returned as small as it gets.
+    A status that cannot be made to fit is returned as small as it gets.
     """
     if size(status) <= limit:
         return status

@@ -116,7 +116,7 @@ class ExecutionReconciler:
         is_under_way = phase not in (Phase.PENDING, "") and not has_ended(phase)
         if is_under_way or self._runs.get(uid) is not None or self._services.journal.entries(uid):
             return False
-        self._inheritance.told(uid)
+        self._inheritance.forget(uid)
         await self._closing.unreadable(stored, why)
         return True
 
@@ -128,7 +128,7 @@ class ExecutionReconciler:
         execution = await without_unreadable_status(stored)
         if execution is not None and self._services.journal.entries(execution.metadata.uid):
             return await self._resuming.resume(execution)
-        self._inheritance.told(stored["metadata"]["uid"])
+        self._inheritance.forget(stored["metadata"]["uid"])
         await self._closing.unreadable(stored)
         return None
 
@@ -152,7 +152,7 @@ class ExecutionReconciler:
             else:
                 with suppress(PlanUnreadableError):
                     await complete(self._services, current, await revert_snapshot(self._services, current))
-        self._inheritance.told(uid)
+        self._inheritance.forget(uid)
         self._services.journal.forget(uid)
         self._runs.forget(uid)
         if execution.metadata.deletion_timestamp is not None:

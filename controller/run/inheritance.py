@@ -43,8 +43,8 @@ class Inheritance:
         await self._journal.demand_current()
         return None
 
-    def told(self, uid: str) -> None:
-        """Say that a run has recorded what it was told, or needs not be told any more."""
+    def forget(self, uid: str) -> None:
+        """Take a run off the list: it has recorded why it has to ask, or it has nothing to ask any more."""
         self._left.discard(uid)
         if not self._left:
             self._journal.take_over()

@@ -67,7 +67,7 @@ class Resuming:
             return 0.0
         stored = fresh.get("status") or {}
         if (records := await records_of(self._services, execution.metadata)).outcome is not None:
-            self._inheritance.told(uid)
+            self._inheritance.forget(uid)
             after = await self._closing.as_recorded(execution, stored, records)
             self.over = self.over | {uid} if after else self.over - {uid}
             return after
@@ -80,11 +80,11 @@ class Resuming:
             if isinstance(held := await retake_lock(self._services, execution), End):
                 raise CannotResumeError(held.message)
         except (SnapshotDamagedError, CannotResumeError) as error:
-            self._inheritance.told(uid)
+            self._inheritance.forget(uid)
             await self._closing.abandon(execution, str(error))
             return None
         if why := self._given_up(execution):
-            self._inheritance.told(uid)
+            self._inheritance.forget(uid)
             await self._closing.give_up(execution, snapshot, resumed.definition, resumed.status, why)
             return None
         if resumed.touched:
@@ -143,7 +143,7 @@ class Resuming:
             stored,
             in_doubt=doubtful(status),
             takeover=takeover,
-            on_taken_up=partial(self._inheritance.told, snapshot.execution_uid),
+            on_taken_up=partial(self._inheritance.forget, snapshot.execution_uid),
             is_stored=is_stored,
         )
         self._runs.start(run, execution)

@@ -1,7 +1,7 @@
 """What a run is taken up from: its snapshot, the status that this controller sealed, the journal's later events.
 
-A status is stored where others may write. So what the journal and the seal do not bear out is not gone on from: the run
-is rebuilt from the journal when that still has all of it, else it cannot be taken up.
+Others may be able to write a status. So a run does not go on from one that journal and seal do not confirm: it is
+rebuilt from the journal if that still has all of the run, else it cannot be taken up.
 """
 
 from __future__ import annotations

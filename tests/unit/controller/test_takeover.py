@@ -180,9 +180,9 @@ async def test_the_head_lives_again_when_everybody_has_been_told() -> None:
 
     inheritance = Inheritance(journal, ["a", "b"])
     assert (await of("a"), await of("c"), journal.alive) == (unsure, None, 0)
-    inheritance.told("a")
+    inheritance.forget("a")
     assert (await of("a"), await of("b"), journal.alive) == (None, unsure, 0)
-    inheritance.told("b")
+    inheritance.forget("b")
     assert (journal.alive, journal.looked) == (1, 2)
     for takeover, uids in ((Takeover(), ["a"]), (unsure, [])):
         sure: Any = FakeJournal(takeover)
