@@ -120,17 +120,30 @@ class SnapshotStore:
         """Return the prior states of the objects that a run changed."""
         return PriorStateStore(self, owner)
 
-    async def save_prior(self, owner: Owner, key: str, obj: Mapping[str, Any] | None) -> None:
+    async def save_prior(self, owner: Owner, key: str, obj: Mapping[str, Any] | None) -> bool:
         """See `PriorStates.save`."""
-        name = _prior_name(owner.uid, key)
-        place = Place(self._namespace, name, PRIOR, owner)
-        _, parts, index = await to_thread(_config_maps, place, lambda: {"key": key, "object": obj})
-        if parts and await self._exists(name):
-            return  # its parts must not be replaced by those of a later state
+        parts, index = await self._prior(owner, key, obj)
+        if parts and await self._exists(index["metadata"]["name"]):
+            return False  # its parts must not be replaced by those of a later state
         for part in parts:
             await self._create_or_replace(part)
         with suppress(AlreadyExists):
             await self._kube.create(CONFIG_MAPS, index)
+            return True
+        return False
+
+    async def replace_prior(self, owner: Owner, key: str, obj: Mapping[str, Any]) -> None:
+        """See `PriorStates.replace`. The index goes first, so that it never stands for parts of two records."""
+        parts, index = await self._prior(owner, key, obj)
+        if await self._is_stored(index):
+            return
+        for body in (*parts, index):
+            await self._create_or_replace(body)
+
+    async def _prior(self, owner: Owner, key: str, obj: Mapping[str, Any] | None) -> tuple[list[Object], Object]:
+        place = Place(self._namespace, _prior_name(owner.uid, key), PRIOR, owner)
+        _, parts, index = await to_thread(_config_maps, place, lambda: {"key": key, "object": obj})
+        return parts, index
 
     async def load_prior(self, owner: Owner, key: str) -> tuple[bool, dict[str, Any] | None]:
         """See `PriorStates.load`. Raises `PriorDamagedError`."""
@@ -193,9 +206,13 @@ class PriorStateStore:
     store: SnapshotStore
     owner: Owner
 
-    async def save(self, key: str, obj: Mapping[str, Any] | None) -> None:
-        """Record `obj`, or its absence, before it is changed. The first record of a key stays."""
-        await self.store.save_prior(self.owner, key, obj)
+    async def save(self, key: str, obj: Mapping[str, Any] | None) -> bool:
+        """Record `obj`, or its absence, before it is changed. The first record stays; tell whether it is this."""
+        return await self.store.save_prior(self.owner, key, obj)
+
+    async def replace(self, key: str, obj: Mapping[str, Any]) -> None:
+        """Record `obj` in the place of whatever was recorded under the key."""
+        await self.store.replace_prior(self.owner, key, obj)
 
     async def load(self, key: str) -> tuple[bool, dict[str, Any] | None]:
         """Return whether there is a record, and the object (None: it was absent)."""

@@ -53,5 +53,5 @@ def _problem(named: NamedObject, resource: Resource, own_namespace: str) -> str:
 
 def _rights(named: NamedObject, resource: Resource, *, single: bool) -> list[Right]:
     namespace = named.namespace if resource.namespaced else ""
-    verbs = ("delete", "update") if named.changed else ("delete",)
+    verbs = ("delete", "patch") if named.changed else ("delete",)
     return [Right(verb, resource, namespace, named.name if single else "") for verb in verbs]

@@ -67,7 +67,9 @@ def conclude(
     within the action's time-out, and the run is not being cancelled.
     """
     if isinstance(outcome, Succeeded):
-        return ActionFinished(now, address, Phase.SUCCEEDED, cut(outcome.message), outcome.outputs)
+        return ActionFinished(
+            now, address, Phase.SUCCEEDED, cut(outcome.message), outcome.outputs, conflicts=outcome.conflicts
+        )
     if isinstance(outcome, NothingToDo):
         return ActionFinished(now, address, Phase.SKIPPED, cut(outcome.message))
     if outcome.undecided:
@@ -81,11 +83,16 @@ def conclude(
     if outcome.retryable and not cancel_requested(status) and node.retry.allows(retries):
         not_before = now + node.retry.delay(retries, jitter, outcome.retry_after)
         if not_before < deadline(definition, status, address):
-            return AttemptFailed(now, address, cut(outcome.message), not_before, outcome.outputs)
+            return AttemptFailed(
+                now, address, cut(outcome.message), not_before, outcome.outputs, conflicts=outcome.conflicts
+            )
     message = messages.exhausted(retries, outcome.message) if outcome.retryable else outcome.message
     if outcome.timed_out and action.last_failure:
         message = messages.no_more_time(message, retries, action.last_failure)
-    return ActionFinished(now, address, Phase.FAILED, cut(message), outcome.outputs, _reason(outcome, retries))
+    reason = _reason(outcome, retries)
+    return ActionFinished(
+        now, address, Phase.FAILED, cut(message), outcome.outputs, reason, conflicts=outcome.conflicts
+    )
 
 
 def _reason(outcome: Failed, retries: int) -> str:

@@ -120,10 +120,10 @@ def seen_only(address: Address, outcome: Outcome, now: datetime) -> ActionFinish
 
 def without_outputs(outcome: Outcome) -> Outcome:
     """Return an outcome as small as it gets, for an API server that refuses the whole; its message says so."""
-    if isinstance(outcome, NothingToDo) or outcome.outputs is None:
+    if isinstance(outcome, NothingToDo) or (outcome.outputs is None and not outcome.conflicts):
         return outcome
-    message = f"(what it made could not be recorded) {outcome.message}"
-    return replace(outcome, message=message, outputs=None)
+    lost = "what it made could not be recorded" if outcome.outputs else "the conflicts could not be recorded"
+    return replace(outcome, message=f"({lost}) {outcome.message}", outputs=None, conflicts=())
 
 
 def can_do_without_journal(events: Sequence[Event]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from app.engine.definition import Address
 from app.engine.text import cut
-from app.models.execution import ActionOutputs
+from app.models.execution import ActionOutputs, FieldConflict
 from app.models.phases import Phase
 from app.models.suspension import Reason
 
@@ -39,6 +39,7 @@ class AttemptFailed:
     not_before: datetime
     outputs: ActionOutputs | None = None
     undecided: bool = False
+    conflicts: tuple[FieldConflict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class ActionFinished:
     outputs: ActionOutputs | None = None
     reason: str = ""
     """One of `NodeReason`; empty when the phase says all that is known."""
+    conflicts: tuple[FieldConflict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,8 @@ def encode(event: Event) -> dict[str, Any]:
         data["reason"] = event.reason.value
     if isinstance(event, AttemptFailed | ObjectsMade | ActionFinished) and event.outputs is not None:
         data["outputs"] = event.outputs.to_wire()
+    if isinstance(event, AttemptFailed | ActionFinished) and event.conflicts:
+        data["conflicts"] = [conflict.to_wire() for conflict in event.conflicts]
     return data
 
 
@@ -166,20 +170,21 @@ def decode(data: dict[str, Any]) -> Event:
         )
     at = from_microseconds(data["t"])
     outputs = ActionOutputs.from_wire(data["outputs"]) if "outputs" in data else None
+    conflicts = tuple(FieldConflict.from_wire(conflict) for conflict in data.get("conflicts", ()))
     match name:
         case "ActionStarted":
             return ActionStarted(at, Address(*data["at"]), data["attempt"])
         case "AttemptFailed":
             not_before = from_microseconds(data["notBefore"])
             undecided = data.get("undecided", False)
-            return AttemptFailed(at, Address(*data["at"]), data["message"], not_before, outputs, undecided)
+            return AttemptFailed(at, Address(*data["at"]), data["message"], not_before, outputs, undecided, conflicts)
         case "AttemptInterrupted":
             return AttemptInterrupted(at, Address(*data["at"]))
         case "ObjectsMade":
             return ObjectsMade(at, Address(*data["at"]), outputs or ActionOutputs())
         case "ActionFinished":
             phase, reason = Phase(data["phase"]), data.get("reason", "")
-            return ActionFinished(at, Address(*data["at"]), phase, data["message"], outputs, reason)
+            return ActionFinished(at, Address(*data["at"]), phase, data["message"], outputs, reason, conflicts)
         case "CancelRequested":
             return CancelRequested(at, data["message"])
         case "RunSuspended":

@@ -257,6 +257,7 @@ def _attempt_failed(action: ActionStatus, event: AttemptFailed) -> ActionStatus:
             "again": False,
             "message": event.message if event.undecided else cut(messages.waiting_for_retry(event.message)),
             "outputs": merged(action.outputs, event.outputs),
+            "conflicts": event.conflicts,
         }
     )
 
@@ -264,7 +265,8 @@ def _attempt_failed(action: ActionStatus, event: AttemptFailed) -> ActionStatus:
 def _action_finished(action: ActionStatus, event: ActionFinished) -> ActionStatus:
     reason = event.reason or _REASONS.get(event.phase, "")
     finished = ended(action, event.phase, event.message, event.at, reason=reason)
-    return finished.model_copy(update={"outputs": merged(action.outputs, event.outputs)})
+    outputs = merged(action.outputs, event.outputs)
+    return finished.model_copy(update={"outputs": outputs, "conflicts": event.conflicts})
 
 
 def _resumed(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:

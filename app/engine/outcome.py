@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.models.execution import ActionOutputs
+from app.models.execution import ActionOutputs, FieldConflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,7 @@ class Succeeded:
 
     message: str
     outputs: ActionOutputs | None = None
+    conflicts: tuple[FieldConflict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Failed:
     `retry_after` is what the other side asked for, in seconds. `in_doubt` says that the API server was asked to change
     something and never answered, so that nobody knows whether it did. `undecided` says that something may have been
     done that must not be done twice: the run stands still until an operator says how it is. `timed_out` says that the
-    action's time was up.
+    action's time was up. `conflicts`, here and of a success, are the fields that a rollback found changed by others.
     """
 
     message: str
@@ -34,6 +35,7 @@ class Failed:
     in_doubt: bool = False
     undecided: bool = False
     timed_out: bool = False
+    conflicts: tuple[FieldConflict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class _Step:
     body: int
     message: int
     details: bool
-    """Whether the single clusters of an action, its latest failure and the parameters of a workflow stay."""
+    """Whether an action's clusters, conflicts and latest failure and the parameters of a workflow stay."""
     marks: bool = True
     """Whether the Revert that took an action back stays named with it; the controller's record of it has it too."""
 
@@ -86,5 +86,6 @@ def _shorter(action: ActionStatus, step: _Step) -> ActionStatus:
             "cluster_statuses": action.cluster_statuses if step.details else (),
             "last_failure": cut(action.last_failure, step.message) if step.details else "",
             "rolled_back_by": action.rolled_back_by if step.marks else "",
+            "conflicts": action.conflicts if step.details else (),
         }
     )

@@ -1,11 +1,12 @@
-"""What a user may do, asked of the API server by a SubjectAccessReview."""
+"""What a user, or the own account, may do, asked of the API server by a review."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from app.kube.client import KubeClient
-from app.kube.resources import SUBJECT_ACCESS_REVIEWS, Resource
+from app.kube.resources import SELF_SUBJECT_ACCESS_REVIEWS, SUBJECT_ACCESS_REVIEWS, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,26 @@ class Access:
 
 async def ask_access(kube: KubeClient, user: User, right: Right, *, timeout: float) -> Access:
     """Whether `user` has `right`; `timeout` in seconds. Raises KubeError."""
+    who = {
+        "user": user.name,
+        "uid": user.uid,
+        "groups": list(user.groups),
+        "extra": {key: list(values) for key, values in user.extra},
+    }
+    return await _ask(kube, SUBJECT_ACCESS_REVIEWS, who, right, timeout)
+
+
+async def ask_own_access(kube: KubeClient, right: Right, *, timeout: float) -> Access:
+    """Whether the account of `kube` has `right`; `timeout` in seconds. Raises KubeError."""
+    return await _ask(kube, SELF_SUBJECT_ACCESS_REVIEWS, {}, right, timeout)
+
+
+async def _ask(kube: KubeClient, reviews: Resource, who: Mapping[str, object], right: Right, timeout: float) -> Access:
     review = {
-        "apiVersion": SUBJECT_ACCESS_REVIEWS.api_version,
-        "kind": SUBJECT_ACCESS_REVIEWS.kind,
+        "apiVersion": reviews.api_version,
+        "kind": reviews.kind,
         "spec": {
-            "user": user.name,
-            "uid": user.uid,
-            "groups": list(user.groups),
-            "extra": {key: list(values) for key, values in user.extra},
+            **who,
             "resourceAttributes": {
                 "group": right.resource.group,
                 "version": right.resource.version,
@@ -65,5 +78,5 @@ async def ask_access(kube: KubeClient, user: User, right: Right, *, timeout: flo
             },
         },
     }
-    status = (await kube.create(SUBJECT_ACCESS_REVIEWS, review, timeout=timeout)).get("status") or {}
+    status = (await kube.create(reviews, review, timeout=timeout)).get("status") or {}
     return Access(bool(status.get("allowed")) and not status.get("denied"), str(status.get("reason") or ""))

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from app.engine.bounds import content_refusal, has_refused_content, kind_refusal, namespace_refusal
+from app.engine.json_patch import at_version, json_patch
 from app.engine.object_names import found, name_problem
 from app.kube.bodies import JsonObject, name_of, namespace_for
-from app.kube.client import MERGE_PATCH, Items, KubeClient
+from app.kube.client import JSON_PATCH, MERGE_PATCH, Items, KubeClient
 from app.kube.errors import IllegalName, NotFound, OutOfBounds
 from app.kube.leased import NoLeaseTimeError
 from app.kube.resources import PODS, Resource
@@ -108,6 +109,11 @@ class BoundedClient:
         self._writing = writing or Writing()
         self._note = note
 
+    @property
+    def manager(self) -> str:
+        """The field manager under which this client writes."""
+        return self._writing.manager
+
     def written(self, writing: Writing) -> BoundedClient:
         """Return the same client, which writes as `writing` says."""
         return BoundedClient(self._kube, self._own, self._lease, writing, self._note)
@@ -189,13 +195,29 @@ class BoundedClient:
         await self._lease.demand()
         return await self._kube.create(resource, body, namespace=namespace, **self._as_written())
 
-    async def replace(
-        self, resource: Resource, body: Mapping[str, Any], *, name: str, namespace: str | None = None
+    async def change(
+        self,
+        resource: Resource,
+        before: Mapping[str, Any],
+        after: Mapping[str, Any],
+        *,
+        name: str,
+        namespace: str | None = None,
     ) -> JsonObject:
-        """Write a whole object; the resourceVersion in the body is the precondition."""
-        self._check_body(resource, namespace, name, body)
+        """Make `after` of an object that is still `before`, by a JSON patch; Conflict when it is not that any more.
+
+        Nothing is sent when there is nothing to change.
+        """
+        self._check_body(resource, namespace, name, after)
+        self._check_type(resource, name, before)
+        changes = await asyncio.to_thread(json_patch, before, after)
+        if not changes:
+            return dict(before)
+        operations = at_version(changes, str(before["metadata"]["resourceVersion"]))
         await self._lease.demand()
-        return await self._kube.replace(resource, body, name=name, namespace=namespace, **self._as_written())
+        return await self._kube.patch(
+            resource, name, operations, namespace=namespace, content_type=JSON_PATCH, **self._as_written()
+        )
 
     async def patch(
         self,

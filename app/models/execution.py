@@ -43,6 +43,14 @@ class Unrecorded(StrEnum):
     USE_STATUS = "UseStatus"
 
 
+class ConflictPolicy(StrEnum):
+    """What a Revert does about a field that the run changed and that others changed since (decision R8)."""
+
+    FAIL = "Fail"
+    FORCE = "Force"
+    KEEP = "Keep"
+
+
 class RevertOptions(ApiModel):
     """How a Revert goes about its work."""
 
@@ -50,6 +58,10 @@ class RevertOptions(ApiModel):
     """For an object that is gone, not by this run's own doing: Fail makes the action Failed, Ignore Succeeded."""
     failure_policy: RevertFailurePolicy = RevertFailurePolicy.STOP
     """After the first failed action: Stop skips the rest, Continue goes on. The execution ends Failed either way."""
+    conflicts: ConflictPolicy = ConflictPolicy.FAIL
+    """For a field that the run changed and that others changed since: Fail makes the action Failed and leaves the
+    object as it is, Force puts back what was there before the run, Keep leaves what the others wrote. Fields that the
+    run did not change always stay as they are."""
     unrecorded: Unrecorded = Unrecorded.REFUSE
     """For a target whose outcome the controller has not recorded, in an installation without admission: UseStatus
     takes the target's status for the truth. With admission, the rights of the Revert's creator decide."""
@@ -125,6 +137,27 @@ class ClusterActionStatus(ApiModel):
     """Details."""
 
 
+class FieldConflict(ApiModel):
+    """A field that a run changed and that others changed since, so that taking it back would take theirs away too.
+
+    Values are JSON, cut at 100 characters, `***` where they may come from a Secret; an absent one means that the field
+    was not there.
+    """
+
+    object: str
+    """Kind, namespace and name of the object."""
+    path: str
+    """The field, such as `spec.template.spec.containers[name=app].image`."""
+    was: str = ""
+    """The value before the run."""
+    wrote: str = ""
+    """The value that the run wrote."""
+    now: str = ""
+    """The value that is there."""
+    changed_by: str = ""
+    """The field managers that own it now."""
+
+
 class NodeStatus(ApiModel):
     """What the statuses of stages, workflows and actions have in common: how they are read."""
 
@@ -175,6 +208,8 @@ class ActionStatus(NodeStatus):
     """PerCluster actions: each cluster."""
     rolled_back_by: str = ""
     """The Revert that took this action back."""
+    conflicts: tuple[FieldConflict, ...] = ()
+    """Of a Revert: fields that others changed since the run, the first ten."""
 
 
 class ResolvedParam(ApiModel):

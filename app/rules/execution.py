@@ -14,7 +14,7 @@ from itertools import chain
 from app.engine.text import short
 from app.models.base import GROUP
 from app.models.execution import DRPlanExecution
-from app.models.names import FINALIZER, START_RESTORED_ANNOTATION
+from app.models.names import CONDITION_AUTHORIZED, FINALIZER, START_RESTORED_ANNOTATION
 from app.models.phases import Mode, Operation, Phase, PlanPhase
 from app.models.plan import DRPlan
 from app.rules.actions.targets import Known, Problem
@@ -89,9 +89,18 @@ def check_execution(execution: DRPlanExecution, around: Surroundings) -> Report:
     _check_references(gaps, execution, plan, around)
     if execution.spec.operation_type is Operation.EXECUTE:
         _check_run(gaps, execution, plan, around.workflows)
+        _warn_of_rights(spec, plan)
     for gap, text in gaps.messages("give one in spec.params"):
         spec.error("E24", text, gap.member, runnable=gap.runnable)
     return findings.report()
+
+
+def _warn_of_rights(spot: Spot, plan: DRPlan) -> None:
+    """Notice N24: what the controller has found out about its rights for the plan as it is now."""
+    for condition in plan.status.conditions:
+        is_current = condition.observed_generation == plan.metadata.generation
+        if condition.type == CONDITION_AUTHORIZED and condition.status == "False" and is_current:
+            spot.warn("N24", f"plan {plan.metadata.name}: {condition.message}", "planRef")
 
 
 def known_invalid(plan: DRPlan) -> bool:

@@ -12,7 +12,7 @@ from app.engine.outcome import Outcome
 from app.engine.templates import Scope
 from app.kube.bounded import BoundedClient
 from app.models.actions import ActionBody
-from app.models.execution import ActionOutputs, MissingResources
+from app.models.execution import ActionOutputs, ConflictPolicy, MissingResources
 from app.runtime.http_client import HttpSender
 from app.runtime.tracing import Traces
 
@@ -20,8 +20,14 @@ from app.runtime.tracing import Traces
 class PriorStates(Protocol):
     """What objects were like before this run changed them; kept with the run's snapshot (design: the journal)."""
 
-    async def save(self, key: str, obj: Mapping[str, Any] | None) -> None:
-        """Record `obj`, or its absence, before it is changed. The first record of a key stays."""
+    async def save(self, key: str, obj: Mapping[str, Any] | None) -> bool:
+        """Record `obj`, or its absence, before it is changed. The first record stays; tell whether it is this.
+
+        Both for what an object was like and, under a key of its own, for what a run changed of it.
+        """
+
+    async def replace(self, key: str, obj: Mapping[str, Any]) -> None:
+        """Record `obj` in the place of whatever was recorded under the key."""
 
     async def load(self, key: str) -> tuple[bool, dict[str, Any] | None]:
         """Return whether there is a record, and the object (None: it was absent)."""
@@ -84,6 +90,7 @@ class ActionContext:
     earlier: ActionOutputs | None = None
     missing_resources: MissingResources = MissingResources.FAIL
     explained: frozenset[ObjectKey] = frozenset()
+    conflicts: ConflictPolicy = ConflictPolicy.FAIL
     target_identity: str = ""
     unrecorded: bool = False
     traces: Traces = field(default_factory=Traces)

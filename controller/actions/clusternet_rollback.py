@@ -13,7 +13,7 @@ from app.models.names import DEFAULT_NAMESPACE
 from controller.actions.attempts import failed, timed_out, within_deadline
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
-from controller.actions.undo import CannotUndoError, Effect, Undone, take_back, together
+from controller.actions.undo import CannotUndoError, Effect, NotUndoneError, Undone, failure_of, take_back, together
 
 _TAKEN_BACK = (ResourceOperation.CREATE, ResourceOperation.APPLY, ResourceOperation.REPLACE)
 
@@ -43,8 +43,8 @@ async def roll_back(
                 undone.append(
                     (target, await take_back(context, target, ref, made, trusted=bool(children) and context.unrecorded))
                 )
-            except CannotUndoError as problem:
-                failures.append(Failed(str(problem)))
+            except (CannotUndoError, NotUndoneError) as problem:
+                failures.append(failure_of(problem))
             except KubeError as error:
                 failures.append(failed(error, prefix=f"Failed to delete {resource.kind}: "))
         return together(failures) if failures else _outcome(resource, undone)
@@ -68,6 +68,7 @@ def _outcome(resource: Resource, undone: Sequence[tuple[Target, Undone]]) -> Out
         case Effect.DELETING:
             return Succeeded(f"Rolled back: {result.why}")
         case Effect.RESTORED:
-            return Succeeded(f"Rolled back: restored {target.label}")
+            decided = f"; {result.why}" if result.why else ""
+            return Succeeded(f"Rolled back: restored {target.label}{decided}", conflicts=result.conflicts)
         case _:
             return Succeeded(f"Rolled back: deleted {target.label}")

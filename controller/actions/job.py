@@ -28,7 +28,7 @@ from controller.actions.ownership import (
     reference,
     uid_of,
 )
-from controller.actions.undo import CannotUndoError, Effect, take_back
+from controller.actions.undo import CannotUndoError, Effect, NotUndoneError, failure_of, take_back
 from controller.actions.waiting import Pending, Seen, WaitTimeoutError, wait_for
 
 LOG_LINES = 5
@@ -86,8 +86,8 @@ class JobExecutor:
         async def work() -> Outcome:
             try:
                 undone = await take_back(context, target, ref, ResourceOperation.CREATE)
-            except CannotUndoError as problem:
-                return Failed(str(problem))
+            except (CannotUndoError, NotUndoneError) as problem:
+                return failure_of(problem)
             except KubeError as error:
                 return failed(error, prefix="Failed to delete Job: ")
             if undone.effect is Effect.GONE:

@@ -16,6 +16,7 @@ from app.kube.resources import Resource
 from app.kube.secrecy import is_secret
 from app.models.common import CoreReference
 from controller.actions.base import ActionContext
+from controller.actions.changed import record_all, record_changes
 from controller.actions.job_ttl import held
 from controller.actions.ownership import (
     JsonObject,
@@ -162,6 +163,8 @@ async def apply(context: ActionContext, target: Target, body: Mapping[str, Any])
             applied, _ = await _apply(context, target, _as_read(body, applied))
         elif created and not own:  # somebody else deleted it since
             applied, _ = await _apply(context, target, _as_read(_own(body, context), applied))
+        elif existing is not None and not own:
+            await _remember_changes(context, target, existing, applied)
         return applied
 
     return await _unless_changed(once)
@@ -185,9 +188,11 @@ async def patch(context: ActionContext, target: Target, change: Mapping[str, Any
         await _find_staying(context, target)
         existing = await context.kube.get(target.resource, target.name, namespace=target.namespace or None)
         await remember(context, target, existing)
-        return await context.kube.patch(
+        patched = await context.kube.patch(
             target.resource, target.name, _as_read(change, existing), namespace=target.namespace or None
         )
+        await _remember_changes(context, target, existing, patched)
+        return patched
 
     return await _unless_changed(once)
 
@@ -282,7 +287,10 @@ async def replace(context: ActionContext, target: Target, body: Mapping[str, Any
         if is_own(existing, context):
             return existing
         await gone(context, target, uid_of(existing))
-    return await create(context, target, body)
+    made = await create(context, target, body)
+    if not is_secret(target.resource, made):
+        await record_all(context, prior_key(context, target), made)
+    return made
 
 
 def still_there(target: Target, obj: Mapping[str, Any]) -> str:
@@ -316,6 +324,15 @@ async def remember(context: ActionContext, target: Target, obj: Mapping[str, Any
     """Record what the object is like before the action changes it. Of a Secret only that it existed (decision R8)."""
     if not is_being_deleted(obj):
         await _remember_what_goes(context, target, obj)
+
+
+async def _remember_changes(
+    context: ActionContext, target: Target, existing: Mapping[str, Any], after: Mapping[str, Any]
+) -> None:
+    """Record what the action changed of the object, by the API server's answer. Of what has a Secret in it nothing."""
+    secret = is_secret(target.resource, existing) or is_secret(target.resource, after)
+    if not (secret or is_being_deleted(existing)):
+        await record_changes(context, prior_key(context, target), existing, after)
 
 
 async def _remember_what_goes(context: ActionContext, target: Target, obj: Mapping[str, Any]) -> None:

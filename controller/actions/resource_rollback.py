@@ -13,7 +13,17 @@ from app.models.common import CoreReference
 from controller.actions.attempts import failed, timed_out, within_deadline
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
-from controller.actions.undo import CannotUndoError, Effect, Undone, may_be_missing, take_back, together
+from controller.actions.undo import (
+    CannotUndoError,
+    Effect,
+    NotUndoneError,
+    Undone,
+    all_conflicts,
+    failure_of,
+    may_be_missing,
+    take_back,
+    together,
+)
 
 
 async def roll_back(context: ActionContext, refs: Sequence[CoreReference], operation: ResourceOperation) -> Outcome:
@@ -28,8 +38,8 @@ async def roll_back(context: ActionContext, refs: Sequence[CoreReference], opera
         for ref in reversed(each_once):
             try:
                 undone.append((_label(ref), await _take_back(context, ref, operation)))
-            except CannotUndoError as problem:
-                failures.append(Failed(str(problem)))
+            except (CannotUndoError, NotUndoneError) as problem:
+                failures.append(failure_of(problem))
             except KubeError as error:
                 failures.append(failed(error, prefix="Failed to delete resource: "))
         return together(failures, _listed(undone)) if failures else _outcome(undone, operation)
@@ -77,7 +87,7 @@ def _outcome(undone: Sequence[tuple[str, Undone]], operation: ResourceOperation)
     if all(result.effect is Effect.KEPT for _, result in undone):
         reasons = "; ".join(result.why for _, result in undone)
         return NothingToDo(f"No automatic rollback for {operation} operation: {reasons}")
-    return Succeeded(f"Rolled back: {_listed(undone)}")
+    return Succeeded(f"Rolled back: {_listed(undone)}", conflicts=all_conflicts(result for _, result in undone))
 
 
 def _listed(undone: Sequence[tuple[str, Undone]]) -> str:
@@ -91,5 +101,6 @@ def _listed(undone: Sequence[tuple[str, Undone]]) -> str:
             parts.append(f"{effect} {len(labels)} resources: {', '.join(labels)}")
     parts += [result.why for _, result in undone if result.effect is Effect.DELETING]
     parts += [f"resource {label} was already gone" for label, result in undone if result.effect is Effect.GONE]
+    parts += [result.why for _, result in undone if result.effect is Effect.RESTORED and result.why]
     parts += [f"left alone: {result.why}" for _, result in undone if result.effect is Effect.KEPT]
     return "; ".join(parts)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from app.engine.definition import object_key
 from app.engine.outcome import Failed
-from app.kube.errors import Conflict, NotFound
+from app.engine.three_way import taken_out
+from app.kube.errors import Conflict, KubeError, NotFound, NotServed
 from app.kube.secrecy import is_secret, only_named
 from app.models.actions import ResourceOperation
 from app.models.common import CoreReference
-from app.models.execution import MissingResources
+from app.models.execution import ConflictPolicy, FieldConflict, MissingResources
+from controller.actions.attempts import failed
 from controller.actions.base import ActionContext
-from controller.actions.objects import Target, delete_uid, find, prior_key, what_remains
-from controller.actions.ownership import JsonObject, created_by_target, uid_of
+from controller.actions.changed import MOST_CONFLICTS, changes_to_take_back, conflicts_of, told
+from controller.actions.objects import Target, delete_uid, find, prior_key, still_there, what_remains
+from controller.actions.ownership import created_by_target, is_being_deleted, uid_of
 
 
 class Effect(StrEnum):
@@ -31,10 +36,19 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """The outcome for one object; `why` explains KEPT, and says of DELETING what holds the object."""
+    """The outcome for one object.
+
+    `why` explains KEPT, says of DELETING what holds the object, and of RESTORED what became of collisions.
+    """
 
     effect: Effect
     why: str = ""
+    conflicts: tuple[FieldConflict, ...] = ()
+
+
+def all_conflicts(undone: Iterable[Undone]) -> tuple[FieldConflict, ...]:
+    """Return the collisions of several objects, as many as a status lists."""
+    return tuple(conflict for result in undone for conflict in result.conflicts)[:MOST_CONFLICTS]
 
 
 def together(failures: Sequence[Failed], told: str = "") -> Failed:
@@ -44,11 +58,43 @@ def together(failures: Sequence[Failed], told: str = "") -> Failed:
         message="; ".join(failure.message for failure in failures) + (f" ({told})" if told else ""),
         retryable=all(failure.retryable for failure in failures),
         retry_after=max(waits, default=None),
+        conflicts=tuple(conflict for failure in failures for conflict in failure.conflicts)[:MOST_CONFLICTS],
     )
 
 
 class CannotUndoError(Exception):
-    """The object is not as the run left it. The text is a whole message."""
+    """The object is not as the run left it. The text is a whole message; `conflicts` are fields that others changed."""
+
+    def __init__(self, message: str, conflicts: tuple[FieldConflict, ...] = ()) -> None:
+        super().__init__(message)
+        self.conflicts = conflicts
+
+
+class NotUndoneError(Exception):
+    """The API server did not do what a rollback asked for; `doing` says what that was, such as `restore`."""
+
+    def __init__(self, doing: str, target: Target, error: KubeError) -> None:
+        super().__init__(f"Failed to {doing} {target.label}: {error}")
+        self.prefix = f"Failed to {doing} {target.label}: "
+        self.error = error
+
+
+@contextmanager
+def _doing(what: str, target: Target) -> Iterator[None]:
+    """Say of an error what was being done. That a type is served no more is for others to deal with."""
+    try:
+        yield
+    except NotServed:
+        raise
+    except KubeError as error:
+        raise NotUndoneError(what, target, error) from error
+
+
+def failure_of(problem: CannotUndoError | NotUndoneError) -> Failed:
+    """Return the outcome for an object that could not be taken back."""
+    if isinstance(problem, CannotUndoError):
+        return Failed(str(problem), conflicts=problem.conflicts)
+    return failed(problem.error, prefix=problem.prefix)
 
 
 async def take_back(
@@ -69,10 +115,12 @@ async def take_back(
         unseen = await _deleted_unseen(context, target, ref.uid)
         if unseen is not None:
             return unseen
-    recorded, prior = await context.priors.load(prior_key(context, target))
-    live = await find(context, target)
+    with _doing("read", target):
+        recorded, prior = await context.priors.load(prior_key(context, target))
+        live = await find(context, target)
     if live is None and prior is not None and operation is ResourceOperation.REPLACE and not ref.uid:
-        return await _make_again(context, target, prior)
+        with _doing("restore", target):
+            return await _make_again(context, target, prior)
     if live is None or (ref.uid and uid_of(live) != ref.uid):
         if prior is None and (context.in_doubt or context.attempt > 1):
             return Undone(Effect.DELETED)
@@ -81,7 +129,8 @@ async def take_back(
         verb = "delete" if prior is None else "restore"
         raise CannotUndoError(f"Failed to {verb} {target.label}: {_absence(live, ref)}")
     if prior is not None:
-        return await _restore(context, target, prior)
+        with _doing("restore", target):
+            return await _restore(context, target, prior, live)
     created = recorded or operation in (ResourceOperation.CREATE, ResourceOperation.REPLACE)
     if (created and (ref.uid or trusted)) or created_by_target(live, context):
         return await _delete(context, target, uid_of(live))
@@ -131,25 +180,55 @@ async def _delete(context: ActionContext, target: Target, uid: str) -> Undone:
     return Undone(Effect.DELETED)
 
 
-async def _restore(context: ActionContext, target: Target, prior: Mapping[str, Any]) -> Undone:
+async def _restore(context: ActionContext, target: Target, prior: Mapping[str, Any], live: Mapping[str, Any]) -> Undone:
+    """Take the run's changes out of the object, and leave those of others (decision R8)."""
     if is_secret(target.resource, prior) or only_named(prior):
         return Undone(Effect.KEPT, f"{target.label} existed before, and the data of Secrets is not recorded")
+    uid, key = uid_of(live), prior_key(context, target)
+    changes = await changes_to_take_back(context, key, prior, live)
+    if changes is None:
+        raise CannotUndoError(
+            f"Failed to restore {target.label}: what this run changed is not recorded, and the object's managedFields "
+            "do not tell it either; put it right by hand, then revert the rest with "
+            "spec.revertOptions.failurePolicy: Continue"
+        )
     for last in (False, False, True):
-        live = await find(context, target)
-        if live is None:
-            raise CannotUndoError(f"Failed to restore {target.label}: {_absence(None, CoreReference())}")
+        if is_being_deleted(live):
+            raise CannotUndoError(f"Failed to restore {target.label}: {still_there(target, live)}")
+        found = await asyncio.to_thread(taken_out, live, prior, changes, context.conflicts)
+        conflicts = conflicts_of(target.label, live, found.collisions)
+        if conflicts and context.conflicts is ConflictPolicy.FAIL:
+            raise CannotUndoError(_collided(target, conflicts, len(found.collisions)), conflicts)
         try:
-            await context.kube.replace(
-                target.resource, _restored(live, prior), name=target.name, namespace=target.namespace or None
+            await context.kube.change(
+                target.resource, live, found.obj, name=target.name, namespace=target.namespace or None
             )
-        except NotFound:
-            continue
-        except Conflict:
+        except (NotFound, Conflict):
             if last:
                 raise
-            continue
-        return Undone(Effect.RESTORED)
-    raise CannotUndoError(f"Failed to restore {target.label}: {_absence(None, CoreReference())}")
+        else:
+            return Undone(Effect.RESTORED, _decided(context, conflicts, len(found.collisions)), conflicts)
+        again = await find(context, target)
+        if again is None or uid_of(again) != uid:
+            raise CannotUndoError(f"Failed to restore {target.label}: {_absence(again, target.reference(uid))}")
+        live = again
+    raise AssertionError("the last try returns or raises")
+
+
+def _collided(target: Target, conflicts: Sequence[FieldConflict], count: int) -> str:
+    return (
+        f"Failed to restore {target.label}: {told(conflicts, count)}; the object was left as it is: put it right by "
+        "hand, or revert anew with spec.revertOptions.conflicts: Keep (what others wrote stays) or Force (it becomes "
+        "what it was before the run)"
+    )
+
+
+def _decided(context: ActionContext, conflicts: Sequence[FieldConflict], count: int) -> str:
+    """Say what became of collisions that did not fail the action; empty when there were none."""
+    if not conflicts:
+        return ""
+    done = "overwritten" if context.conflicts is ConflictPolicy.FORCE else "kept"
+    return f"{count} {'field' if count == 1 else 'fields'} that others changed since {done}: {told(conflicts, count)}"
 
 
 async def _make_again(context: ActionContext, target: Target, prior: Mapping[str, Any]) -> Undone:
@@ -158,13 +237,3 @@ async def _make_again(context: ActionContext, target: Target, prior: Mapping[str
     kept = {key: then[key] for key in ("name", "namespace", "labels", "annotations") if key in then}
     await context.kube.create(target.resource, {**prior, "metadata": kept}, namespace=target.namespace or None)
     return Undone(Effect.RESTORED)
-
-
-def _restored(live: Mapping[str, Any], prior: Mapping[str, Any]) -> JsonObject:
-    """Return `live` with the content, labels and annotations of `prior`; finalizers and owners stay as they are."""
-    then = prior.get("metadata") or {}
-    metadata = {key: value for key, value in (live.get("metadata") or {}).items() if key != "managedFields"}
-    for key in ("labels", "annotations"):
-        metadata[key] = dict(then.get(key) or {})
-    status = {"status": live["status"]} if "status" in live else {}
-    return {**prior, **status, "metadata": metadata}

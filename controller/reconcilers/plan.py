@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
 
 from app.engine.history import PlanRun, valid_phase
-from app.kube.errors import ABSENT
+from app.kube.errors import ABSENT, KubeError
 from app.kube.resources import PLANS, WORKFLOWS
+from app.models.names import CONDITION_AUTHORIZED
 from app.models.phases import Phase, PlanPhase, has_ended
 from app.models.plan import DRPlan, DRPlanStatus
 from app.models.stored import members
+from app.models.workflow import DRWorkflow
 from app.rules.findings import Report
 from app.rules.plan import workflow_keys
 from app.runtime.parts import decoded
 from controller.lanes import Key
 from controller.plans.lock import kept_lock, sound_lock
+from controller.plans.rights import PlanRights, tell_unasked, with_authorized
 from controller.plans.status import change_plan_status
 from controller.run.runner import Run
 from controller.run.runs import Runs
@@ -45,17 +50,33 @@ async def _readable(stored: dict[str, Any]) -> DRPlan | None:
         return None
 
 
+async def _known(stored: Mapping[Key, Mapping[str, Any] | None]) -> dict[Key, DRWorkflow | None]:
+    """Return the workflows that can be decoded."""
+    found: dict[Key, DRWorkflow | None] = {}
+    for key, data in stored.items():
+        with suppress(ValidationError):
+            found[key] = None if data is None else await decoded(DRWorkflow, data)
+    return found
+
+
+def _version(stored: Mapping[str, Any] | None) -> str:
+    metadata = stored["metadata"] if stored is not None else {}
+    return f"{metadata.get('uid')}@{metadata.get('generation')}"
+
+
 class PlanReconciler:
     """Keeps the status of a plan as its spec, its workflows and its executions deserve."""
 
     def __init__(self, services: Services, runs: Runs) -> None:
         self._services = services
         self._runs = runs
+        self._rights = PlanRights(services.kube)
 
     async def reconcile(self, key: Key) -> float | None:
         """Validate one plan; nothing is written when its status already says so."""
         stored = self._services.plans.get(*key)
         if stored is None:
+            self._rights.forget(key)
             return None
         plan = await _readable(stored)
         workflows = {} if plan is None else await self._workflows(plan)
@@ -72,10 +93,33 @@ class PlanReconciler:
         if plan is None:
             await self._declare_unreadable(stored, report)
             return None
-        if self._is_current(plan, report):
-            return None
-        await change_plan_status(self._services, namespace, name, change)
-        return None
+        if not self._is_current(plan, report):
+            await change_plan_status(self._services, namespace, name, change)
+        return None if report.stoppers else await self._authorized(key, plan, workflows)
+
+    async def _authorized(self, key: Key, plan: DRPlan, workflows: Mapping[Key, Mapping[str, Any] | None]) -> float:
+        """Ask, once the plan was judged, whether the controller may do what it says; return when to ask again.
+
+        A question that is not answered is put again later: nothing waits for it.
+        """
+        version = (plan.metadata.uid, str(plan.metadata.generation), *map(_version, workflows.values()))
+        if (seconds := self._rights.seconds_until(key, version)) > 0:
+            return seconds
+        try:
+            lacking = await self._rights.lacking(key, version, plan, await _known(workflows))
+        except KubeError as error:
+            tell_unasked(key, error)
+            return self._rights.seconds_until(key, version)
+
+        async def change(now: DRPlan) -> DRPlanStatus | None:
+            generation = plan.metadata.generation
+            if now.metadata.generation != generation:
+                return None
+            return with_authorized(now.status, lacking, self._services, generation)
+
+        if lacking or any(condition.type == CONDITION_AUTHORIZED for condition in plan.status.conditions):
+            await change_plan_status(self._services, *key, change)
+        return self._rights.seconds_until(key, version)
 
     async def _workflows(self, plan: DRPlan) -> dict[Key, dict[str, Any] | None]:
         """Return the workflows of a plan. That one does not exist is never the word of the cache alone."""

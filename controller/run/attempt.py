@@ -116,6 +116,7 @@ async def _context(
     secrets = await read_secrets(used.secret_params, services.bounded)
     identity = ActionIdentity(snapshot.execution_uid, stage.name, workflow.snapshot_index, node.name)
     action = action_at(status, address)
+    options = snapshot.revert_options or RevertOptions()
     return ActionContext(
         kube=services.bounded.written(
             writing_of(
@@ -153,7 +154,8 @@ async def _context(
         earlier=None if action.again and not in_doubt else action.outputs,
         reports=reports,
         priors=services.snapshots.priors(_owner_of_priors(snapshot, step)),
-        missing_resources=(snapshot.revert_options or RevertOptions()).missing_resources,
+        missing_resources=options.missing_resources,
+        conflicts=options.conflicts,
         explained=step.explained if isinstance(step, RollBack) else frozenset(),
         unrecorded=snapshot.target is not None and snapshot.target.unrecorded,
         target_identity=_target_identity(snapshot, step, node.name),

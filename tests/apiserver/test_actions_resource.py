@@ -230,7 +230,7 @@ async def test_patch_merges_and_has_no_automatic_rollback(kube: KubeClient, clus
     assert isinstance(outcome, Succeeded)
     assert outcome.message == f"Resource ConfigMap {namespace}/a Patch successfully"
     assert await data_of(kube, namespace, "a") == {"kept": "old", "added": "new"}
-    (record,) = forward.priors.records.values()  # type: ignore[attr-defined]
+    record, _ = forward.priors.records.values()  # type: ignore[attr-defined]
     assert record["data"] == {"kept": "old", "gone": "old"}
     undone = await EXECUTOR.rollback(body, outputs_of(outcome), reverting(forward))
     assert undone == NothingToDo("No automatic rollback for Patch operation")

@@ -93,3 +93,17 @@ async def test_a_record_of_an_earlier_release_is_read(kube: KubeClient, namespac
     metadata = {key: stored["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
     await kube.create(CONFIG_MAPS, {**stored, "metadata": metadata, "data": {}})
     assert await store.load_prior(owner, KEY) == (True, {"kind": "X"})
+
+
+async def test_a_record_can_be_replaced_whatever_its_size(kube: KubeClient, namespace: str) -> None:
+    """What a run changed of an object may grow, with further attempts, beyond one ConfigMap, and shrink again."""
+    store, owner = SnapshotStore(kube, namespace), owner_of(namespace)
+    assert await store.save_prior(owner, KEY, {"small": True})
+    assert not await store.save_prior(owner, KEY, {"other": True})
+    for record in (large(1), large(2), large(2), {"small": True}, large(3, size=1_400_000)):
+        await store.replace_prior(owner, KEY, record)
+        assert await store.load_prior(owner, KEY) == (True, record)
+    assert not await store.save_prior(owner, KEY, large(4))
+    assert await store.load_prior(owner, KEY) == (True, large(3, size=1_400_000))
+    await store.delete(owner.uid)
+    assert await names(kube, namespace) == []

@@ -100,6 +100,23 @@ def test_objects_that_the_controller_may_not_or_cannot_make(drplan: Installation
     assert told["nowhere"] == 'namespaces "no-such-namespace" not found'
     check_summary(status)
 
+    lacking: list[str] = []
+
+    def is_told() -> bool:
+        conditions = {each["type"]: each for each in drplan.get("drp", "p")["status"]["conditions"]}
+        lacking[:] = [each["message"] for each in conditions.values() if each["reason"] == "RightsLacking"]
+        return bool(lacking) and conditions["Authorized"]["status"] == "False"
+
+    drplan.wait(is_told, message="no condition tells that the controller may not make Secrets")
+    asked = f"create secrets in namespace {ns} (needed by workflow {ns}/w, action forbidden)"
+    back = f'delete secrets "s" in namespace {ns} (needed by workflow {ns}/w, action forbidden (when it is taken back))'
+    assert asked in lacking[0]
+    assert back in lacking[0]
+    assert "configmaps" not in lacking[0]
+    drplan.wait_unlocked("p")
+    answer = drplan.cluster.kubectl("create", "-f", "-", stdin=execution("again", "p"), namespace=ns)
+    assert f"Warning: plan p: The controller may not: {asked}" in answer.stderr
+
 
 def test_object_that_exists_is_not_taken_over_and_an_absent_one_counts_as_deleted(drplan: Installation) -> None:
     ns = drplan.namespace

@@ -151,6 +151,46 @@ def test_object_made_again_by_somebody_else_is_left_alone(drplan: Installation) 
     assert drplan.get("cm", "thing")["data"] == {"mine": "yes"}
 
 
+def test_what_others_changed_since_stays_and_a_collision_waits_for_a_decision(drplan: Installation) -> None:
+    ns = drplan.namespace
+    drplan.kubectl("create", "configmap", "plain", "--from-literal=by=before")
+    drplan.kubectl("create", "configmap", "both", "--from-literal=by=before")
+    actions = [config_map_action(name, name, ns, operation="Apply") for name in ("plain", "both")]
+    create(drplan, workflow("w", actions), plan("p", [stage("s", "w")]), execution("e", "p"))
+    drplan.wait_phase("e", "Succeeded")
+    drplan.wait_unlocked("p")
+    for name in ("plain", "both"):
+        drplan.kubectl("label", "cm", name, "theirs=1")
+        drplan.kubectl("patch", "cm", name, "--type=merge", "-p", '{"data":{"replicas":"7"}}')
+    drplan.kubectl("patch", "cm", "both", "--type=merge", "-p", '{"data":{"by":"them"}}')
+    options = {"failurePolicy": "Continue"}
+    failed = drplan.take_back("r1", "p", "e", "Failed", revertOptions=options)
+    restored, collided = action_of(failed, "plain"), action_of(failed, "both")
+    assert restored["message"] == f"Rolled back: restored resource ConfigMap {ns}/plain"
+    assert "conflicts" not in restored
+    assert drplan.get("cm", "plain")["data"] == {"by": "before", "replicas": "7"}
+    assert drplan.get("cm", "plain")["metadata"]["labels"] == {"theirs": "1"}
+    assert collided["phase"] == "Failed"
+    assert collided["conflicts"] == [
+        {
+            "object": f"ConfigMap {ns}/both",
+            "path": "data.by",
+            "was": '"before"',
+            "wrote": '"both"',
+            "now": '"them"',
+            "changedBy": "kubectl-patch",
+        }
+    ]
+    assert "spec.revertOptions.conflicts: Keep" in collided["message"]
+    assert drplan.get("cm", "both")["data"] == {"by": "them", "replicas": "7"}
+    drplan.wait_unlocked("p")
+    kept = drplan.take_back("r2", "p", "e", revertOptions={"conflicts": "Keep"})
+    assert action_of(kept, "plain")["phase"] == "Skipped"
+    assert action_of(kept, "both")["conflicts"] == collided["conflicts"]
+    assert drplan.get("cm", "both")["data"] == {"by": "them", "replicas": "7"}
+    assert drplan.get("cm", "both")["metadata"]["labels"] == {"theirs": "1"}
+
+
 def test_object_that_a_later_action_of_the_run_deleted_is_no_failure(drplan: Installation) -> None:
     ns = drplan.namespace
     actions = [

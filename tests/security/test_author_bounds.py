@@ -297,6 +297,7 @@ async def test_logins_of_the_cluster_are_not_made_by_changing_one_that_is_there(
         meta = {"name": name, "namespace": namespace, "annotations": {"kubernetes.io/service-account.name": "default"}}
         made = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": type_, "stringData": data}
         installed.api.apply(made)
+        stored = await kube.get(SECRETS, name, namespace=namespace)
         change = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -310,7 +311,8 @@ async def test_logins_of_the_cluster_are_not_made_by_changing_one_that_is_there(
         for call in (
             lambda: bounded.patch(SECRETS, name, change, namespace=namespace),  # noqa: B023 - called at once
             lambda: bounded.apply(SECRETS, change, name=name, namespace=namespace),  # noqa: B023
-            lambda: bounded.replace(SECRETS, {**change, "type": type_}, name=name, namespace=namespace),  # noqa: B023
+            lambda: bounded.change(SECRETS, stored, {**change, "type": type_}, name=name, namespace=namespace),  # noqa: B023
+            lambda: bounded.change(SECRETS, stored, change, name=name, namespace=namespace),  # noqa: B023
             lambda: bounded.create(SECRETS, {**change, "type": type_}, namespace=namespace),  # noqa: B023
         ):
             with pytest.raises(OutOfBounds, match="login of the cluster"):

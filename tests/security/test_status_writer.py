@@ -45,7 +45,7 @@ WRITES_STATUSES = [
     {"apiGroups": ["dr.bkbcs.tencent.com"], "resources": ["drplanexecutions", "drplans"], "verbs": ["get", "create"]},
     {"apiGroups": ["dr.bkbcs.tencent.com"], "resources": ["drplanexecutions"], "verbs": ["patch"]},
 ]
-TOUCHES_CONFIG_MAPS = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["delete", "update"]}
+TOUCHES_CONFIG_MAPS = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["delete", "patch"]}
 
 
 class Attacker:
@@ -243,7 +243,7 @@ def test_a_run_without_record_is_reverted_within_the_rights_of_whoever_asks(
     code, message = attacker.send(back)
     assert code == 403
     assert "has no outcome record" in message
-    assert f"ConfigMap {drplan.namespace}/{name}-made (may not delete or update it)" in message
+    assert f"ConfigMap {drplan.namespace}/{name}-made (may not delete or patch it)" in message
     rights = Attacker(drplan, "owner", TOUCHES_CONFIG_MAPS)
     for claimed in ("recorded", "claims-sha256:0", drplan.namespace):
         forged = {**back, "metadata": {"name": "back", "annotations": {UNRECORDED_ANNOTATION: claimed}}}
@@ -255,7 +255,7 @@ def test_a_run_without_record_is_reverted_within_the_rights_of_whoever_asks(
     attacker.edit(f"{name}-run", naming(drplan, bank, uid))
     code, message = rights.send(back)
     assert code == 403
-    assert f"ConfigMap {bank}/victim-of-{drplan.namespace} (may not delete or update it)" in message
+    assert f"ConfigMap {bank}/victim-of-{drplan.namespace} (may not delete or patch it)" in message
     attacker.edit(f"{name}-run", naming(drplan, OWN, victims[OWN]))
     denied = drplan.kubectl("create", "-f", "-", stdin=back, check=False)
     assert "it is of the controller's own namespace" in denied.stderr

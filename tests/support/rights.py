@@ -94,7 +94,7 @@ MEANT: tuple[Meant, ...] = (
 )
 """Every refusal that is meant, and why."""
 
-_ACTIONS = ("get", "create", "update", "patch", "delete")
+_ACTIONS = ("get", "create", "patch", "delete")
 """What KubernetesResource actions and their rollback do to one object."""
 _WAITING = (*_ACTIONS, "list", "watch")
 """The same with `waitReady`, which lists and watches one object by its name."""

@@ -138,7 +138,7 @@ EXECUTIONS: Final[tuple[Rule, ...]] = (
         "R2",
         "What is taken back was recorded at its end, or the user may delete and change all that its status names.",
         'execution default/t has no outcome record, and user "jane" may not delete and change all that its status '
-        "names: ConfigMap default/c (may not delete or update it); let somebody revert it who may, or undo it by hand",
+        "names: ConfigMap default/c (may not delete or patch it); let somebody revert it who may, or undo it by hand",
         checked=_CLUSTER,
     ),
     _execution(

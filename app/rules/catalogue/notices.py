@@ -156,4 +156,13 @@ NOTICES: Final[tuple[Rule, ...]] = (
         "params[0](url).value: $(params.host) stays as it is, because values are never expanded: write it where 'url' "
         "is used",
     ),
+    _notice(
+        "N24",
+        EXECUTION,
+        "The controller lacks rights that the plan's actions or their rollbacks need, as the plan's condition "
+        "`Authorized` says.",
+        'plan p: The controller may not: patch configmaps "c" in namespace default (needed by workflow default/w, '
+        "action a); grant it (docs/security.md, What the controller may do)",
+        _CLUSTER,
+    ),
 )

@@ -20,8 +20,13 @@ class MemoryPriors:
     def __init__(self) -> None:
         self.records: dict[str, dict[str, Any] | None] = {}
 
-    async def save(self, key: str, obj: Mapping[str, Any] | None) -> None:
+    async def save(self, key: str, obj: Mapping[str, Any] | None) -> bool:
+        is_first = key not in self.records
         self.records.setdefault(key, None if obj is None else dict(obj))
+        return is_first
+
+    async def replace(self, key: str, obj: Mapping[str, Any]) -> None:
+        self.records[key] = dict(obj)
 
     async def load(self, key: str) -> tuple[bool, dict[str, Any] | None]:
         return key in self.records, self.records.get(key)

@@ -1,5 +1,8 @@
 """Races and lost answers in writing objects, which a real API server does not produce on demand."""
 
+import copy
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -66,8 +69,17 @@ class OneObject:
         created = self.obj is None
         return self.put({**body, "metadata": {**body["metadata"], **uid}}), created
 
-    async def replace(self, _: Any, body: dict[str, Any], **__: Any) -> dict[str, Any]:
-        self._somebody_else("replace")
+    async def patch(self, _: Any, __: str, operations: Any, **___: Any) -> dict[str, Any]:
+        self._somebody_else("patch")
+        assert self.obj is not None
+        body = copy.deepcopy(self.obj)
+        for operation in operations:
+            *above, last = operation["path"].split("/")[1:]
+            holder = functools.reduce(operator.getitem, above, body)
+            if operation["op"] == "remove":
+                del holder[last]
+            else:
+                holder[last] = operation["value"]
         return self.put(body)
 
     async def delete(self, *_: Any, uid: str | None = None, **__: Any) -> dict[str, Any]:
@@ -162,7 +174,9 @@ def reference(uid: str) -> CoreReference:
 
 
 async def test_restoring_reads_again_after_a_conflict() -> None:
-    server = OneObject(foreign())
+    before = foreign()
+    before["metadata"]["resourceVersion"] = "1"
+    server = OneObject(before)
     where = at(server)
     applied = await objects.apply(where, A, BODY)
 

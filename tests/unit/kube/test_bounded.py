@@ -64,7 +64,7 @@ async def every_verb(
     calls: list[Callable[[], Awaitable[Any]]] = [
         lambda: kube.get(resource, name, namespace=namespace),
         lambda: kube.create(resource, body, namespace=namespace),
-        lambda: kube.replace(resource, body, name=name, namespace=namespace),
+        lambda: kube.change(resource, {"metadata": {"resourceVersion": "1"}}, body, name=name, namespace=namespace),
         lambda: kube.patch(resource, name, body, namespace=namespace),
         lambda: kube.apply(resource, body, name=name, namespace=namespace),
         lambda: kube.delete(resource, name, namespace=namespace),
@@ -136,7 +136,7 @@ async def test_nothing_out_of_bounds_is_asked_for(resource: Resource, namespace:
 async def test_everything_else_is(resource: Resource, namespace: str | None, name: str) -> None:
     server = Server()
     assert await every_verb(client(server), resource, namespace, name, obj(name)) == [None] * 6
-    assert server.asked == ["get", "create", "replace", "patch", "apply", "delete"]
+    assert server.asked == ["get", "create", "patch", "patch", "apply", "delete"]
 
 
 async def test_the_body_cannot_say_another_place_than_the_request() -> None:

@@ -32,6 +32,27 @@ def annotated(**wishes: str) -> Review:
     return update(new, execution_json(status={"phase": "Running"}))
 
 
+LACKING = (
+    'The controller may not: patch configmaps "c" in namespace default (needed by workflow default/w, action a); '
+    "grant it (docs/security.md, What the controller may do)"
+)
+
+
+def authorized(status: str, generation: int) -> Json:
+    """Plan `p` in generation 1, with what the controller found out about its rights for a generation."""
+    plan = plan_json()
+    plan["metadata"]["generation"] = 1
+    condition = {
+        "type": "Authorized",
+        "status": status,
+        "observedGeneration": generation,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+        "reason": "RightsLacking",
+        "message": LACKING,
+    }
+    return {**plan, "status": {**plan.get("status", {}), "conditions": [condition], "observedGeneration": 1}}
+
+
 def revert(target: Json | None = None, **spec: Any) -> Review:
     wanted: Json = {"operationType": "Revert", "revertExecutionRef": "t", **spec}
     return ex(*([target] if target else []), **wanted)
@@ -157,12 +178,14 @@ CASES = [
     Case("A2", "params[0](x).valueFrom.manifestRef: this belongs to drplan's own kinds (API group dr.bkbcs.tencent.com); actions, rollbacks and parameters may not touch it (docs/security.md has the list)", source(apiVersion="dr.bkbcs.tencent.com/v1alpha1", kind="DRPlan", name="p", namespace="default"), source(kind="DRPlan", name="p", namespace="default")),
     Case("E30", 'cannot modify spec after creation', update(OTHER_SPEC, execution_json()), update({**execution_json(), "metadata": {**execution_json()["metadata"], "labels": {"a": "b"}}}, execution_json())),
     Case("R1", 'execution default/t was already reverted by r0', revert(execution_json("t", status={"phase": "Succeeded", "revertedBy": "r0"})), GOOD_REVERT),
-    Case("R2", 'execution default/t has no outcome record, and user "jane" may not delete and change all that its status names: ConfigMap default/c (may not delete or update it); let somebody revert it who may, or undo it by hand', unrecorded({("default", "c")}), unrecorded(set())),
+    Case("R2", 'execution default/t has no outcome record, and user "jane" may not delete and change all that its status names: ConfigMap default/c (may not delete or patch it); let somebody revert it who may, or undo it by hand', unrecorded({("default", "c")}), unrecorded(set())),
     Case("U6", 'mode Delete is not supported yet for workflow default/w, because it has no explicit Delete action: add actions with operation Delete (and when: mode == "delete"), or run it without mode Delete', ex(mode="Delete"), ex(mode="Delete", known=workflow_json(http(when='mode == "delete"')))),
     Case("N3", 'params[0](y).valueFrom: only valueFrom.manifestRef is supported yet; this parameter gets no value here', param("y", valueFrom={}), param("y", valueFrom=SOURCE)),
     Case("N4", 'the finalizer dr.bkbcs.tencent.com/execution-finalizer says that this execution was restored from a backup: it will not be run, unless it is created with the annotation dr.bkbcs.tencent.com/start-restored: "true"', start(restored()), start(restored(**{START_RESTORED_ANNOTATION: "true"}))),
     Case("N19", 'metadata.annotations[dr.bkbcs.tencent.com/cancel] has the value "ture", which has no effect: write "true"', annotated(cancel="ture"), annotated(cancel="Yes")),
     Case("N19", "metadata.annotations[dr.bkbcs.tencent.com/cancle] is not known and has no effect; did you mean dr.bkbcs.tencent.com/cancel?", annotated(cancle="true"), annotated(cancel="1")),
+    Case("N24", f"plan p: {LACKING}", ex(plan=authorized("False", 1)), ex(plan=authorized("True", 1))),
+    Case("N24", f"plan p: {LACKING}", ex(plan=authorized("False", 1)), ex(plan=authorized("False", 0))),
     Case("N19", 'metadata.annotations[dr.bkbcs.tencent.com/resume] has the value "maybe", which has no effect: write "true" or "done"', annotated(resume="maybe"), annotated(resume="Done")),
     Case("N14", 'Deleting a running execution may leave resources in inconsistent state', delete(execution_json(status={"phase": "Running"})), delete(execution_json(status={"phase": "Succeeded"}))),
 ]  # fmt: skip
