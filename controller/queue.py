@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from app.kube.errors import Conflict, KubeError
 from app.runtime import metrics
@@ -44,6 +45,13 @@ async def _nothing(key: Key, error: Exception) -> None:
     """Do no more about an object that is set aside."""
 
 
+class _Timer(NamedTuple):
+    """When a key is due, on the loop's clock. A handle does not tell: uvloop's has no time when the delay was 0."""
+
+    when: float
+    handle: asyncio.Handle
+
+
 class WorkQueue:
     """Feeds the keys of one controller to its reconciler, each by a worker of its lane.
 
@@ -70,7 +78,7 @@ class WorkQueue:
         self._working: set[Key] = set()
         self._working_in = Counter[str]()
         self._again: set[Key] = set()
-        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._timers: dict[Key, _Timer] = {}
         self._failures: dict[Key, int] = {}
         self._crashes: dict[Key, int] = {}
         self._set_aside = set_aside
@@ -82,7 +90,7 @@ class WorkQueue:
         """Have `key` reconciled; once more when it is being worked on right now."""
         timer = self._timers.pop(key, None)
         if timer is not None:
-            timer.cancel()
+            timer.handle.cancel()
         if key in self._working:
             self._again.add(key)
         else:
@@ -94,12 +102,13 @@ class WorkQueue:
     def add_after(self, key: Key, seconds: float) -> None:
         """Have `key` reconciled in `seconds`, unless it is before."""
         loop = asyncio.get_running_loop()
+        when = loop.time() + seconds
         timer = self._timers.get(key)
-        if timer is not None and timer.when() <= loop.time() + seconds:
+        if timer is not None and timer.when <= when:
             return
         if timer is not None:
-            timer.cancel()
-        self._timers[key] = loop.call_later(seconds, self.add, key)
+            timer.handle.cancel()
+        self._timers[key] = _Timer(when, loop.call_later(seconds, self.add, key))
 
     def hurry(self) -> None:
         """Have every key that waits for its next try after a failure reconciled now."""
@@ -122,7 +131,7 @@ class WorkQueue:
         finally:
             opening.cancel()
             for timer in self._timers.values():
-                timer.cancel()
+                timer.handle.cancel()
             self._timers.clear()
 
     def _note_first(self, *done: Key) -> None:

@@ -1,10 +1,11 @@
-"""Keys that failed for long need not wait out their delay when the API server is back."""
+"""Delays of keys: they end when the API server is back, and the earliest of several counts."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
+import uvloop
 
 from app.kube.errors import ApiUnavailable
 from controller.queue import WorkQueue
@@ -35,3 +36,28 @@ async def test_hurrying_ends_the_delay_of_what_failed_and_of_nothing_else() -> N
     assert [name for name, at in done if at >= since] == ["failing"]
     task.cancel()
     await asyncio.wait({task})
+
+
+@pytest.mark.parametrize("order", [(0.0, 0.0), (0.0, 5.0), (5.0, 0.0), (0.0004, 0.0003), (0.02, 0.01)])
+def test_the_earliest_of_several_delays_counts_on_the_loop_that_the_controller_runs_on(
+    order: tuple[float, float],
+) -> None:
+    async def work() -> None:
+        done = asyncio.Event()
+
+        async def reconcile(key: tuple[str, str]) -> float | None:
+            del key
+            done.set()
+            return None
+
+        queue = WorkQueue("delayed", reconcile)
+        task = asyncio.create_task(queue.run())
+        for seconds in order:
+            queue.add_after(("ns", "key"), seconds)
+        await asyncio.wait({task, asyncio.ensure_future(done.wait())}, timeout=30, return_when="FIRST_COMPLETED")
+        assert not task.done()
+        assert done.is_set()
+        task.cancel()
+        await asyncio.wait({task})
+
+    uvloop.run(work())
