@@ -124,8 +124,10 @@ async def take_back(
     if live is None or (ref.uid and uid_of(live) != ref.uid):
         if prior is None and (context.in_doubt or context.attempt > 1):
             return Undone(Effect.DELETED)
-        if not (ref.uid or trusted) or may_be_missing(context, ref):
+        if may_be_missing(context, ref):
             return Undone(Effect.GONE)
+        if not (ref.uid or trusted):
+            return Undone(Effect.KEPT, f"{target.label} is not there, and nothing tells that this run made it")
         verb = "delete" if prior is None else "restore"
         raise CannotUndoError(f"Failed to {verb} {target.label}: {_absence(live, ref)}")
     if prior is not None:

@@ -309,12 +309,15 @@ async def test_reference_without_uid_is_deleted_only_with_the_marks_of_the_run(
     outputs = outputs_of(await EXECUTOR.execute(body, forward))
     assert outputs.resource_ref is not None
     own = outputs.resource_ref.model_copy(update={"uid": ""})
-    unseen = {"own": own, "foreign": own.model_copy(update={"name": "foreign"})}
+    unseen = {name: own.model_copy(update={"name": name}) for name in ("own", "foreign", "never")}
     undone = {
         name: await EXECUTOR.rollback(body, ActionOutputs(resource_ref=ref), reverting(forward))
         for name, ref in unseen.items()
     }
     assert undone["own"] == Succeeded(f"Rolled back: deleted resource ConfigMap {namespace}/own")
+    never = undone["never"]
+    assert isinstance(never, NothingToDo), "what was never there was not taken back"
+    assert f"ConfigMap {namespace}/never is not there, and nothing tells that this run made it" in never.message
     left = undone["foreign"]
     assert isinstance(left, Failed)
     assert "was left alone: its uid was not recorded, and it bears no mark of this action" in left.message
