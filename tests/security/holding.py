@@ -27,9 +27,28 @@ def post(body: bytes, length: int | None = None, path: bytes = PATH) -> bytes:
     return b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (path, size, body)
 
 
-HELD: list[bytes | None] = [
-    None,
+PLAIN = (
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 100,
+    b"\x16\x03\x03\xff\xff",
+    b"GET / HTTP/1.1\r\n\r\n" * 50,
+)
+"""What is sent instead of a handshake: half a ClientHello, a record without content, plain HTTP."""
+IDLE = (
     b"",
+    b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n\r\n",
+)
+"""After these a connection may stay idle for a while; unless others need its place."""
+CHUNKED = b"POST %b HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" % PATH
+HELD: list[bytes | None] = [
+    *PLAIN,
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0",
+    b"POST / HTTP/1.1\r\n" + b"".join(b"x%d: y\r\n" % n for n in range(90)),
+    CHUNKED + b"1;" + b"a=b;" * 5_000,
+    CHUNKED + b"0\r\nx: y\r\n",
+    post(b"", 0) * 100 + post(b"", 1),
+    None,
+    *IDLE,
     b"POST /",
     b"POST / HTTP/1.1\r\nx: " + b"y" * 30_000,
     post(b"", 100),
@@ -45,7 +64,7 @@ HELD: list[bytes | None] = [
 async def hold(port: int, tls: ssl.SSLContext, sent: bytes | None, *, drips: bool) -> None:
     """Hold one connection until the server ends it; with `drips` a byte follows now and then."""
     with contextlib.suppress(OSError):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=None if sent is None else tls)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=None if sent in (None, *PLAIN) else tls)
         writer.write(sent or b"")
         with contextlib.closing(writer):
             while not reader.at_eof():

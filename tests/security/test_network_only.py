@@ -28,7 +28,7 @@ from devcluster.ports import free_port, release
 from devcluster.services import DENIED_WORKFLOW
 from tests.security.callers import NAME, Callers
 from tests.security.conftest import as_installed
-from tests.security.holding import HELD, hold, post
+from tests.security.holding import HELD, IDLE, hold, post
 from tests.support.cluster import CRDS, REPOSITORY, Cluster
 from tests.support.installation import API
 from tests.support.planes import plane_fixture
@@ -127,7 +127,7 @@ def test_whoever_holds_connections_keeps_the_api_server_out_of_nothing(
 
 async def test_held_connections_end_by_themselves(open_service: WebhookProcess) -> None:
     tls = trusting(open_service)
-    ended = (each for each in HELD if each != b"")  # one that sends nothing has half a minute
+    ended = (each for each in HELD if each not in IDLE)
     async with asyncio.timeout(30):
         await asyncio.gather(*(hold(open_service.webhook_port, tls, each, drips=False) for each in ended))
 
