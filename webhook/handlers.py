@@ -27,6 +27,7 @@ from app.rules.deletion import (
 )
 from app.rules.execution import IMMUTABLE, Surroundings, check_execution
 from app.rules.findings import Finding, Findings, Report, denial, only_new, refusal, with_rules
+from app.rules.health import check_verified
 from app.rules.plan import check_plan, workflow_keys
 from app.rules.reads import Read, new_reads, reads_of_execution, reads_of_plan, reads_of_workflow
 from app.rules.run import Workflows, is_too_large
@@ -175,7 +176,16 @@ async def review_execution(request: Request, context: Context) -> Verdict:
     report = await without_foreign_runs(report, request.user_info, request.namespace, context.lookups)
     reads = reads_of_execution(execution, around.plan, around.workflows, around.target)
     verdict = verdict_of(await _with_unreadable(report, request, reads, context))
-    return replace(verdict, warnings=(*verdict.warnings, *_misunderstood(request)))
+    warnings = (*verdict.warnings, *_unverified(execution, around), *_misunderstood(request))
+    return replace(verdict, warnings=warnings)
+
+
+def _unverified(execution: DRPlanExecution, around: Surroundings) -> tuple[str, ...]:
+    """Notice N25: nothing will prove what a Revert leaves behind."""
+    findings = Findings()
+    if execution.spec.operation_type is Operation.REVERT and around.plan is not None:
+        check_verified(findings.at("spec"), around.plan)
+    return tuple(verdict_of(findings.report()).warnings)
 
 
 def _misunderstood(request: Request) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ _STATE = 100
 """Steps to make a part of a pattern's program."""
 _LAST = 32
 """Characters of a number, a bool or a time."""
-_DEPTHS = {"params": 1, "outputs": 2, "object": 100}
+_DEPTHS = {"params": 1, "outputs": 2, "object": 100, "headers": 1, "body": 100}
 """How many collections stand in each other in a variable, at most."""
 _RESULT = "@result"
 """The variable in which a loop gathers."""

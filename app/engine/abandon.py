@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from app.engine import messages
+from app.engine.cause import Cause
 from app.engine.fold import end_run
+from app.engine.health import all_closed
 from app.engine.tree import Node, ended, map_actions, map_stages, map_workflows
 from app.models.execution import DRPlanExecutionStatus
 from app.models.failures import FailureReason
@@ -25,4 +27,6 @@ def abandoned(status: DRPlanExecutionStatus, why: str, at: datetime) -> DRPlanEx
 
     status = map_actions(status, lambda _, action: lost(action))
     status = map_stages(map_workflows(status, lost), lost)
+    checks = all_closed(status.health_checks, Cause(NodeReason.RUN_LOST, why), at)
+    status = status.model_copy(update={"health_checks": checks})
     return end_run(status, Phase.FAILED, why, at, reason=FailureReason.RUN_LOST)

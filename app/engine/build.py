@@ -8,6 +8,7 @@ from datetime import timedelta
 from app.engine.definition import (
     DEFAULT_TIMEOUT,
     ActionDefinition,
+    CheckDefinition,
     Forward,
     RunDefinition,
     StageDefinition,
@@ -19,11 +20,15 @@ from app.engine.text import MASK, cut
 from app.engine.when import Language, names_modes_only
 from app.models.actions import Action, ActionBody
 from app.models.execution import ResolvedParam
-from app.models.phases import PlanPolicy, StagePolicy
+from app.models.health import HealthChecks
+from app.models.phases import Mode, PlanPolicy, StagePolicy
 from app.models.plan import DRPlanSpec, Stage
 from app.models.snapshot import Snapshot, StageRun, WorkflowRun
 from app.models.workflow import DRWorkflowSpec
 
+DEFAULT_CHECK_ATTEMPTS = 5
+DEFAULT_CHECK_INTERVAL = timedelta(seconds=3)
+DEFAULT_CHECK_TIMEOUT = timedelta(seconds=10)
 _MODE = re.compile(r"\b(?:mode|operation)\b")
 MODE_ASSUMED = "No spec.mode given: mode install was assumed"
 
@@ -50,7 +55,45 @@ def execute_definition(snapshot: Snapshot, language: Language | None = None) -> 
             for used in run.workflows
             for action in snapshot.workflows[used.key].actions
         ),
+        checks=_checks_of_execute(snapshot),
     )
+
+
+def _checks_of_execute(snapshot: Snapshot) -> tuple[CheckDefinition, ...]:
+    """Return the health checks of an Execute. In mode delete there are none: what is deleted cannot be healthy."""
+    spec = snapshot.plan_spec
+    if snapshot.mode == Mode.DELETE.lower():
+        return ()
+    of_stages = [check for index, stage in enumerate(spec.stages) for check in checks_of(stage.health_check, index)]
+    ends_run = spec.health_check is not None and spec.health_check.on_execute
+    return (*of_stages, *(checks_of(spec.health_check, None) if ends_run else ()))
+
+
+def checks_of(block: HealthChecks | None, stage: int | None) -> tuple[CheckDefinition, ...]:
+    """Return the health checks of a stage, or of a run; what cannot be parsed counts as the default."""
+    if block is None:
+        return ()
+    sustained_for = _time(block.sustained_for, timedelta(0))
+    return tuple(
+        CheckDefinition(
+            stage=stage,
+            body=check,
+            attempts=check.attempts or DEFAULT_CHECK_ATTEMPTS,
+            interval=_time(check.interval, DEFAULT_CHECK_INTERVAL),
+            timeout=_time(check.timeout, DEFAULT_CHECK_TIMEOUT),
+            sustained_for=sustained_for,
+        )
+        for check in block.checks
+    )
+
+
+def _time(text: str | None, default: timedelta) -> timedelta:
+    """Return a time as written; what is not positive, or cannot be parsed, counts as the default."""
+    try:
+        time = parse_duration(text) if text else default
+    except ValueError:
+        return default
+    return time if time > timedelta(0) else default
 
 
 def stage_policy(stage: Stage, plan: PlanPolicy) -> StagePolicy:
@@ -63,13 +106,7 @@ def timeout_of(body: ActionBody) -> timedelta:
 
     Admission refuses such a value; stored objects of the Go operator may have one, and there it had no effect.
     """
-    if not body.timeout:
-        return DEFAULT_TIMEOUT
-    try:
-        timeout = parse_duration(body.timeout)
-    except ValueError:
-        return DEFAULT_TIMEOUT
-    return timeout if timeout > timedelta(0) else DEFAULT_TIMEOUT
+    return _time(body.timeout, DEFAULT_TIMEOUT)
 
 
 def retry_of(body: ActionBody) -> RetryPolicy:

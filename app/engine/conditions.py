@@ -121,6 +121,8 @@ def _account(status: DRPlanExecutionStatus, phase: Phase) -> str:
     if not counts:
         return f"The execution ended {phase} before anything was run"
     others = [f"{counts[each]} {each}" for each in (Phase.FAILED, Phase.SKIPPED, Phase.CANCELLED) if counts[each]]
+    unhealthy = sum(check.phase is Phase.FAILED for check in status.health_checks)
+    others += [f"{unhealthy} health check{'s' if unhealthy > 1 else ''} Failed"] if unhealthy else []
     figures = ", ".join([f"{counts[Phase.SUCCEEDED]} of {counts.total()} actions Succeeded", *others])
     return f"The run ended {phase} after {status.duration}: {figures}"
 

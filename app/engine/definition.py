@@ -18,6 +18,7 @@ from app.engine.when import Language
 from app.models.actions import ActionBody, ActionType
 from app.models.common import CoreReference
 from app.models.execution import ActionOutputs, ResolvedParam
+from app.models.health import HealthCheck
 from app.models.phases import Operation, PlanPolicy, StagePolicy, WorkflowPolicy
 
 DEFAULT_TIMEOUT = timedelta(minutes=5)
@@ -142,6 +143,27 @@ class StageDefinition:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckDefinition:
+    """One health check. `stage` is the index of the stage that it ends; None when it ends the run.
+
+    `attempts` is how many may fail, the last of which fails the check. All checks of one gate have the same
+    `sustained_for`; zero means that each has to be healthy once.
+    """
+
+    stage: int | None
+    body: HealthCheck
+    attempts: int
+    interval: timedelta
+    timeout: timedelta
+    sustained_for: timedelta
+
+    @property
+    def name(self) -> str:
+        """Name of the check."""
+        return self.body.name
+
+
+@dataclass(frozen=True, slots=True)
 class RunDefinition:
     """A whole run. `language` is what conditions are written in that name more than modes (decision P7)."""
 
@@ -155,7 +177,11 @@ class RunDefinition:
     language: Language | None = None
     conditions: int = 0
     """How many conditions it has that name more than modes."""
+    checks: tuple[CheckDefinition, ...] = ()
+    """Health checks: those of stages in their order, then those of the run."""
 
+    gates: Mapping[int | None, tuple[int, ...]] = field(init=False, compare=False)
+    """The health checks that end a stage, by its index, and the run (None)."""
     dependants: tuple[tuple[int, ...], ...] = field(init=False, compare=False)
     """For each stage those that need it."""
     size: int = field(init=False, compare=False)
@@ -167,7 +193,11 @@ class RunDefinition:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dependants", _turned_round([stage.needs for stage in self.stages]))
-        object.__setattr__(self, "size", sum(map(_size, self.stages)))
+        object.__setattr__(self, "size", sum(map(_size, self.stages)) + len(self.checks))
+        gates: dict[int | None, tuple[int, ...]] = {}
+        for index, check in enumerate(self.checks):
+            gates[check.stage] = (*gates.get(check.stage, ()), index)
+        object.__setattr__(self, "gates", gates)
         groups = _at_once(self.stages, self.max_parallel_stages)
         workflows = [_repeated(workflow.key for workflow in group) for group in groups]
         actions = [_repeated(action.name for workflow in group for action in workflow.actions) for group in groups]

@@ -17,6 +17,8 @@ from app.models.execution import ActionOutputs, FieldConflict
 from app.models.phases import Phase
 from app.models.suspension import Reason
 
+ANSWER_LIMIT = 512
+"""Bytes that are kept of what a health check was answered."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -74,6 +76,17 @@ class ActionFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckAnswered:
+    """An attempt of a health check has ended. It changes nothing, so none is recorded before it begins."""
+
+    at: datetime
+    check: int
+    """Index of the check in the run's definition."""
+    healthy: bool
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """The run is to be cancelled; never taken back (invariant 8)."""
 
@@ -103,6 +116,7 @@ Event = (
     | AttemptInterrupted
     | ObjectsMade
     | ActionFinished
+    | CheckAnswered
     | CancelRequested
     | RunSuspended
     | RunResumed
@@ -115,6 +129,7 @@ _BY_NAME: dict[str, type[Event]] = {
         AttemptInterrupted,
         ObjectsMade,
         ActionFinished,
+        CheckAnswered,
         CancelRequested,
         RunSuspended,
         RunResumed,
@@ -147,6 +162,8 @@ def encode(event: Event) -> dict[str, Any]:
         data["phase"] = event.phase.value
         if event.reason:
             data["reason"] = event.reason
+    if isinstance(event, CheckAnswered):
+        data |= {"check": event.check, "healthy": event.healthy, "answer": cut(event.answer, ANSWER_LIMIT)}
     if isinstance(event, AttemptFailed | ActionFinished | CancelRequested | RunSuspended):
         data["message"] = cut(event.message)
     if isinstance(event, RunSuspended) and event.reason is not Reason.OUTCOME_UNKNOWN:
@@ -185,6 +202,8 @@ def decode(data: dict[str, Any]) -> Event:
         case "ActionFinished":
             phase, reason = Phase(data["phase"]), data.get("reason", "")
             return ActionFinished(at, Address(*data["at"]), phase, data["message"], outputs, reason, conflicts)
+        case "CheckAnswered":
+            return CheckAnswered(at, data["check"], data["healthy"], data["answer"])
         case "CancelRequested":
             return CancelRequested(at, data["message"])
         case "RunSuspended":

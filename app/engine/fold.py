@@ -22,14 +22,16 @@ from app.engine.events import (
     AttemptFailed,
     AttemptInterrupted,
     CancelRequested,
+    CheckAnswered,
     Event,
     ObjectsMade,
     RunResumed,
     RunSuspended,
 )
+from app.engine.health import all_closed, answered, at_gate, cancelled, initial_checks, over, verified_ending
 from app.engine.live import LAST_FAILURE_LIMIT, with_live_message
 from app.engine.outputs import merged
-from app.engine.rollup import failure_reason, run_ending
+from app.engine.rollup import Ending, failure_reason, run_ending
 from app.engine.settle import settle
 from app.engine.text import cut
 from app.engine.tree import action_at, begun, ended, running_actions, with_action, with_stage, with_workflow
@@ -74,6 +76,7 @@ def initial_status(
         observed_generation=generation,
         resolved_params=resolved_params,
         message=definition.note,
+        health_checks=initial_checks(definition),
         stage_statuses=tuple(
             StageStatus(
                 name=stage.name,
@@ -164,9 +167,26 @@ def end_run(
 def _end_if_done(definition: RunDefinition, status: DRPlanExecutionStatus, at: datetime) -> DRPlanExecutionStatus:
     if not all(stage.phase.is_final for stage in status.stage_statuses):
         return status
-    ending = run_ending(definition, status, cancelled=cancel_requested(status))
-    reason = FailureReason.ROLLBACK_PARTIAL_FAILED if definition.operation is Operation.REVERT else None
-    return end_run(status, ending.phase, ending.message, at, reason=reason)
+    ending, reason = run_ending(definition, status, cancelled=cancel_requested(status)), None
+    if definition.operation is Operation.REVERT:
+        reason = FailureReason.ROLLBACK_PARTIAL_FAILED
+    if ending.phase is Phase.SUCCEEDED and None in definition.gates:
+        checks, gate = at_gate(definition, status.health_checks, None, at)
+        if checks != status.health_checks:
+            status = status.model_copy(update={"health_checks": checks})
+        if gate is None:
+            return status
+        ending = verified_ending(definition, ending, gate)
+        if definition.operation is Operation.REVERT:
+            reason = FailureReason.ROLLBACK_HEALTH_CHECK_FAILED
+    return _with_end(status, ending, at, reason)
+
+
+def _with_end(
+    status: DRPlanExecutionStatus, ending: Ending, at: datetime, reason: FailureReason | None
+) -> DRPlanExecutionStatus:
+    checks = all_closed(status.health_checks, over(ending), at)
+    return end_run(status.model_copy(update={"health_checks": checks}), ending.phase, ending.message, at, reason=reason)
 
 
 def _apply(definition: RunDefinition, status: DRPlanExecutionStatus, event: Event) -> DRPlanExecutionStatus:
@@ -181,6 +201,8 @@ def _apply(definition: RunDefinition, status: DRPlanExecutionStatus, event: Even
             return with_action(status, event.address, _made(_started(status, event), event))
         case ActionFinished():
             return with_action(status, event.address, _action_finished(_started(status, event), event))
+        case CheckAnswered():
+            return answered(definition, _under_way(status, event), event)
         case CancelRequested():
             return _cancel(definition, status, event)
         case RunSuspended():
@@ -213,6 +235,16 @@ def _started(
     if action.phase is not Phase.RUNNING or phase.is_final is not isinstance(event, ActionFinished):
         raise IllegalEventError(f"action {action.name!r} is {action.phase} and cannot become {phase}")
     return action
+
+
+def _under_way(status: DRPlanExecutionStatus, event: CheckAnswered) -> DRPlanExecutionStatus:
+    """Return `status`, in which the check that was answered is being made."""
+    if not 0 <= event.check < len(status.health_checks):
+        raise IllegalEventError(f"CheckAnswered: no health check number {event.check} in this run")
+    check = status.health_checks[event.check]
+    if check.phase is not Phase.RUNNING:
+        raise IllegalEventError(f"health check {check.name!r} is {check.phase} and cannot be answered")
+    return status
 
 
 def _action_started(status: DRPlanExecutionStatus, event: ActionStarted) -> DRPlanExecutionStatus:
@@ -281,6 +313,7 @@ def _cancel(definition: RunDefinition, status: DRPlanExecutionStatus, event: Can
     if cancel_requested(status):
         return status
     status = with_cancel_requested(status, event.message, event.at)
+    status = status.model_copy(update={"health_checks": cancelled(status.health_checks, event.at)})
     waiting = running_actions(status)
     if status.phase is Phase.UNKNOWN:
         status = _resumed(definition, status, event.at)

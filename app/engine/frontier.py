@@ -28,6 +28,8 @@ class Frontier:
         self._definition = definition
         self._cancelled = cancel_requested(status)
         self.stages = list(status.stage_statuses)
+        self.checks = status.health_checks
+        """The health checks of the run, kept up by whoever settles."""
         self.unfortunate = any(stage.phase in _UNFORTUNATE for stage in self.stages)
         """Whether a stage has ended otherwise than well."""
         self._halting = {index for index, stage in enumerate(self.stages) if self._halts(index, stage)}

@@ -11,10 +11,16 @@ from typing import Literal, TypeVar
 
 from app.engine.definition import RunDefinition
 from app.models.base import rfc3339
-from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
+from app.models.execution import (
+    ActionStatus,
+    DRPlanExecutionStatus,
+    HealthCheckStatus,
+    StageStatus,
+    WorkflowExecutionStatus,
+)
 from app.models.phases import Operation, Phase
 
-Node = TypeVar("Node", ActionStatus, StageStatus, WorkflowExecutionStatus)
+Node = TypeVar("Node", ActionStatus, StageStatus, WorkflowExecutionStatus, HealthCheckStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,23 @@ def started(definition: RunDefinition) -> KubeEvent:
 
 
 def changes(definition: RunDefinition, old: DRPlanExecutionStatus, new: DRPlanExecutionStatus) -> Iterator[KubeEvent]:
-    """Yield the events that led from `old` to `new`, in the order of stages."""
+    """Yield the events that led from `old` to `new`, in the order of stages.
+
+    A health check follows on the work that it is about, and what it comes to is followed by the end of that.
+    """
+    checks = [] if old.health_checks is new.health_checks else list(_changed(old.health_checks, new.health_checks))
+    for index, known, check in checks:
+        if known.phase is Phase.RUNNING:
+            yield from (_placed(note, index, check) for note in _answers(known, check))
     for index, before, after in _changed(old.stage_statuses, new.stage_statuses):
         yield from (
             replace(note, stage=after.name, place=(index, *note.place))
             for note in _stage_changes(definition, before, after)
         )
+    for index, known, check in checks:
+        if known.phase is Phase.PENDING and check.phase is Phase.RUNNING:
+            text = f"Started health check {_shown_check(check)}"
+            yield _placed(KubeEvent("Normal", "HealthCheckStarted", text), index, check)
     if old.phase is not new.phase:
         if new.phase is not None and new.phase.is_final:
             yield ended(definition.operation, new)
@@ -74,6 +91,31 @@ def changes(definition: RunDefinition, old: DRPlanExecutionStatus, new: DRPlanEx
             yield KubeEvent("Warning", "ExecutionUnknown", new.message)
         elif old.phase is Phase.UNKNOWN:
             yield KubeEvent("Normal", "ExecutionResumed", "The run goes on")
+
+
+def _placed(note: KubeEvent, index: int, check: HealthCheckStatus) -> KubeEvent:
+    """Return a note with the place of a check; these are numbered apart from stages."""
+    return replace(note, stage=check.stage, place=(-1, index))
+
+
+def _shown_check(check: HealthCheckStatus) -> str:
+    return f"{check.name} of stage {check.stage}" if check.stage else check.name
+
+
+def _answers(old: HealthCheckStatus, new: HealthCheckStatus) -> Iterator[KubeEvent]:
+    name = _shown_check(new)
+    if new.phase is Phase.RUNNING and new.failed_attempts > old.failed_attempts:
+        when = (
+            f" (attempt {new.attempt}; the next is at {rfc3339(new.next_attempt_time)})"
+            if new.next_attempt_time
+            else ""
+        )
+        text = f"Health check {name} is not healthy{when}: {new.last_answer}"
+        yield KubeEvent("Warning", "HealthCheckUnhealthy", text, repeats=True)
+    elif new.phase is Phase.SUCCEEDED:
+        yield KubeEvent("Normal", "HealthCheckSucceeded", f"Health check {name} succeeded: {new.message}")
+    elif new.phase is Phase.FAILED:
+        yield KubeEvent("Warning", "HealthCheckFailed", f"Health check {name} failed: {new.message}")
 
 
 def ended(operation: Operation, status: DRPlanExecutionStatus) -> KubeEvent:

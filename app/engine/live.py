@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from app.engine.definition import Address, RunDefinition
-from app.engine.events import AttemptFailed, CancelRequested, Event, RunResumed
+from app.engine.events import AttemptFailed, CancelRequested, CheckAnswered, Event, RunResumed
 from app.engine.text import MESSAGE_LIMIT, cut
 from app.engine.tree import running_actions
 from app.models.base import rfc3339
@@ -19,7 +19,7 @@ LAST_FAILURE_LIMIT = 512
 """Bytes of the cause that an action keeps of its latest failed attempt."""
 _NAME_LIMIT = 128
 """Bytes of each name in the message: the cause must have room beside names as long as Kubernetes has them."""
-_TELLING = (AttemptFailed, CancelRequested, RunResumed)
+_TELLING = (AttemptFailed, CancelRequested, CheckAnswered, RunResumed)
 
 
 def with_live_message(
@@ -35,10 +35,10 @@ def with_live_message(
 
 
 def live_message(definition: RunDefinition, status: DRPlanExecutionStatus) -> str:
-    """Return what there is to say of actions that are being repeated; without any, the note of the run alone."""
+    """Return what there is to say of actions and health checks that are being repeated; without any, the run's note."""
     repeated = [(address, action) for address, action in running_actions(status) if _is_repeated(action)]
     if not repeated:
-        return definition.note
+        return _of_checks(definition, status)
     address, action = min(repeated, key=lambda pair: pair[1].next_attempt_time is None)
     tail = f" ({definition.note})" if definition.note else ""
     if others := len(repeated) - 1:
@@ -46,6 +46,24 @@ def live_message(definition: RunDefinition, status: DRPlanExecutionStatus) -> st
     head = f"{_where(definition, address)}: {_course(action)}: "
     room = MESSAGE_LIMIT - len(head.encode()) - len(tail.encode())
     return cut(f"{head}{cut(action.last_failure, room)}{tail}")
+
+
+def _of_checks(definition: RunDefinition, status: DRPlanExecutionStatus) -> str:
+    """Return what there is to say of the health check that was made last and was not healthy."""
+    unhealthy = [
+        (check.last_attempt_time, index)
+        for index, check in enumerate(status.health_checks)
+        if check.phase is Phase.RUNNING and check.last_attempt_time is not None and check.healthy_since is None
+    ]
+    if not unhealthy:
+        return definition.note
+    check = status.health_checks[max(unhealthy)[1]]
+    where = f" of stage {cut(check.stage, _NAME_LIMIT)}" if check.stage else ""
+    when = f", the next is at {rfc3339(check.next_attempt_time)}" if check.next_attempt_time else ""
+    head = f"health check {cut(check.name, _NAME_LIMIT)}{where}: attempt {check.attempt} failed{when}: "
+    tail = f" ({definition.note})" if definition.note else ""
+    room = MESSAGE_LIMIT - len(head.encode()) - len(tail.encode())
+    return cut(f"{head}{cut(check.last_answer, room)}{tail}")
 
 
 def _is_repeated(action: ActionStatus) -> bool:

@@ -20,6 +20,10 @@ ALL_STAGES_COMPLETED: Final = "All stages completed successfully"
 ONE_OR_MORE_STAGES_FAILED: Final = "One or more stages failed"
 NOTHING_DONE: Final = f"{ALL_STAGES_COMPLETED}; every action was skipped"
 NOTHING_DELETED: Final = "Nothing was deleted: every action was skipped in mode delete"
+NOT_VERIFIED: Final = "not verified: the plan has no healthCheck"
+"""What a Revert says that nothing has proved to have left a working system."""
+CANCELED_BEFORE_CHECKS: Final = f"{CANCELED_BY_USER} before the health checks were made"
+NOTHING_TO_CHECK: Final = "nothing was done in this stage"
 WORKFLOW_REVERTED: Final = "Workflow reverted successfully"
 WORKFLOW_NOTHING_REVERTED: Final = "No action had anything to roll back"
 
@@ -102,3 +106,31 @@ def cut_short(done: int, total: int) -> str:
 def without_lead(message: str) -> str:
     """Return the cause in the message of what was kept from starting, to be told within another message."""
     return message.removeprefix(NOT_STARTED)
+
+
+def unhealthy(failed: int, attempts: int, answer: str) -> str:
+    """Message of a health check whose last permitted attempt failed."""
+    if failed < attempts:
+        return f"not healthy: {failed} of {attempts} attempts failed, the last one: {answer}"
+    return f"not healthy after {attempts} attempt{'s' if attempts > 1 else ''}: {answer}"
+
+
+def healthy(attempts: int, sustained: str) -> str:
+    """Message of a health check that has ended well."""
+    for_long = f" for {sustained}" if sustained else ""
+    return f"healthy{for_long} (attempt {attempts})"
+
+
+def check_failed(name: str, message: str) -> str:
+    """Return what a stage and a run say about the health check that failed them."""
+    return f"health check {name} failed: {message}"
+
+
+def check_not_needed(name: str) -> str:
+    """Message of a health check that another one made pointless."""
+    return f"not needed any more: health check {name} failed"
+
+
+def verified(checks: int) -> str:
+    """Return what a run says whose health checks have all ended well."""
+    return f"verified by {checks} health check{'s' if checks > 1 else ''}"

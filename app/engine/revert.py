@@ -13,7 +13,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from app.engine.build import action_order, params_of_use, retry_of, timeout_of
+from app.engine.build import action_order, checks_of, params_of_use, retry_of, timeout_of
 from app.engine.definition import (
     ActionDefinition,
     Address,
@@ -66,6 +66,7 @@ def revert_definition(snapshot: Snapshot) -> RunDefinition:
             builder.stage(index, target.status.stage_statuses[index]) for index in reversed(builder.order_of_stages())
         ),
         note="" if target.has_snapshot else WITHOUT_SNAPSHOT.format(target=target.name),
+        checks=checks_of(snapshot.health_check, None),
     )
 
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from app.engine import messages
 from app.engine.cause import was_kept_back
 from app.engine.definition import RunDefinition, StageDefinition, WorkflowDefinition
 from app.engine.tree import each_action
-from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
+from app.models.execution import (
+    ActionStatus,
+    DRPlanExecutionStatus,
+    HealthCheckStatus,
+    StageStatus,
+    WorkflowExecutionStatus,
+)
 from app.models.failures import OF_ACTION, FailureReason
 from app.models.phases import Mode, Operation, Phase, PlanPolicy, StagePolicy, WorkflowPolicy
 from app.models.reasons import NodeReason
 
+Leaf = TypeVar("Leaf", ActionStatus, HealthCheckStatus)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -98,7 +106,8 @@ def _run_ending(definition: RunDefinition, status: DRPlanExecutionStatus, *, can
     if failed:
         return Ending(Phase.FAILED, _run_failure(definition, failed))
     if definition.operation is Operation.REVERT:
-        return Ending(Phase.SUCCEEDED, _plan_reverted(status))
+        unproven = "" if None in definition.gates else f"; {messages.NOT_VERIFIED}"
+        return Ending(Phase.SUCCEEDED, f"{_plan_reverted(status)}{unproven}")
     if _did_nothing(status):
         deletes = definition.mode == Mode.DELETE.lower()
         return (
@@ -113,21 +122,24 @@ def _did_nothing(status: DRPlanExecutionStatus) -> bool:
     return not any(action.phase is Phase.SUCCEEDED for _, action in each_action(status))
 
 
-def first_failure(actions: Iterable[ActionStatus]) -> ActionStatus | None:
-    """Return the action that failed first, the root cause when several did."""
-    failed = [action for action in actions if action.phase is Phase.FAILED]
+def first_failure(nodes: Iterable[Leaf]) -> Leaf | None:
+    """Return the action, or health check, that failed first, the root cause when several did."""
+    failed = [node for node in nodes if node.phase is Phase.FAILED]
     return min(failed, key=failure_moment, default=None)
 
 
 def failure_reason(status: DRPlanExecutionStatus) -> FailureReason:
-    """Return why a run failed, by the action that failed first; without any it did nothing."""
+    """Return why a run failed, by the action or health check that failed first; without any it did nothing."""
     failed = first_failure(action for _, action in each_action(status))
+    check = first_failure(status.health_checks)
+    if check is not None and (failed is None or failure_moment(check) < failure_moment(failed)):
+        return FailureReason.HEALTH_CHECK_FAILED
     if failed is None:
         return FailureReason.NOTHING_DONE if status.stage_statuses else FailureReason.START_REFUSED
     return OF_ACTION.get(failed.reason, FailureReason.ACTION_FAILED)
 
 
-def failure_moment(node: ActionStatus | WorkflowExecutionStatus | StageStatus) -> datetime:
+def failure_moment(node: ActionStatus | WorkflowExecutionStatus | StageStatus | HealthCheckStatus) -> datetime:
     """Return when something failed. Statuses of earlier releases say it by the second of its end only."""
     return node.failure_time or node.completion_time or _NEVER
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from app.engine import messages
-from app.engine.cause import Cause, dependency_failed, nothing_to_do
+from app.engine.cause import CANCELLED, Cause, dependency_failed, nothing_to_do
 from app.engine.definition import Address, RunDefinition, StageDefinition, WorkflowDefinition
 from app.engine.frontier import Frontier
+from app.engine.health import at_gate, closed
 from app.engine.outputs import outputs_of_predecessors
 from app.engine.policy import (
     blocking_action,
@@ -18,7 +19,7 @@ from app.engine.policy import (
     stage_halt,
     workflow_halt,
 )
-from app.engine.rollup import first_failure, stage_ending, workflow_ending
+from app.engine.rollup import Ending, first_failure, stage_ending, workflow_ending
 from app.engine.templates import Scope
 from app.engine.tree import Node, begun, ended
 from app.engine.when import (
@@ -57,6 +58,9 @@ def settle(
         while _settle_at(definition, frontier, index, at):
             pass
     stages = tuple(frontier.stages)
+    checks = closed(definition, frontier.checks, stages, at)
+    if checks != status.health_checks:
+        status = status.model_copy(update={"health_checks": checks})
     if all(new is old for new, old in zip(stages, status.stage_statuses, strict=True)):
         return status
     return status.model_copy(update={"stage_statuses": stages})
@@ -91,8 +95,23 @@ def _settle_stage(
     stage = _settle_workflows(definition, node, stage, at, halt=frontier.halt, only=only)
     if all(workflow.phase in FINAL for workflow in stage.workflow_executions):
         ending = stage_ending(definition.operation, node, stage.workflow_executions)
+        if ending.phase is Phase.SUCCEEDED and index in definition.gates and stage.start_time is not None:
+            gate = _at_gate(definition, frontier, index, ending, at)
+            if gate is None:
+                return begun(stage, at)
+            ending = gate
         return ended(stage, ending.phase, ending.message, at, reason=ending.reason, failed_at=ending.failed_at)
     return begun(stage, at) if _is_under_way(stage.workflow_executions) else stage
+
+
+def _at_gate(definition: RunDefinition, frontier: Frontier, index: int, ending: Ending, at: datetime) -> Ending | None:
+    """Return how a stage ends whose workflows have succeeded, by its health checks; None while these are made."""
+    if frontier.halt == CANCELLED and not any(
+        frontier.checks[each].start_time is not None for each in definition.gates[index]
+    ):
+        return Ending(Phase.CANCELLED, messages.CANCELED_BEFORE_CHECKS, NodeReason.CANCELLED)
+    frontier.checks, gate = at_gate(definition, frontier.checks, index, at)
+    return ending if gate is not None and gate.phase is Phase.SUCCEEDED else gate
 
 
 def _settle_workflows(

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from app.engine.text import cut
 from app.engine.tree import map_actions, map_stages, map_workflows
-from app.models.execution import ActionStatus, DRPlanExecutionStatus, HttpResponse, StageStatus, WorkflowExecutionStatus
+from app.models.execution import (
+    ActionStatus,
+    DRPlanExecutionStatus,
+    HealthCheckStatus,
+    HttpResponse,
+    StageStatus,
+    WorkflowExecutionStatus,
+)
 
 STATUS_LIMIT = 1024 * 1024
 """Bytes of JSON that a status may have."""
@@ -67,9 +74,17 @@ def _with_actions(status: DRPlanExecutionStatus, step: _Step) -> DRPlanExecution
         params = workflow.resolved_params if step.details else ()
         return workflow.model_copy(update={"message": cut(workflow.message, step.message), "resolved_params": params})
 
-    kept = status.model_copy(update={"resolved_params": status.resolved_params if step.details else ()})
+    params = status.resolved_params if step.details else ()
+    checks = tuple(_shorter_check(check, step) for check in status.health_checks)
+    kept = status.model_copy(update={"resolved_params": params, "health_checks": checks})
     shorter = map_workflows(map_stages(kept, stage_of), workflow_of)
     return map_actions(shorter, lambda _, action: _shorter(action, step))
+
+
+def _shorter_check(check: HealthCheckStatus, step: _Step) -> HealthCheckStatus:
+    """Return a check with less to read; the answer is in the message too."""
+    answer = cut(check.last_answer, step.message) if step.details else ""
+    return check.model_copy(update={"message": cut(check.message, step.message), "last_answer": answer})
 
 
 def _shorter(action: ActionStatus, step: _Step) -> ActionStatus:

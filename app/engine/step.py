@@ -19,12 +19,14 @@ from app.engine.events import (
     ActionStarted,
     AttemptFailed,
     CancelRequested,
+    CheckAnswered,
     Event,
     ObjectsMade,
     RunResumed,
     RunSuspended,
 )
 from app.engine.fold import fold_all
+from app.engine.health import Answer
 from app.engine.outcome import Outcome
 from app.engine.question import answered, question, undecided_actions
 from app.engine.tree import action_at
@@ -49,6 +51,8 @@ class Inbox:
     """How attempts ended."""
     made: Mapping[Address, ActionOutputs] = field(default_factory=dict)
     """What attempts have made that go on."""
+    answers: Mapping[int, Answer] = field(default_factory=dict)
+    """What health checks were answered, by their index."""
     looked_at: Collection[Address] = ()
     """Actions that were only looked at, because the run is cancelled or stands still."""
     withheld: Mapping[Address, Outcome] = field(default_factory=dict)
@@ -106,6 +110,9 @@ def step(
     results, withheld = _recordable(inbox, run.status)
     run.add(*(ObjectsMade(now, each, inbox.made[each]) for each in inbox.made if _goes_on(run.status, each, results)))
     run.add(*(_end(definition, run.status, inbox, each, results[each], now, jitter) for each in results))
+    for check, answer in inbox.answers.items():
+        if _is_awaited(run.status, check):
+            run.add(CheckAnswered(now, check, answer.healthy, answer.text))
     suspension = inbox.suspension
     if _asks(run.status, run.events):
         suspension = Suspension(question(run.status, *execution), Reason.OUTCOME_UNKNOWN)
@@ -155,6 +162,12 @@ def _recordable(
 def _goes_on(status: DRPlanExecutionStatus, address: Address, results: Mapping[Address, Outcome]) -> bool:
     """Tell whether what an attempt has made is to be recorded before its end, which records it as well."""
     return address not in results and action_at(status, address).phase is Phase.RUNNING
+
+
+def _is_awaited(status: DRPlanExecutionStatus, check: int) -> bool:
+    """Tell whether the answer of a health check still matters: neither it nor the run has ended meanwhile."""
+    under_way = status.phase is not None and not status.phase.is_final
+    return under_way and status.health_checks[check].phase is Phase.RUNNING
 
 
 def _end(

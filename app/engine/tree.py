@@ -9,11 +9,17 @@ from typing import Any, TypeVar
 from app.engine.definition import Address
 from app.engine.durations import format_duration
 from app.engine.text import cut
-from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
+from app.models.execution import (
+    ActionStatus,
+    DRPlanExecutionStatus,
+    HealthCheckStatus,
+    StageStatus,
+    WorkflowExecutionStatus,
+)
 from app.models.phases import Phase
 
 T = TypeVar("T")
-Node = TypeVar("Node", ActionStatus, WorkflowExecutionStatus, StageStatus)
+Node = TypeVar("Node", ActionStatus, WorkflowExecutionStatus, StageStatus, HealthCheckStatus)
 Parent = TypeVar("Parent", WorkflowExecutionStatus, StageStatus, DRPlanExecutionStatus)
 
 
@@ -120,6 +126,8 @@ def ended(
         update |= {"next_attempt_time": None, "undecided": False, "again": False, "last_failure": ""}
     if isinstance(node, WorkflowExecutionStatus):
         update["current_action"] = ""
+    if isinstance(node, HealthCheckStatus):
+        update["next_attempt_time"] = None
     return node.model_copy(update=update)
 
 

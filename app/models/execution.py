@@ -277,6 +277,43 @@ class StageStatus(NodeStatus):
     """Its workflows, in definition order; of a Revert, in the order of the work."""
 
 
+class HealthCheckStatus(ApiModel):
+    """One health check of a run."""
+
+    name: str
+    """Name of the check."""
+    stage: str = ""
+    """The stage that it ends; empty when it ends the run."""
+    type: str = ""
+    """HTTP or Resources."""
+    phase: NodePhase
+    """How far it got."""
+    attempt: Int32 = 0
+    """How many attempts were made."""
+    failed_attempts: Int32 = 0
+    """How many of them found it not healthy."""
+    start_time: Time | None = None
+    """When it began."""
+    completion_time: Time | None = None
+    """When it ended."""
+    failure_time: MicroTime | None = None
+    """When it failed, to the microsecond: what failed first is named as the cause."""
+    duration: str = ""
+    """From start to end, as Go duration text."""
+    last_attempt_time: MicroTime | None = None
+    """When the latest attempt ended."""
+    next_attempt_time: MicroTime | None = None
+    """When the next attempt is made, not sooner."""
+    healthy_since: MicroTime | None = None
+    """The first of the answers since which every one was good; absent while the latest was not."""
+    last_answer: str = ""
+    """What the latest attempt found."""
+    reason: str = ""
+    """Why it has its phase: `HealthCheckFailed`, or why it was not made or not made to its end."""
+    message: str = ""
+    """Details."""
+
+
 class ExecutionSummary(ApiModel):
     """Counts; those of one level add up to its total.
 
@@ -353,6 +390,8 @@ class DRPlanExecutionStatus(ApiModel):
     """Counts."""
     stage_statuses: tuple[StageStatus, ...] = ()
     """Every stage; of a Revert, in the order of the work."""
+    health_checks: tuple[HealthCheckStatus, ...] = ()
+    """Every health check: those of stages in the plan's order, then those that end the run."""
     conditions: tuple[Condition, ...] = ()
     """`Started`, `Complete`, `Completed`, `Failed` and `Cancelled`, for `kubectl wait`."""
     observed_generation: Int64 = 0

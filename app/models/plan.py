@@ -8,6 +8,7 @@ from pydantic import Field
 
 from app.models.base import API_VERSION, MANY, ApiModel, DependsOn, Int64, Name, Time, most
 from app.models.common import ObjectReference, Parameter
+from app.models.health import HealthChecks, PlanHealthChecks
 from app.models.meta import Condition, ObjectMeta
 from app.models.phases import PlanPhase, PlanPolicy, StagePolicy
 
@@ -41,6 +42,8 @@ class Stage(ApiModel):
     """What a failed workflow means: Stop starts nothing more in the whole plan, Continue lets everything go on that
     does not depend on it, FailFast starts no further workflow of this stage and leaves the rest to the plan's policy.
     When absent, the plan's policy of the moment counts."""
+    health_check: HealthChecks | None = None
+    """What must be healthy once the workflows of the stage are done, before the stage succeeds. Of an Execute only."""
 
 
 class DRPlanSpec(ApiModel):
@@ -56,6 +59,9 @@ class DRPlanSpec(ApiModel):
     """Stop starts nothing more after a failed stage, Continue goes on with stages that do not depend on it."""
     max_parallel_stages: Annotated[int, Field(ge=1, json_schema_extra={"format": "int32"})] | None = None
     """How many stages may run at the same time; 1 when absent."""
+    health_check: PlanHealthChecks | None = None
+    """What must be healthy before a Revert succeeds, and with `onExecute` an Execute. Without it a Revert ends without
+    proof that the system works."""
 
 
 class CurrentExecution(ApiModel):

@@ -38,6 +38,8 @@ class NodeReason(StrEnum):
     """Nobody knows whether the action was done, and it must not be done twice."""
     WORKFLOW_FAILED = "WorkflowFailed"
     """A workflow of the stage failed."""
+    HEALTH_CHECK_FAILED = "HealthCheckFailed"
+    """As many attempts of the health check failed as may; of a stage: a health check of it failed."""
 
 
 KEPT_BACK: Final = frozenset(

@@ -14,6 +14,7 @@ from app.models.base import ApiModel
 from app.models.common import ManifestRef, ObjectReference
 from app.models.dumping import dumped
 from app.models.execution import DRPlanExecutionStatus, ResolvedParam, RevertOptions
+from app.models.health import PlanHealthChecks
 from app.models.phases import Operation
 from app.models.plan import DRPlanSpec
 from app.models.workflow import DRWorkflowSpec
@@ -86,6 +87,12 @@ class Snapshot(ApiModel):
     reverse of the listed order, and a Revert that one of them began goes on so."""
     plan_generation: int = 0
     """Generation of the plan that `plan_spec` was taken from; 0 in snapshots of earlier releases."""
+    health_check: PlanHealthChecks | None = None
+    """What ends a Revert: the plan's checks as of its own start, because it is now that the system must work."""
+    health_params: dict[str, str] = Field(default_factory=dict)
+    """Parameters that health checks take, by name, without secret ones."""
+    health_secrets: dict[str, ManifestRef] = Field(default_factory=dict)
+    """Those whose value is in a Secret, with the place to read it from."""
     seal_key: str = ""
     """Secret of this run with which its statuses are sealed; empty in snapshots of earlier releases."""
     digest: str = Field("", exclude=True)

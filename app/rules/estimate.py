@@ -20,6 +20,7 @@ _BASE = 10 * 1024
 _STAGE = 370
 _WORKFLOW = 450
 _ACTION = 410
+_CHECK = 480
 _REFERENCE = 330
 """An object with names as they mostly are."""
 _REFERENCE_WITHOUT_TEXTS = 110
@@ -36,9 +37,13 @@ WorkflowKey = tuple[str, str]
 def estimate_status_bytes(plan: DRPlan, workflows: Mapping[WorkflowKey, DRWorkflow | None]) -> int:
     """Bytes of the shortest complete status of a run of `plan`. Workflows that are not known count as the smallest."""
     total = _BASE
+    of_run = plan.spec.health_check.checks if plan.spec.health_check is not None else ()
+    total += sum(_CHECK + _length(check.name) for check in of_run)
     actions = {key: _actions(each) for key, each in workflows.items() if each is not None}
     for stage in plan.spec.stages:
         total += _STAGE + _length(stage.name) + sum(_length(name) + 3 for name in stage.depends_on)
+        checks = stage.health_check.checks if stage.health_check is not None else ()
+        total += sum(_CHECK + _length(check.name) + _length(stage.name) for check in checks)
         for use in stage.workflows:
             key = use.workflow_ref.key_in(plan.metadata.namespace)
             total += _WORKFLOW + 2 * sum(map(_length, key))

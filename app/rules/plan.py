@@ -3,7 +3,7 @@
 Beyond the contract's P1-P11: P12 and P13 names of stage parameters, P14 name pattern, P15 the reserved name, P16
 values against types, P17 manifestRef, P18 references that the user may not read (found by the webhook service), P19
 size of the status, P20 values against the types that workflows declare, P21 placeholders of manifestRefs,
-P45 names that objects can have, P46 bounds of actions.
+P45 names that objects can have, P46 bounds of actions, P60-P63 health checks.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from app.models.workflow import DRWorkflow
 from app.rules.actions.targets import Known
 from app.rules.estimate import WorkflowKey
 from app.rules.findings import Findings, Report, Spot
+from app.rules.health import check_health
 from app.rules.parameters.declared import GLOBAL_RULES, STAGE_RULES, Level, check_parameters
 from app.rules.parameters.gaps import Gaps, gaps_in_rollbacks, gaps_of_use
 from app.rules.parameters.needs import Needs, needs_of
@@ -76,6 +77,7 @@ def check_plan(plan: DRPlan, workflows: Workflows, *, own_namespace: str = "") -
     _tell(gaps)
     if level.params and len(needs) == len(workflow_keys(plan)):
         check_strays(spec.below("globalParams"), "globalParams", level, needs.values(), [], others=stages.values())
+    check_health(spec, plan)
     check_size(spec.below("stages"), "P19", plan, workflows)
     return findings.report()
 

@@ -25,6 +25,7 @@ from app.models.plan import DRPlan
 from app.models.workflow import DRWorkflow
 from app.rules.actions.templated import may_hold
 from app.rules.findings import join
+from app.rules.health import blocks_of
 from app.rules.parameters.declared import RESERVED, Level, literal, values_given
 from app.rules.parameters.references import LONGEST, TEMPLATED, open_members, taken_by
 from app.rules.run import Use, Workflows, uses
@@ -84,8 +85,9 @@ def reads_of_workflow(workflow: DRWorkflow) -> Iterator[Read]:
 
 
 def reads_of_plan(plan: DRPlan, workflows: Workflows) -> Iterator[Read]:
-    """What a plan's parameters read, and what the workflows read whose references take a value of the plan."""
+    """What a plan's parameters and health checks read, and workflows whose references take a value of the plan."""
     params = plan.spec.global_params
+    yield from _of_checks(plan)
     yield from _own(params, "spec.globalParams", "globalParams", values_given(params))
     for use in uses(plan):
         given = values_given(params, use.reference.params)
@@ -202,6 +204,25 @@ class _Scope:
             return render(text, Scope(literals, self.plan_name, self.execution_name))
         except UnresolvedPlaceholdersError:
             return text
+
+
+def _of_checks(plan: DRPlan) -> Iterator[Read]:
+    """The objects that health checks look at, and the Secrets whose values they send."""
+    home = plan.metadata.namespace
+    for path, owner, block in blocks_of(plan.spec):
+        for number, check in enumerate(block.checks):
+            where, prefix = f"spec.{path}.checks[{number}]", f"{owner}health check '{short(check.name)}'"
+            if check.http is not None:
+                yield from _secrets(ActionBody(http=check.http.request()), where, prefix, home)
+            for index, each in enumerate(check.resources):
+                reference = ManifestRef(
+                    api_version=each.api_version,
+                    kind=each.kind,
+                    namespace=each.namespace or home,
+                    name=each.name,
+                    json_path="{.status}",
+                )
+                yield Read(f"{where}.resources[{index}]", f"{prefix} resources[{index}]: ", reference)
 
 
 def _secrets(body: ActionBody, path: str, prefix: str, namespace: str) -> Iterator[Read]:

@@ -63,6 +63,7 @@ _OF_CONTROLLER = (
     "drplan_events_",
     "drplan_http_",
     "drplan_execution",
+    "drplan_health_",
     "drplan_journal_",
     "drplan_last_",
     "drplan_leader",
@@ -89,6 +90,9 @@ _ADMISSION_OPERATIONS = ("CREATE", "UPDATE", "DELETE")
 
 ROLLBACK_REASONS = ("RollbackPartialFailed", "RollbackPreconditionFailed", "RollbackHealthCheckFailed")
 """Why a Revert failed (decision R9)."""
+
+ROLLBACK_STRATEGIES = ("Undo",)
+"""How a Revert goes about its work."""
 
 OPEN: tuple[str, ...] = ()
 """Stands for the values of a label that are not all known beforehand."""
@@ -132,12 +136,19 @@ rollbacks_total = _counter(
     "drplan_rollbacks_total",
     "Reverts that reached a terminal phase; reason is the phase again, or why it is Failed: "
     "RollbackPreconditionFailed (nothing was touched), RollbackPartialFailed, RollbackHealthCheckFailed.",
+    strategy=ROLLBACK_STRATEGIES,
     result=OPEN,
     reason=OPEN,
 )
 for _result, _reasons in (("Succeeded", ("Succeeded",)), ("Cancelled", ("Cancelled",)), ("Failed", ROLLBACK_REASONS)):
     for _reason in _reasons:
-        rollbacks_total.labels(_result, _reason)
+        rollbacks_total.labels(*ROLLBACK_STRATEGIES, _result, _reason)
+health_checks_total = _counter(
+    "drplan_health_checks_total",
+    "Attempts of health checks that ended, by what they found.",
+    type=("HTTP", "Resources"),
+    result=("healthy", "unhealthy"),
+)
 
 action_duration_seconds = _histogram(
     "drplan_action_duration_seconds",

@@ -60,14 +60,14 @@ class HttpExecutor:
         return NothingToDo("No rollback defined for HTTP action")
 
 
-async def _send(block: HttpAction, prepared: PreparedRequest, context: ActionContext) -> Outcome:
-    left, own = context.remaining(), _request_timeout(block)
-    call = HttpCall(
+def call_of(block: HttpAction, prepared: PreparedRequest, timeout: float) -> HttpCall:
+    """Return the call that a request is sent with; `timeout` is in seconds."""
+    return HttpCall(
         method=prepared.method,
         url=prepared.url,
         headers=prepared.headers,
         body=prepared.body,
-        timeout=min(left, own),
+        timeout=timeout,
         follow_redirects=block.follow_redirects is not False,
         redirect_as_get=block.follow_redirects == "AsGet",
         secret_headers=prepared.secret_headers,
@@ -75,6 +75,11 @@ async def _send(block: HttpAction, prepared: PreparedRequest, context: ActionCon
         ca_bundle=block.ca_bundle or None,
         client_cert=prepared.client_cert,
     )
+
+
+async def _send(block: HttpAction, prepared: PreparedRequest, context: ActionContext) -> Outcome:
+    left, own = context.remaining(), _request_timeout(block)
+    call = call_of(block, prepared, min(left, own))
     try:
         reply = await context.http.send(call)
     except HttpSendError as error:
@@ -99,19 +104,16 @@ def _request_timeout(block: HttpAction) -> float:
 
 
 def _judge(block: HttpAction, prepared: PreparedRequest, reply: HttpReply, secrets: Iterable[str]) -> Outcome:
-    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-    masked = redact_start if reply.truncated else redact
-    text = masked(decode(reply.body, final=not reply.truncated), secrets)
+    text = text_of(reply, secrets)
     outputs = ActionOutputs(http_response=HttpResponse(status_code=reply.status, body=first_bytes(text)))
     odd = f"; {redact(reply.odd, secrets)}" if reply.odd else ""
     if reply.not_followed and reply.status not in block.success_codes:
         return Failed(redact(reply.not_followed, secrets), outputs)
-    if _accepted(block, reply):
+    if accepted(block, reply):
         return Succeeded(f"HTTP {prepared.method} succeeded with status {reply.status}{odd}", outputs)
-    unwanted = "status code {} not in success codes" if block.success_codes else "unexpected status code: {}"
     worth = _NOT_TAKEN if block.at_most_once else _RETRYABLE
     return Failed(
-        message=unwanted.format(reply.status) + _words(text) + odd,
+        message=unwanted(block, reply) + words(text) + odd,
         outputs=outputs,
         retryable=not reply.done and (reply.status in worth or (reply.status >= 500 and not block.at_most_once)),
         retry_after=parse_retry_after(
@@ -120,18 +122,32 @@ def _judge(block: HttpAction, prepared: PreparedRequest, reply: HttpReply, secre
     )
 
 
-def _accepted(block: HttpAction, reply: HttpReply) -> bool:
+def text_of(reply: HttpReply, secrets: Iterable[str]) -> str:
+    """Return the body of an answer as text, without secrets."""
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    masked = redact_start if reply.truncated else redact
+    return masked(decode(reply.body, final=not reply.truncated), secrets)
+
+
+def accepted(block: HttpAction, reply: HttpReply) -> bool:
+    """Tell whether the status code of an answer is one that is wanted."""
     if block.success_codes:
         return reply.status in block.success_codes or (reply.done and _SEE_OTHER in block.success_codes)
     return 200 <= reply.status <= 299 or (reply.done and reply.status == _SEE_OTHER)
 
 
-def _words(text: str) -> str:
+def unwanted(block: HttpAction, reply: HttpReply) -> str:
+    """Return what is to be said of a status code that is not accepted."""
+    text = "status code {} not in success codes" if block.success_codes else "unexpected status code: {}"
+    return text.format(reply.status)
+
+
+def words(text: str) -> str:
     """Return what the target says about its refusal, as the end of a message; nothing of a body that is no text."""
-    words = single_line(text)
-    if not words or words.count(_UNREADABLE) * 10 > len(words):
+    line = single_line(text)
+    if not line or line.count(_UNREADABLE) * 10 > len(line):
         return ""
-    return f": {words[:WORDS]}{'…' if len(words) > WORDS else ''}"
+    return f": {line[:WORDS]}{'…' if len(line) > WORDS else ''}"
 
 
 def first_bytes(text: str, limit: int = BODY_BYTES) -> str:

@@ -42,8 +42,11 @@ class CannotPrepareError(Exception):
         self.retry_after = retry_after
 
 
-async def prepare(block: HttpAction, context: ActionContext) -> PreparedRequest:
-    """Render the texts of `block` and read its Secrets. Raises CannotPrepareError."""
+async def prepare(block: HttpAction, context: ActionContext, *, keyed: bool = True) -> PreparedRequest:
+    """Render the texts of `block` and read its Secrets. Raises CannotPrepareError.
+
+    `keyed`: the request has an idempotency key, because it may be sent again and must have its effect once.
+    """
     _demand_own_headers(block)
     url, body, headers = _rendered(block, context)
     secrets = _SecretReader(context)
@@ -59,7 +62,7 @@ async def prepare(block: HttpAction, context: ActionContext) -> PreparedRequest:
         certificate = await secrets.text(name, "tls.crt", "the client certificate")
         client_cert = (certificate, await secrets.text(name, "tls.key", "the client certificate's key"))
     given = {name.lower() for name in headers}
-    if IDEMPOTENCY_HEADER.lower() not in given:
+    if keyed and IDEMPOTENCY_HEADER.lower() not in given:
         headers[IDEMPOTENCY_HEADER] = context.identity
     if TRACEPARENT not in given and (parent := context.traces.traceparent(context.identity)):
         headers[TRACEPARENT] = parent

@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 from app.cel.ready import ReadyWhen
-from app.engine.readiness import is_ready, lingering_pods, pod_selector
+from app.engine.readiness import Readiness, is_ready, lingering_pods, pod_selector
 from app.engine.text import MASK
 from app.kube.errors import KubeError, is_transient
 from app.kube.resources import PODS, Resource
 from app.kube.secrecy import holds_secret, is_secret
 from controller.actions.base import ActionContext
-from controller.actions.objects import Target
+from controller.actions.objects import Target, find
 from controller.actions.ownership import JsonObject, uid_of
 from controller.actions.waiting import Pending, Seen, WaitTimeoutError, wait_for
 
@@ -42,10 +42,7 @@ async def wait_ready(context: ActionContext, target: Target, uid: str, ready_whe
         if uid and uid_of(seen.obj) != uid:
             return f"it was deleted and made anew by somebody else (uid {uid_of(seen.obj)}, this run's was {uid})"
         seen_last[:] = [seen.obj]
-        if ready_when is not None:
-            verdict = ready_when.judge(_without_values(target, seen.obj))
-        else:
-            verdict = is_ready(seen.obj, reports_status=reports_status)
+        verdict = verdict_on(target, seen.obj, ready_when, reports_status=reports_status)
         if verdict.ready:
             return ""
         return verdict.reason if verdict.failed else Pending(verdict.reason)
@@ -68,6 +65,26 @@ async def _reports_status(context: ActionContext, resource: Resource) -> bool:
             return described
         await asyncio.sleep(min(_SCHEMA_SECONDS, context.remaining()))
     return False
+
+
+def verdict_on(target: Target, obj: JsonObject, ready_when: ReadyWhen | None, *, reports_status: bool) -> Readiness:
+    """Return whether an object is ready as it is; `ready_when` takes the place of the rule of its kind."""
+    if ready_when is not None:
+        return ready_when.judge(_without_values(target, obj))
+    return is_ready(obj, reports_status=reports_status)
+
+
+async def why_not_ready(context: ActionContext, target: Target, ready_when: ReadyWhen | None) -> str:
+    """Look once whether an object is there and ready; return why it is not, empty when it is. Raises `KubeError`."""
+    obj = await find(context, target)
+    if obj is None:
+        return "it does not exist"
+    reports_status = ready_when is None and await _reports_status(context, target.resource)
+    verdict = verdict_on(target, obj, ready_when, reports_status=reports_status)
+    if not verdict.ready:
+        return verdict.reason
+    selector = pod_selector(obj)
+    return await _lingering(context, target.namespace, selector, obj) if selector else ""
 
 
 def _without_values(target: Target, obj: JsonObject) -> JsonObject:

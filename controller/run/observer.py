@@ -60,7 +60,7 @@ def count_end(services: Services, execution: DRPlanExecution, trace: RunTrace | 
         return
     metrics.executions_total.labels(operation=operation.value, phase=status.phase.value).inc()
     if operation is Operation.REVERT:
-        metrics.rollbacks_total.labels(status.phase.value, _rollback_reason(status)).inc()
+        metrics.rollbacks_total.labels("Undo", status.phase.value, _rollback_reason(status)).inc()
     if status.start_time is not None and status.completion_time is not None:
         seconds = (status.completion_time - status.start_time).total_seconds()
         exemplar = services.traces.exemplar(identity_of(execution.metadata.uid))

@@ -93,7 +93,7 @@ def _later(definition: RunDefinition, execution: DRPlanExecution, entries: Seque
 
 
 def fits(definition: RunDefinition, status: DRPlanExecutionStatus) -> bool:
-    """Tell whether a status lists just the stages, workflows and actions of its run, in their order."""
+    """Tell whether a status lists just the stages, workflows, actions and checks of its run, in their order."""
     listed = [
         (stage.name, [[action.name for action in workflow.action_statuses] for workflow in stage.workflow_executions])
         for stage in status.stage_statuses
@@ -102,4 +102,5 @@ def fits(definition: RunDefinition, status: DRPlanExecutionStatus) -> bool:
         (stage.name, [[action.name for action in workflow.actions] for workflow in stage.workflows])
         for stage in definition.stages
     ]
-    return listed == defined
+    checks = [check.name for check in definition.checks]
+    return listed == defined and [check.name for check in status.health_checks] == checks

@@ -18,6 +18,7 @@ from app.engine.decide import Start, decide
 from app.engine.definition import Address, RunDefinition
 from app.engine.doubt import Suspension, Takeover, can_do_without_journal, long_doubt, refused
 from app.engine.events import ActionFinished, ActionStarted, AttemptFailed, Event
+from app.engine.health import due
 from app.engine.outcome import Failed, Outcome
 from app.engine.step import Inbox, Inherited, Step, begin, look_only_after, step
 from app.engine.tree import action_at
@@ -33,6 +34,7 @@ from controller.folding import computed, folded
 from controller.journal import Entry, EntryRefusedError
 from controller.run import observer
 from controller.run.attempt import attempt
+from controller.run.checks import Checks
 from controller.run.lifetimes import Lifetimes
 from controller.run.status_writer import StatusWriter
 from controller.run.telling import Telling
@@ -105,6 +107,7 @@ class Run:
         """What attempts have made that go on, as far as it is not recorded yet."""
         self._in_flight: set[Address] = set()
         self._wake = asyncio.Event()
+        self._checks = Checks(services, snapshot, definition, self._wake.set)
         self.writer = StatusWriter(
             services.kube,
             ObjectMeta.from_wire(stored["metadata"]),
@@ -178,6 +181,7 @@ class Run:
                 await self._lifetimes.finish()
                 await record_end(self._services, self.snapshot, self.definition, self.status)
                 self.writer.offer(self.status, urgent=True)
+            self._checks.end_all()
             await self.writer.flush()
             writing.cancel()
             giving.cancel()
@@ -226,6 +230,7 @@ class Run:
         return Inbox(
             results=results,
             made=made,
+            answers=self._checks.answers(),
             looked_at=frozenset(self._looked_at),
             withheld=self._withheld,
             cancel=self._cancel_message,
@@ -294,6 +299,7 @@ class Run:
         """
         if not self._may_begin():
             return
+        self._checks.begin(group, self.status, self._services.now())
         waits = self._takeover is not None or self.status.phase is Phase.UNKNOWN
         committed, self._committed = self._committed, [item for item in self._committed if waits and item[1]]
         for start, in_doubt in committed:
@@ -327,15 +333,18 @@ class Run:
 
     async def _wait(self) -> None:
         """Wait for a result, a cancel, a shutdown or the time of a retry, whichever comes first."""
-        if self._results or self._is_over():
+        if self._results or self._checks.answered or self._is_over():
             return
         delay: float | None = LEASE_POLL
         if self._services.lease_remaining() >= LEASE_MARGIN:
             now = self._services.now()
             decision = decide(self.definition, self.status, now)
-            if decision.starts and not self._draining and not self._slots.awaits(self.uid):
+            checks = due(self.definition, self.status, now, self._checks.in_flight)
+            starts = decision.starts and not self._slots.awaits(self.uid)
+            if (starts or checks.checks) and not self._draining:
                 return  # what became due while the last step was being committed
-            delay = None if decision.wake_at is None else (decision.wake_at - now).total_seconds()
+            wakes = [time for time in (decision.wake_at, checks.wake_at) if time is not None]
+            delay = (min(wakes) - now).total_seconds() if wakes else None
         try:
             async with asyncio.timeout(delay):
                 await self._wake.wait()
@@ -377,6 +386,7 @@ class Run:
 
     async def _adopt(self, status: DRPlanExecutionStatus) -> None:
         old, self.status = self.status, status
+        self._checks.end_needless(status)
         if not self.has_ended:  # the end is recorded before it is told
             self.writer.offer(status, urgent=old.phase is not status.phase)
         await self._telling.changes(self.definition, old, status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from app.engine.text import MASK
 from app.models.common import Parameter
@@ -12,7 +13,8 @@ from app.models.plan import DRPlan, DRPlanSpec
 from app.models.snapshot import Snapshot, StageRun, Target, WorkflowRun
 from app.models.workflow import DRWorkflow
 from app.rules.execution import Surroundings, check_execution
-from app.rules.parameters.declared import values_given
+from app.rules.health import taken_by_checks
+from app.rules.parameters.declared import literal, values_given
 from app.rules.plan import workflow_keys
 from app.runtime.last_work import to_thread
 from controller.lanes import Key
@@ -20,7 +22,7 @@ from controller.references import ParameterError
 from controller.sealing import new_seal_key
 from controller.services import Services
 from controller.snapshots import SnapshotDamagedError
-from controller.start.parameters import ResolvedRun, Values, plain_values, resolve_run, secret_refs, shown
+from controller.start.parameters import ResolvedRun, SecretParam, Values, plain_values, resolve_run, secret_refs, shown
 from controller.start.refusal import StartRefusedError
 from controller.start.revert_target import RevertTarget, TargetRefusedError, read_target
 from controller.start.sources import ReadWorkflow, read_workflows
@@ -87,7 +89,10 @@ async def _from_kept(
 ) -> Snapshot:
     """Return the target's definitions and parameters as they were, with the Revert's own parameters on top."""
     own = await _own_values(services, execution, plan, kept.resolved_params)
-    return _base(execution, plan).model_copy(
+    before = {param.name: param.value for param in kept.resolved_params if param.value != MASK}
+    secret = {name: SecretParam(ref) for name, ref in kept.health_secrets.items()}
+    known: Values = {**before, **kept.health_params, **secret, **own}
+    snapshot = _base(execution, plan).model_copy(
         update={
             "plan_spec": kept.plan_spec,
             "workflows": kept.workflows,
@@ -96,6 +101,7 @@ async def _from_kept(
             "target": _target(target, has_snapshot=True),
         }
     )
+    return await _checked(services, execution, plan, target, snapshot, known)
 
 
 def _target(target: RevertTarget, *, has_snapshot: bool) -> Target:
@@ -122,7 +128,7 @@ async def _from_live(services: Services, execution: DRPlanExecution, plan: DRPla
     resolved = await resolve_run(known, workflows, as_run, services.bounded, supplied=supplied)
     before = shown(resolved.run)
     own = await _own_values(services, execution, plan, before)
-    return _base(execution, plan).model_copy(
+    snapshot = _base(execution, plan).model_copy(
         update={
             "workflows": {"/".join(key): workflow.spec for key, workflow in workflows.items()},
             "stages": _on_top(_aligned(target.execution.status, known, resolved), own),
@@ -130,6 +136,7 @@ async def _from_live(services: Services, execution: DRPlanExecution, plan: DRPla
             "target": _target(target, has_snapshot=False),
         }
     )
+    return await _checked(services, execution, plan, target, snapshot, {**resolved.run, **own})
 
 
 def _as_run(revert: DRPlanExecution, target: DRPlanExecution) -> DRPlanExecution:
@@ -202,8 +209,42 @@ def _snapshot(
             "workflows": {"/".join(key): workflow.spec for key, workflow in workflows.items()},
             "stages": stages,
             "resolved_params": shown(resolved.run),
+            **_health_values(taken_by_checks(plan.spec), resolved.run),
         }
     )
+
+
+def _health_values(names: frozenset[str], values: Values) -> dict[str, Any]:
+    """Return the members of a snapshot that hold what health checks take of parameters."""
+    taken = {name: value for name, value in values.items() if name in names}
+    return {"health_params": plain_values(taken), "health_secrets": secret_refs(taken)} if taken else {}
+
+
+async def _checked(
+    services: Services,
+    execution: DRPlanExecution,
+    plan: DRPlan,
+    target: RevertTarget,
+    snapshot: Snapshot,
+    known: Values,
+) -> Snapshot:
+    """Return the snapshot of a Revert with what ends it: the plan's health check as it is now.
+
+    Its parameters are those `known` of the run that is taken back; what that did not have is the plan's present one,
+    read as for that run.
+    """
+    if plan.spec.health_check is None:
+        return snapshot
+    names = taken_by_checks(plan.spec)
+    needed = tuple(
+        each for each in plan.spec.global_params if literal(each) is not None or each.name in names - known.keys()
+    )
+    bare = plan.model_copy(update={"spec": DRPlanSpec.model_construct(stages=(), global_params=needed)})
+    as_run = _as_run(execution, target.execution)
+    bare_run = as_run.model_copy(update={"spec": as_run.spec.model_copy(update={"params": ()})})
+    present = (await resolve_run(bare, {}, bare_run, services.bounded)).run
+    values = _health_values(names, {**present, **known})
+    return snapshot.model_copy(update={"health_check": plan.spec.health_check, **values})
 
 
 def _workflow_run(namespace: str, name: str, values: Values) -> WorkflowRun:

@@ -317,7 +317,7 @@ def test_ac9_run_of_the_earlier_version_is_reverted(earlier: Installation) -> No
     check_summary(status)
     assert status["message"] == (
         "Plan reverted successfully: 2 stage(s) rolled back, 4 action(s) rolled back, 0 stage(s) skipped"
-        + NO_SNAPSHOT.format("old-run")
+        "; not verified: the plan has no healthCheck" + NO_SNAPSHOT.format("old-run")
     )
     assert outline(status) == [("two", [("old-2", ["job", "cm"])]), ("one", [("old", ["loc", "switch"])])]
     assert messages_of(status) == {
@@ -348,7 +348,7 @@ def test_ac9_canceled_run_is_reverted(earlier: Installation) -> None:
     check_summary(status)
     assert status["message"] == (
         "Plan reverted successfully: 2 stage(s) rolled back, 2 action(s) rolled back, 1 stage(s) skipped"
-        + NO_SNAPSHOT.format("canceled-run")
+        "; not verified: the plan has no healthCheck" + NO_SNAPSHOT.format("canceled-run")
     )
     assert [item["name"] for item in status["stageStatuses"]] == ["s3", "s2", "s1"]
     assert stage_of(status, "s3")["message"] == "Original stage phase was Skipped, skipped rollback"

@@ -45,5 +45,6 @@ def test_ac4_jobs_are_deleted_with_their_pods(full_drplan: Installation) -> None
     }
     assert reverted["message"] == (
         "Plan reverted successfully: 2 stage(s) rolled back, 2 action(s) rolled back, 0 stage(s) skipped"
+        "; not verified: the plan has no healthCheck"
     )
     full_drplan.wait(lambda: not full_drplan.kubectl("get", "jobs,pods", "-o", "name").stdout.split())

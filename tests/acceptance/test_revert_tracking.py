@@ -235,6 +235,7 @@ def test_ac5_summary_counts_skipped_and_failed_ones(drplan: Installation) -> Non
     check_tracked(reverted)
     assert reverted["message"] == (
         "Plan reverted successfully: 2 stage(s) rolled back, 2 action(s) rolled back, 1 stage(s) skipped"
+        "; not verified: the plan has no healthCheck"
     )
     counted = reverted["summary"]
     assert [counted.get(f"{word}Stages", 0) for word in ("succeeded", "failed", "skipped")] == [2, 0, 1]
@@ -256,6 +257,7 @@ def test_e1_ordinary_revert(story: Story) -> None:
     assert executed["message"] == "All stages completed successfully"
     assert reverted["message"] == (
         "Plan reverted successfully: 3 stage(s) rolled back, 11 action(s) rolled back, 0 stage(s) skipped"
+        "; not verified: the plan has no healthCheck"
     )
     assert len(reverted["stageStatuses"]) == len(executed["stageStatuses"])
     assert [item["message"] for item in reverted["stageStatuses"]] == [

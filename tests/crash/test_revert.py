@@ -16,6 +16,7 @@ from tests.support.installation import (
     workflow,
 )
 from tests.support.proxy import request_to
+from tests.support.site import Answer
 
 
 def executed(drplan: Crashing) -> None:
@@ -92,3 +93,25 @@ def test_target_deleted_while_the_controller_is_down(drplan: Crashing) -> None:
     assert not drplan.exists("cm", "one")
     assert not drplan.exists("cm", "two")
     assert drplan.calls() == {"call": 1, "back": 1}
+
+
+def test_health_check_goes_on_where_it_was(drplan: Crashing) -> None:
+    """What was answered and recorded counts; an answer that was not is asked for again."""
+    path = f"/health{drplan.path('web')}"
+    drplan.site.script(path, *[Answer(503)] * 3, Answer(200))
+    web = {"name": "web", "http": {"url": f"{drplan.site.url}{path}"}, "interval": "1s"}
+    drplan.create(
+        workflow("w", [config_map_action("made", "one", drplan.namespace)]),
+        plan("p", [stage("s", "w")], healthCheck={"checks": [web]}),
+        execution("e", "p"),
+    )
+    drplan.ended("e")
+    rule = drplan.killed_before(drplan.entry("CheckAnswered", "r"), nth=2)
+    drplan.create(revert("r", "p", "e"))
+    drplan.crash(rule)
+    drplan.restart()
+    status = drplan.ended("r")
+    [check] = status["healthChecks"]
+    assert (check["phase"], check["attempt"], check["failedAttempts"]) == ("Succeeded", 3, 2)
+    assert len(drplan.site.calls(path)) == 4
+    assert phases_of(status) == {"made": "Succeeded"}

@@ -136,6 +136,7 @@ def test_every_operation_and_its_way_back(drplan: Installation) -> None:
         assert read(drplan, kind, name) is None
     assert reverted["message"] == (
         "Plan reverted successfully: 1 stage(s) rolled back, 7 action(s) rolled back, 0 stage(s) skipped"
+        "; not verified: the plan has no healthCheck"
     )
     check_summary(reverted)
 

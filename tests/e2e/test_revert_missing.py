@@ -131,6 +131,7 @@ def test_missing_objects_can_be_ignored(drplan: Installation, policy: str) -> No
     assert set(phases_of(status).values()) == {"Succeeded"}
     assert status["message"] == (
         "Plan reverted successfully: 2 stage(s) rolled back, 5 action(s) rolled back, 0 stage(s) skipped"
+        "; not verified: the plan has no healthCheck"
     )
 
 
@@ -263,6 +264,7 @@ def test_failed_and_cancelled_runs_are_taken_back_as_far_as_they_went(drplan: In
     }
     assert status["message"] == (
         "Plan reverted successfully: 1 stage(s) rolled back, 1 action(s) rolled back, 1 stage(s) skipped"
+        "; not verified: the plan has no healthCheck"
     )
     check_summary(status)
 

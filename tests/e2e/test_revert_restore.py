@@ -208,6 +208,7 @@ def test_graph_and_parallel_stage_are_taken_back_one_by_one_in_reverse(drplan: I
     ]
     assert status["message"] == (
         "Plan reverted successfully: 2 stage(s) rolled back, 5 action(s) rolled back, 0 stage(s) skipped"
+        "; not verified: the plan has no healthCheck"
     )
     used = stage_of(status, "one")["workflowExecutions"][0]
     assert used["progress"] == "3/4 actions rolled back"

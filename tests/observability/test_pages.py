@@ -41,7 +41,7 @@ CONTROLLER = (
     'executions_total{operation="Revert",phase="Succeeded"}',
     'execution_duration_seconds_count{operation="Execute"}',
     'execution_duration_seconds_count{operation="Revert"}',
-    'rollbacks_total{reason="Succeeded",result="Succeeded"}',
+    'rollbacks_total{reason="Succeeded",result="Succeeded",strategy="Undo"}',
     'action_attempts_total{type="HTTP"}',
     'action_attempts_total{type="KubernetesResource"}',
     'action_retries_total{type="HTTP"}',

@@ -8,7 +8,13 @@ from collections import Counter
 from app.engine.definition import Address, RunDefinition
 from app.engine.settle import settle
 from app.engine.summary import summarize
-from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
+from app.models.execution import (
+    ActionStatus,
+    DRPlanExecutionStatus,
+    HealthCheckStatus,
+    StageStatus,
+    WorkflowExecutionStatus,
+)
 from app.models.phases import Operation, Phase, PlanPolicy, StagePolicy, WorkflowPolicy, may_follow
 from tests.unit.engine.runs import START, nodes
 
@@ -23,7 +29,8 @@ def stored(status: DRPlanExecutionStatus) -> DRPlanExecutionStatus:
 
 def shape(status: DRPlanExecutionStatus) -> list[tuple[str, str]]:
     """Everything that must not depend on where a run was interrupted: the phases."""
-    return [("run", str(status.phase)), *((_name(node), str(node.phase)) for node in nodes(status))]
+    checks = [(f"health check {check.name}", str(check.phase)) for check in status.health_checks]
+    return [("run", str(status.phase)), *((_name(node), str(node.phase)) for node in nodes(status)), *checks]
 
 
 def check_status(definition: RunDefinition, status: DRPlanExecutionStatus) -> None:
@@ -32,13 +39,21 @@ def check_status(definition: RunDefinition, status: DRPlanExecutionStatus) -> No
     assert settle(definition, status, START) is status
     assert status.phase in (Phase.RUNNING, Phase.UNKNOWN, Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED)
     stages = status.stage_statuses
-    assert status.phase.is_final == all(stage.phase.is_final for stage in stages)
+    _check_gates(definition, status)
+    done = all(stage.phase.is_final for stage in stages)
+    assert status.phase.is_final == (done and not _is_gated(definition, status, None))
     assert (status.completion_time is not None) == status.phase.is_final == bool(status.duration)
     for node in nodes(status):
         _check_node(node)
-    _check_ending(status.phase, [stage.phase for stage in stages], is_run=True)
+    of_run = [stage.phase for stage in stages] + _phases_of_gate(definition, status, None)
+    _check_ending(status.phase, of_run, is_run=True)
     for s, stage in enumerate(stages):
-        _check_family(stage, stage.workflow_executions)
+        _check_family(
+            stage,
+            stage.workflow_executions,
+            checks=_phases_of_gate(definition, status, s),
+            gated=_is_gated(definition, status, s),
+        )
         for w, workflow in enumerate(stage.workflow_executions):
             _check_family(workflow, workflow.action_statuses)
             _check_current(definition, workflow)
@@ -82,7 +97,8 @@ def check_step(old: DRPlanExecutionStatus, new: DRPlanExecutionStatus) -> None:
     assert old.phase is not None
     assert new.phase is not None
     assert may_follow(old.phase, new.phase)
-    for before, after in zip(nodes(old), nodes(new), strict=True):
+    pairs = [*zip(nodes(old), nodes(new), strict=True), *zip(old.health_checks, new.health_checks, strict=True)]
+    for before, after in pairs:
         assert may_follow(before.phase, after.phase), (_name(before), before.phase, after.phase)
         if before.phase.is_final:
             assert before == after, f"{_name(before)} changed after it had ended"
@@ -129,7 +145,7 @@ def _has(children: tuple[Node, ...], phase: Phase) -> bool:
     return any(child.phase is phase for child in children)
 
 
-def _check_node(node: Node) -> None:
+def _check_node(node: Node | HealthCheckStatus) -> None:
     if node.phase is Phase.PENDING:
         assert node.start_time is None
     else:
@@ -150,12 +166,49 @@ def _check_node(node: Node) -> None:
         assert node.next_attempt_time is None or node.phase is Phase.RUNNING
 
 
-def _check_family(parent: StageStatus | WorkflowExecutionStatus, children: tuple[Node, ...]) -> None:
+def _check_gates(definition: RunDefinition, status: DRPlanExecutionStatus) -> None:
+    """Assert what holds of health checks: nothing succeeds before all of its own have."""
+    assert status.phase is not None
+    assert [check.name for check in status.health_checks] == [check.name for check in definition.checks]
+    for node, check in zip(definition.checks, status.health_checks, strict=True):
+        _check_node(check)
+        owner = status.phase if node.stage is None else status.stage_statuses[node.stage].phase
+        assert check.failed_attempts <= min(node.attempts, check.attempt)
+        assert (check.phase is Phase.FAILED) == (check.failed_attempts == node.attempts)
+        if owner.is_final:
+            assert check.phase.is_final
+        if owner is Phase.SUCCEEDED:
+            nothing = node.stage is not None and not _did(status.stage_statuses[node.stage])
+            assert check.phase is (Phase.SKIPPED if nothing else Phase.SUCCEEDED)
+        if check.phase is Phase.RUNNING:
+            assert owner in (Phase.RUNNING, Phase.UNKNOWN)
+
+
+def _did(stage: StageStatus) -> bool:
+    return any(action.attempt for workflow in stage.workflow_executions for action in workflow.action_statuses)
+
+
+def _phases_of_gate(definition: RunDefinition, status: DRPlanExecutionStatus, stage: int | None) -> list[Phase]:
+    return [status.health_checks[index].phase for index in definition.gates.get(stage, ())]
+
+
+def _is_gated(definition: RunDefinition, status: DRPlanExecutionStatus, stage: int | None) -> bool:
+    return Phase.RUNNING in _phases_of_gate(definition, status, stage)
+
+
+def _check_family(
+    parent: StageStatus | WorkflowExecutionStatus,
+    children: tuple[Node, ...],
+    *,
+    checks: list[Phase] | None = None,
+    gated: bool = False,
+) -> None:
     found = [child.phase for child in children]
     if parent.phase.is_final:
         assert all(phase.is_final for phase in found)
+        assert not gated
     else:
-        assert not all(phase.is_final for phase in found)
+        assert all(phase.is_final for phase in found) == gated
     if Phase.RUNNING in found:
         assert parent.phase is Phase.RUNNING
     if parent.phase is Phase.PENDING:
@@ -165,7 +218,7 @@ def _check_family(parent: StageStatus | WorkflowExecutionStatus, children: tuple
     if parent.phase is Phase.RUNNING:
         tried = any(isinstance(child, ActionStatus) and child.attempt for child in children)
         assert tried or set(found) & set(DONE_SOMETHING)
-    _check_ending(parent.phase, found)
+    _check_ending(parent.phase, found + (checks or []))
 
 
 def _check_ending(phase: Phase, children: list[Phase], *, is_run: bool = False) -> None:
@@ -214,5 +267,5 @@ def _check_order_of_stages(definition: RunDefinition, status: DRPlanExecutionSta
             assert all(status.stage_statuses[need].phase is Phase.SUCCEEDED for need in node.needs)
 
 
-def _name(node: Node) -> str:
+def _name(node: Node | HealthCheckStatus) -> str:
     return node.workflow_ref.name if isinstance(node, WorkflowExecutionStatus) else node.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from app.models.actions import Action, RetryPolicy
+from app.models.health import HealthCheck, HealthChecks, HttpCheck, PlanHealthChecks
 from app.models.phases import PlanPolicy, StagePolicy, WorkflowPolicy
 from app.models.snapshot import Snapshot
 from tests.unit.engine.runs import S, W, http, snapshot_of
@@ -61,3 +62,37 @@ def snapshots(draw: st.DrawFn, whens: tuple[str, ...] = WHENS) -> Snapshot:
     return snapshot_of(
         *stages, policy=draw(st.sampled_from(PlanPolicy)), at_once=draw(st.sampled_from([None, 1, 2, 3]))
     )
+
+
+@st.composite
+def health_checks(draw: st.DrawFn) -> HealthChecks:
+    count = draw(st.integers(1, 3))
+    return HealthChecks(
+        checks=tuple(
+            HealthCheck(
+                name=f"h{index}",
+                http=HttpCheck(url="http://site.invalid/health"),
+                attempts=draw(st.sampled_from([None, 1, 2])),
+                interval=draw(st.sampled_from([None, "1s"])),
+            )
+            for index in range(count)
+        ),
+        sustained_for=draw(st.sampled_from([None, None, "5s"])),
+    )
+
+
+@st.composite
+def plan_health_checks(draw: st.DrawFn) -> PlanHealthChecks:
+    return PlanHealthChecks(**draw(health_checks()).written(), on_execute=draw(st.booleans()))
+
+
+@st.composite
+def checked_snapshots(draw: st.DrawFn, whens: tuple[str, ...] = WHENS) -> Snapshot:
+    """The snapshot of an Execute of a random plan, with random health checks."""
+    snapshot = draw(snapshots(whens))
+    spec = snapshot.plan_spec
+    stages = tuple(
+        stage.model_copy(update={"health_check": draw(st.none() | health_checks())}) for stage in spec.stages
+    )
+    update = {"stages": stages, "health_check": draw(st.none() | plan_health_checks())}
+    return snapshot.model_copy(update={"plan_spec": spec.model_copy(update=update)})

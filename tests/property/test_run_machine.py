@@ -14,7 +14,7 @@ from app.engine.tree import action_at
 from app.models.phases import Phase
 from app.models.snapshot import Snapshot
 from tests.property.legal import check_counts, shape
-from tests.property.plans import snapshots
+from tests.property.plans import checked_snapshots
 from tests.property.tries import tries
 from tests.property.world import World
 
@@ -25,18 +25,31 @@ OUTCOMES = ("ok", "ok", "ok", "broken", "flaky")
 class RunMachine(RuleBasedStateMachine):
     world: World
 
-    @initialize(snapshot=snapshots(), fates=st.lists(st.sampled_from(OUTCOMES), min_size=1), tight=st.booleans())
-    def start(self, snapshot: Snapshot, fates: list[str], tight: bool) -> None:
+    @initialize(
+        snapshot=checked_snapshots(),
+        fates=st.lists(st.sampled_from(OUTCOMES), min_size=1),
+        health=st.lists(st.sampled_from([True, True, False]), min_size=1),
+        tight=st.booleans(),
+    )
+    def start(self, snapshot: Snapshot, fates: list[str], health: list[bool], tight: bool) -> None:
         def behaviour(address: Address, attempt: int) -> str:
             return fates[(address.stage * 31 + address.workflow * 17 + address.action * 7 + attempt) % len(fates)]
 
-        self.world = World(execute_definition(snapshot), behaviour, tight=tight)
+        def finds(check: int, attempt: int) -> bool:
+            return health[(check * 3 + attempt) % len(health)]
+
+        self.world = World(execute_definition(snapshot), behaviour, finds, tight=tight)
         self.world.step({})
 
     @precondition(lambda self: self.world.in_flight)
     @rule(number=st.integers(0, 20), killed=KILLS)
     def an_attempt_ends(self, number: int, killed: str) -> None:
         self.world.end(number, killed=killed)
+
+    @precondition(lambda self: self.world.probing)
+    @rule(number=st.integers(0, 20), killed=KILLS)
+    def a_health_check_is_answered(self, number: int, killed: str) -> None:
+        self.world.answer(number, killed=killed)
 
     @rule(killed=KILLS)
     def nothing_happens(self, killed: str) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.engine.build import execute_definition
 from app.engine.definition import Address
+from app.engine.health import Answer
 from app.engine.outcome import Outcome
 from app.engine.tree import running_actions
 from app.models.execution import DRPlanExecution, DRPlanExecutionSpec, DRPlanExecutionStatus
@@ -54,9 +55,11 @@ class TracedWorld(World):
         """Parts whose end was committed and not traced."""
         self.trace = self._new_trace()
 
-    def step(self, results: dict[Address, Outcome], *, killed: str = "") -> None:
+    def step(
+        self, results: dict[Address, Outcome], *, answers: dict[int, Answer] | None = None, killed: str = ""
+    ) -> None:
         old = self.status
-        super().step(results, killed=killed)
+        super().step(results, answers=answers, killed=killed)
         if not killed:
             self.trace.follow(old, self.status, [])
         elif killed == "after":

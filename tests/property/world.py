@@ -14,10 +14,11 @@ from functools import partial, reduce
 from app.engine.conditions import cancel_requested
 from app.engine.decide import decide
 from app.engine.definition import Address, RunDefinition
-from app.engine.events import ActionFinished, ActionStarted, Event, RunResumed, RunSuspended
+from app.engine.events import ActionFinished, ActionStarted, CheckAnswered, Event, RunResumed, RunSuspended
 from app.engine.events import decode as decode_event
 from app.engine.events import encode as encode_event
 from app.engine.fold import fold, initial_status
+from app.engine.health import Answer, due
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
 from app.engine.shrink import shrink
 from app.engine.step import Inbox, Step, begin, step
@@ -32,18 +33,34 @@ Behaviour = Callable[[Address, int], str]
 """What an attempt comes to: ok, broken (not worth repeating), flaky (worth repeating), nothing (a rollback only)."""
 
 
+Health = Callable[[int, int], bool]
+"""What an attempt of a health check, by its index and number, finds."""
+
+
 class World:
     """One run. `tight` stores statuses as small as a huge plan would make them."""
 
-    def __init__(self, definition: RunDefinition, behaviour: Behaviour, *, tight: bool = False) -> None:
+    def __init__(
+        self,
+        definition: RunDefinition,
+        behaviour: Behaviour,
+        health: Health = lambda _check, _attempt: True,
+        *,
+        tight: bool = False,
+    ) -> None:
         self.definition = definition
         self.behaviour = behaviour
+        self.health = health
+        self.probing: list[int] = []
+        """Health checks that are being made."""
         self.tight = tight
         self.now: datetime = START
         self.journal: list[str] = []
         self.effects: list[tuple[Address, int]] = []
         self.in_flight: list[Address] = []
         self.finished: set[Address] = set()
+        self.answers: list[CheckAnswered] = []
+        """What health checks were answered, as journalled."""
         self.cancel_wish = False
         self.journalled = initial_status(definition, self.now)
         """The fold of the whole journal, computed beside the controller and checked at every event."""
@@ -60,9 +77,11 @@ class World:
         wire = shrink(status, lambda _: 10**9) if self.tight else status
         self.stored = json.dumps(wire.to_wire())
 
-    def step(self, results: dict[Address, Outcome], *, killed: str = "") -> None:
+    def step(
+        self, results: dict[Address, Outcome], *, answers: dict[int, Answer] | None = None, killed: str = ""
+    ) -> None:
         """One round of the runner. `killed` is where the process dies: before or after the write."""
-        decided = self.decided(results)
+        decided = self.decided(results, answers or {})
         for start in decided.starts:
             if start.attempt == 1:
                 assert not may_start(self.definition, decided.status, start.address)
@@ -79,16 +98,18 @@ class World:
             return
         for start in told.starts:
             self._begin(start.address)
+        self.probing = [index for index in self.probing if self.status.health_checks[index].phase is Phase.RUNNING]
+        self.probe()
 
-    def decided(self, results: dict[Address, Outcome]) -> Step:
+    def decided(self, results: dict[Address, Outcome], answers: dict[int, Answer]) -> Step:
         """The step of the engine that the product takes."""
         cancel = "Execution canceled by user" if self.cancel_wish and not self.over else None
-        inbox = Inbox(results, cancel=cancel)
+        inbox = Inbox(results, answers=answers, cancel=cancel)
         return step(self.definition, self.status, inbox, self.now, execution=("default", "e"), jitter=lambda: 0.5)
 
     def restart(self) -> None:
         """Another process takes over: the stored status, the journal's later events, and what is in doubt."""
-        self.in_flight = []
+        self.in_flight, self.probing = [], []
         status = DRPlanExecutionStatus.from_wire(json.loads(self.stored))
         for sequence, line in enumerate(self.journal[status.journal_sequence :], start=status.journal_sequence + 1):
             status = fold(self.definition, status, decode_event(json.loads(line)))
@@ -110,7 +131,24 @@ class World:
         if self.status.phase is Phase.UNKNOWN:
             self._append(RunResumed(self.now))
 
+    def probe(self) -> None:
+        """Begin the health checks that are due. What they are about has succeeded, and nobody has cancelled."""
+        for index in due(self.definition, self.status, self.now, self.probing).checks:
+            assert self.status.phase is Phase.RUNNING
+            assert not cancel_requested(self.journalled)
+            gated = self.definition.checks[index].stage
+            about = self.status.stage_statuses if gated is None else (self.status.stage_statuses[gated],)
+            for stage in about:
+                assert {w.phase for w in stage.workflow_executions} <= {Phase.SUCCEEDED, Phase.SKIPPED}
+            self.probing.append(index)
+
     # what the world does
+
+    def answer(self, number: int, *, killed: str = "") -> None:
+        """Have one of the health checks answered."""
+        index = self.probing.pop(number % len(self.probing))
+        healthy = self.health(index, self.status.health_checks[index].attempt + 1)
+        self.step({}, answers={index: Answer(healthy, "HTTP 200" if healthy else "HTTP 503")}, killed=killed)
 
     def end(self, number: int, *, killed: str = "") -> None:
         """End one attempt of those in flight."""
@@ -140,10 +178,16 @@ class World:
             if self.in_flight:
                 self.end(0)
                 continue
+            self.probe()
+            if self.probing:
+                self.answer(0)
+                continue
             decision = decide(self.definition, self.status, self.now)
             if not decision.starts:
-                assert decision.wake_at is not None, "nothing runs, nothing may start, nothing is waited for"
-                self.now = decision.wake_at
+                times = (decision.wake_at, due(self.definition, self.status, self.now).wake_at)
+                wakes = [time for time in times if time is not None]
+                assert wakes, "nothing runs, nothing may start, nothing is waited for"
+                self.now = min(wakes)
             self.step({})
         raise AssertionError("the run does not end")
 
@@ -164,6 +208,8 @@ class World:
             assert action_at(self.journalled, event.address).phase in (Phase.PENDING, Phase.RUNNING)
         if isinstance(event, ActionFinished):
             self.finished.add(event.address)
+        if isinstance(event, CheckAnswered):
+            self.answers.append(event)
         self.journalled = status
 
     def _begin(self, address: Address) -> None:

@@ -165,4 +165,12 @@ NOTICES: Final[tuple[Rule, ...]] = (
         "action a); grant it (docs/security.md, What the controller may do)",
         _CLUSTER,
     ),
+    _notice(
+        "N25",
+        EXECUTION,
+        "The plan of a Revert has no health check, so that it ends without proof that the system works.",
+        "plan p has no healthCheck, so this Revert ends without proof that the system works: add spec.healthCheck to "
+        "the plan (docs/health-checks.md)",
+        _CLUSTER,
+    ),
 )

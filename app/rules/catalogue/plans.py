@@ -88,6 +88,27 @@ PLANS: Final[tuple[Rule, ...]] = (
         "parameters",
     ),
     _plan(
+        "P60",
+        "A health check is complete: it has a name of its own, and either `http` or `resources`.",
+        "healthCheck.checks[0] 'db': a check has either http or resources, none is given",
+    ),
+    _plan(
+        "P61",
+        "Numbers and times of health checks are within bounds.",
+        "healthCheck.checks[0] 'web': interval must be from 1s to 10m, found 10ms",
+    ),
+    _plan(
+        "P62",
+        "What a health check asks or looks at can be asked and looked at; its expressions can be read.",
+        "healthCheck.checks[0] 'web': HTTP.URL must begin with http:// or https://, found no scheme",
+    ),
+    _plan(
+        "P63",
+        "Placeholders of health checks have a value in every run; objects are named without any.",
+        "healthCheck.checks[0] 'web': $(params.host) in http.url cannot be resolved: spec.globalParams gives no "
+        "parameter 'host' a value",
+    ),
+    _plan(
         "DP1",
         "A plan is not deleted while the execution that holds it is unfinished.",
         "cannot delete plan with running execution: default/run-1",

@@ -17,6 +17,7 @@ from app.engine.events import (
     AttemptFailed,
     AttemptInterrupted,
     CancelRequested,
+    CheckAnswered,
     Event,
     ObjectsMade,
     RunResumed,
@@ -52,6 +53,10 @@ STORED: list[tuple[Event, dict[str, Any]]] = [
             "message": "done",
             "outputs": {"httpResponse": {"statusCode": 200, "body": "ok"}},
         },
+    ),
+    (
+        CheckAnswered(AT, 3, healthy=False, answer="HTTP 503"),
+        {"e": "CheckAnswered", "t": T, "check": 3, "healthy": False, "answer": "HTTP 503"},
     ),
     (CancelRequested(AT, "stop"), {"e": "CancelRequested", "t": T, "message": "stop"}),
     (RunSuspended(AT, "away"), {"e": "RunSuspended", "t": T, "message": "away"}),

@@ -218,4 +218,5 @@ def test_a_revert_tells_what_it_rolls_back() -> None:
     assert teller.texts()[-1] == (
         "Normal RevertSucceeded: Revert succeeded: Plan reverted successfully: 1 stage(s) rolled back, "
         "1 action(s) rolled back, 0 stage(s) skipped"
+        "; not verified: the plan has no healthCheck"
     )

@@ -98,6 +98,7 @@ def test_work_and_records_are_in_reverse_at_every_level() -> None:
     assert status.stage_statuses[1].message == "Stage reverted successfully: 2 workflow(s) rolled back"
     assert status.message == (
         "Plan reverted successfully: 2 stage(s) rolled back, 4 action(s) rolled back, 0 stage(s) skipped"
+        "; not verified: the plan has no healthCheck"
     )
     assert status.phase is Phase.SUCCEEDED
 
@@ -118,6 +119,7 @@ def test_where_nothing_was_to_be_taken_back_nothing_is_said_to_have_been() -> No
     }
     assert player.status.message == (
         "Plan reverted successfully: 1 stage(s) rolled back, 1 action(s) rolled back, 0 stage(s) skipped"
+        "; not verified: the plan has no healthCheck"
     )
 
 
@@ -144,6 +146,7 @@ def test_a_failed_run_is_taken_back_as_far_as_it_got() -> None:
     assert player.action("c").message == "Original action phase was Skipped, skipped rollback"
     assert status.message == (
         "Plan reverted successfully: 1 stage(s) rolled back, 1 action(s) rolled back, 1 stage(s) skipped"
+        "; not verified: the plan has no healthCheck"
     )
 
 
@@ -384,7 +387,8 @@ def test_a_record_of_the_go_operator_is_reverted_by_the_live_definitions() -> No
     assert player.stage("two").message == "Original stage phase was Pending, skipped rollback"
     assert rollback_at(player, "a").type is ActionType.JOB
     assert status.message == (
-        "Plan reverted successfully: 1 stage(s) rolled back, 3 action(s) rolled back, 1 stage(s) skipped "
+        "Plan reverted successfully: 1 stage(s) rolled back, 3 action(s) rolled back, 1 stage(s) skipped"
+        "; not verified: the plan has no healthCheck "
         "(reverted from recorded outputs and the live definitions, because run-1 left no snapshot)"
     )
 

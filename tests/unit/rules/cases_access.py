@@ -91,7 +91,34 @@ BY_PLAN_NAME = workflow_json(http(), parameters=[param(source("$(planName)"))])
 REGION = param(name="region", value="site")
 MANY = [param(source(f"c{number}"), f"p{number}") for number in range(1001)]
 
+
+def checked(health: Json, **cluster: Any) -> Review:
+    """The creation of a plan with a health check."""
+    plan = plan_json(healthCheck={"checks": [health]})
+    return create(plan, stored_workflows=[workflow_json(http())], **cluster)
+
+
+SENT: Json = {"name": "Authorization", "secretKeyRef": {"name": "token", "key": "t"}}
+ASKS: Json = {"name": "web", "http": {"url": "https://web.invalid/", "headersFrom": [SENT]}}
+LOOKS: Json = {
+    "name": "db",
+    "resources": [{"apiVersion": "v1", "kind": "ConfigMap", "namespace": "other", "name": "site"}],
+}
+
 CASES = [
+    Case("A1", f"health check 'db' resources[0]: {GET}", checked(LOOKS, forbidden=HIDDEN), checked(LOOKS)),
+    Case(
+        "A1",
+        f"health check 'db' resources[0]: {GET}",
+        checked(LOOKS, forbidden=HIDDEN),
+        unchecked(checked(LOOKS, forbidden=HIDDEN)),
+    ),
+    Case(
+        "A1",
+        f"health check 'web' http.headersFrom[0].secretKeyRef: {TOKEN}",
+        checked(ASKS, forbidden=HIDDEN),
+        checked(ASKS),
+    ),
     Case("A1", f"params[0](x).{FROM}{GET}", ex(param(source()), forbidden=HIDDEN), ex(param(source()))),
     Case(
         "A1",

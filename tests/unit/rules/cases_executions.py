@@ -10,7 +10,7 @@ from app.engine.record import claims_digest
 from app.engine.unrecorded import stamp_of
 from app.models.names import FINALIZER, START_RESTORED_ANNOTATION, UNRECORDED_ANNOTATION
 from tests.unit.rules.builders import execution_json, http, plan_json, stage, workflow_json
-from tests.unit.rules.cases_plans import JOB_IN_N, LARGE, SITE, SITE_B, SOURCE, W, with_url
+from tests.unit.rules.cases_plans import ASKS, JOB_IN_N, LARGE, SITE, SITE_B, SOURCE, W, with_url
 from tests.unit.rules.rule_table import Case, Review, create, delete, unchecked, update
 
 Json = dict[str, Any]
@@ -138,6 +138,7 @@ CASES = [
     Case("E3", 'plan p is not ready (phase=Invalid)', ex(plan=INVALID), PERFECT),
     Case("E4", 'revertExecutionRef is required for Revert operation', revert(revertExecutionRef=""), GOOD_REVERT),
     Case("E5", 'referenced execution t not found: drplanexecutions.dr.bkbcs.tencent.com "t" not found', revert(), GOOD_REVERT),
+    Case("N25", "plan p has no healthCheck, so this Revert ends without proof that the system works: add spec.healthCheck to the plan (docs/health-checks.md)", GOOD_REVERT, ex(DONE, plan=plan_json(healthCheck={"checks": [ASKS]}), operationType="Revert", revertExecutionRef="t")),
     Case("E6", 'referenced execution t must be an Execute operation, got Revert', revert(execution_json("t", status={"phase": "Succeeded"}, operationType="Revert")), GOOD_REVERT),
     Case("E7", 'referenced execution t must be in a terminal phase (Succeeded, Failed or Cancelled), got Running', revert(execution_json("t", status={"phase": "Running"})), GOOD_REVERT),
     Case("E8", 'referenced execution t must belong to the same plan (expected p, got other)', revert(execution_json("t", status={"phase": "Succeeded"}, planRef="other")), GOOD_REVERT),

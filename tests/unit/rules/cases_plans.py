@@ -52,6 +52,41 @@ RUNNING = execution_json("run-1", status={"phase": "Running"})
 ENDED = execution_json("run-1", status={"phase": "Failed"})
 VALUE: Json = {"name": "x", "value": "1"}
 
+ASKS: Json = {"name": "web", "http": {"url": "https://web.invalid/health"}}
+LOOKS: Json = {"name": "db", "resources": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db"}]}
+HOST: Json = {"name": "host", "value": "web.invalid"}
+
+
+def checked(*checks: Json, onStage: bool = False, params: tuple[Json, ...] = (), **block: Any) -> Review:  # noqa: N803
+    health = {"checks": list(checks), **block}
+    return (
+        pl(stage(healthCheck=health), globalParams=list(params))
+        if onStage
+        else pl(healthCheck=health, globalParams=list(params))
+    )
+
+
+def asks(**http: Any) -> Review:
+    return checked({"name": "web", "http": {**ASKS["http"], **http}}, params=(HOST,))
+
+
+def looks(**resource: Any) -> Review:
+    return checked({"name": "db", "resources": [{**LOOKS["resources"][0], **resource}]})
+
+
+def gates(stages: int) -> Review:
+    """A plan with so many stages, of sixteen checks each."""
+    health = {"checks": [ASKS | {"name": f"c{number}"} for number in range(16)]}
+    return pl(*[stage(f"s{number}", healthCheck=health) for number in range(stages)])
+
+
+def asking(name: str, expression: str, length: int) -> Json:
+    return {"name": name, "http": {**ASKS["http"], "healthyWhen": f"{expression:<{length}}"}}
+
+
+CHECKED = checked(ASKS, LOOKS, sustainedFor="30s", onExecute=True)
+BROKEN_PEM = "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n"
+
 CASES = [
     Case("P1", 'at least one stage is required', create(plan_json() | {"spec": {"stages": []}}), PERFECT),
     Case("P2", "stage[1]: duplicate stage name 's'", pl(stage(), stage()), pl(stage(), stage("t"))),
@@ -79,6 +114,36 @@ CASES = [
     Case("P45", 'stage[0] \'s\' workflow[0]: action \'a\' of workflow default/w: Job: namespace must consist of lower case letters, digits and \'-\', and have at most 63 characters, found "a/b", by the values of its parameters', pl(known=(JOB_IN_N,), globalParams=[{"name": "n", "value": "a/b"}]), pl(known=(JOB_IN_N,), globalParams=[{"name": "n", "value": "a"}])),
     Case("P45", 'globalParams[0](x).valueFrom.manifestRef: name must not be \'.\' or \'..\', or have \'/\' or \'%\' in it, found "../y", by the values of its parameters', pl(globalParams=[read("x", name="$(params.y)"), {"name": "y", "value": "../y"}]), pl(globalParams=[read("x", name="$(params.y)"), {"name": "y", "value": "y"}])),
     Case("P46", "stage[0] 's' workflow[0]: action 'a' of workflow default/w: Job: Job is refused: namespace drplan-system is the controller's own, actions may not write to it, nor they or parameters read it; use another namespace, by the values of its parameters", pl(stage("s", use("w", {"name": "n", "value": "drplan-system"})), known=(JOB_IN_N,)), pl(stage("s", use("w", {"name": "n", "value": "drplan"})), known=(JOB_IN_N,))),
+    Case("P60", "healthCheck.checks[0] 'db': a check has either http or resources, none is given", checked({"name": "db"}), CHECKED),
+    Case("P60", "stage[0] 's': healthCheck.checks[1] 'web': a check has either http or resources, both are given", checked(LOOKS, ASKS | LOOKS | {"name": "web"}, onStage=True), checked(LOOKS, ASKS, onStage=True)),
+    Case("P60", "healthCheck.checks[1] 'web': duplicate name of a check", checked(ASKS, ASKS), checked(ASKS, LOOKS)),
+    Case("P60", "healthCheck: at most 16 checks, found 17", checked(*[ASKS | {"name": f"c{n}"} for n in range(17)]), checked(*[ASKS | {"name": f"c{n}"} for n in range(16)])),
+    Case("P60", "healthCheck.checks[0] 'db': at most 50 resources, found 51", checked(LOOKS | {"resources": LOOKS["resources"] * 51}), checked(LOOKS | {"resources": LOOKS["resources"] * 50})),
+    Case("P60", "healthCheck: at most 200 checks of a plan and its stages, found 208", gates(13), gates(12)),
+    Case("P62", "healthCheck: the expressions of all checks have 16416 characters, more than 16384", checked(*[asking(f"c{n}", f"status == {n + 100}", 1026) for n in range(16)]), checked(*[asking(f"c{n}", f"status == {n + 100}", 1000) for n in range(16)])),
+    Case("P61", "healthCheck.checks[0] 'web': interval must be from 1s to 10m, found 10ms", checked(ASKS | {"interval": "10ms"}), checked(ASKS | {"interval": "1s"})),
+    Case("P61", "healthCheck.checks[0] 'web': interval must be from 1s to 10m, found 0s", checked(ASKS | {"interval": "0s"}), checked(ASKS | {"interval": "10m"})),
+    Case("P61", "healthCheck.checks[0] 'web': timeout must be from 1ms to 5m, found 6m", checked(ASKS | {"timeout": "6m"}), checked(ASKS | {"timeout": "5m"})),
+    Case("P61", "healthCheck.checks[0] 'web': timeout must be from 1ms to 5m, found -1s", checked(ASKS | {"timeout": "-1s"}), checked(ASKS | {"timeout": "1.5s"})),
+    Case("P61", "healthCheck: sustainedFor must be more than nothing and at most 1h, found 0s", checked(ASKS, sustainedFor="0s"), checked(ASKS, sustainedFor="1h")),
+    Case("P61", "stage[0] 's': healthCheck: sustainedFor must be more than nothing and at most 1h, found 61m", checked(ASKS, sustainedFor="61m", onStage=True), checked(ASKS, sustainedFor="60m", onStage=True)),
+    Case("P61", 'healthCheck: sustainedFor cannot be read: time: invalid duration "soon" (write a duration such as 90s, 5m or 1h30m)', checked(ASKS, sustainedFor="soon"), checked(ASKS, sustainedFor="1m30s")),
+    Case("P62", "healthCheck.checks[0] 'web': HTTP.URL must begin with http:// or https://, found no scheme", asks(url="web.invalid"), asks(url="http://web.invalid")),
+    Case("P62", "healthCheck.checks[0] 'web': HTTP.URL is required", asks(url=""), CHECKED),
+    Case("P62", "healthCheck.checks[0] 'web': HTTP.SuccessCodes[1] must be an HTTP status code (100 to 599), found 20", asks(successCodes=[200, 20]), asks(successCodes=[200, 204])),
+    Case("P62", "healthCheck.checks[0] 'web': HTTP.Body has no effect on GET: use method POST, or remove it", asks(body="x"), asks(body="x", method="POST")),
+    Case("P62", "healthCheck.checks[0] 'web': HTTP.CABundle must be PEM certificates (-----BEGIN CERTIFICATE-----)", asks(caBundle=BROKEN_PEM), CHECKED),
+    Case("P62", "healthCheck.checks[0] 'web': HTTP.Headers: 'host' belongs to the connection, which the controller makes: leave it out", asks(headers={"host": "x"}), asks(headers={"x-host": "x"})),
+    Case("P62", 'healthCheck.checks[0] \'web\': invalid healthyWhen "body": it must give bool: compare what it names with a value, such as == true', asks(healthyWhen="body"), asks(healthyWhen="body.ok == true")),
+    Case("P62", 'healthCheck.checks[0] \'web\': invalid healthyWhen "code == 200": column 1: "code" is not known; variables are status, headers, body, text', asks(healthyWhen="code == 200"), asks(healthyWhen="status == 200")),
+    Case("P62", 'healthCheck.checks[0] \'db\': resources[0]: kind must be a word of letters and digits, as ConfigMap, found "Stateful Set"', looks(kind="Stateful Set"), looks(kind="Deployment")),
+    Case("P62", "healthCheck.checks[0] 'db': resources[0]: ConfigMap drplan-system/c is refused: namespace drplan-system is the controller's own, actions may not write to it, nor they or parameters read it; use another namespace", looks(kind="ConfigMap", apiVersion="v1", namespace="drplan-system", name="c"), looks(kind="ConfigMap", apiVersion="v1", namespace="other", name="c")),
+    Case("P62", 'healthCheck.checks[0] \'db\': resources[0]: invalid readyWhen "objekt.x == 1": column 7: "objekt.x" is not known; the only variable is object; it may name a condition, or be a CEL expression over object', looks(readyWhen="objekt.x == 1"), looks(readyWhen="object.x == 1")),
+    Case("P63", "healthCheck.checks[0] 'web': $(params.host) in http.url cannot be resolved: spec.globalParams gives no parameter 'host' a value", checked({"name": "web", "http": {"url": "https://$(params.host)/"}}), asks(url="https://$(params.host)/$(planName)/$(executionName)/$(mode)")),
+    Case("P63", "healthCheck.checks[0] 'web': $(params.hots) in http.headers.x cannot be resolved: spec.globalParams gives no parameter 'hots' a value; did you mean 'host'?", asks(headers={"x": "$(params.hots)"}), asks(headers={"x": "$(params.host) $$(params.no)"})),
+    Case("P63", "healthCheck.checks[0] 'web': $(outputs.a.uid) in http.url cannot be resolved: a health check sees no outputs of actions", asks(url="https://x.invalid/$(outputs.a.uid)"), CHECKED),
+    Case("P63", "healthCheck.checks[0] 'db': resources[0]: name has a placeholder; a health check names its objects as they are", looks(name="$(params.host)"), looks(name="host")),
+    Case("A2", "health check 'db' resources[0]: this belongs to Leases (API group coordination.k8s.io); actions, rollbacks and parameters may not touch it (docs/security.md has the list)", looks(apiVersion="coordination.k8s.io/v1", kind="Lease"), looks(apiVersion="example.com/v1", kind="Lease")),
     Case("A2", 'globalParams[0](n).valueFrom.manifestRef: this belongs to Leases (API group coordination.k8s.io); actions, rollbacks and parameters may not touch it (docs/security.md has the list)', pl(globalParams=[read("n", apiVersion="coordination.k8s.io/v1", kind="Lease", name="l")]), pl(globalParams=[read("n", apiVersion="example.com/v1", kind="Lease", name="l")])),
     Case("DP1", 'cannot delete plan with running execution: default/run-1', delete(LOCKED, executions=[RUNNING]), delete(LOCKED, executions=[ENDED])),
     Case("DP2", 'cannot delete DRPlan default/p: has running executions: [default/a (phase=Running)]', delete(plan_json(), executions=[execution_json("a", status={"phase": "Running"})]), delete(plan_json(), executions=[execution_json("a", status={"phase": "Succeeded"})])),
