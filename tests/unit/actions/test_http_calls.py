@@ -50,10 +50,10 @@ def failure(outcome: Outcome) -> Failed:
 async def test_the_time_of_the_action_has_one_text_however_it_passes() -> None:
     async with serving(hang) as site, HttpSender(LOOPBACK) as http:
         await EXECUTOR.execute(call("http://127.0.0.1:1/"), at(http))
-        outcomes = await asyncio.gather(*(EXECUTOR.execute(call(site.url), at(http, seconds=1.0)) for _ in range(20)))
+        outcomes = await asyncio.gather(*(EXECUTOR.execute(call(site.url), at(http, seconds=3.0)) for _ in range(20)))
     texts = {failure(outcome).message for outcome in outcomes}
-    assert f"timed out after 1s: HTTP request failed: GET {site.url}: no answer in time" in texts
-    assert {text.partition(":")[0] for text in texts} == {"timed out after 1s"}
+    assert f"timed out after 3s: HTTP request failed: GET {site.url}: no answer in time" in texts
+    assert {text.partition(":")[0] for text in texts} == {"timed out after 3s"}
     assert not any(failure(outcome).retryable for outcome in outcomes)
 
 

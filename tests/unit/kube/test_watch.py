@@ -123,10 +123,10 @@ async def test_a_head_that_never_comes_is_given_up() -> None:
 
 async def test_drops_of_a_line_are_no_sign_of_life_but_any_line_is() -> None:
     line = b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"5"}}}\n'
-    slow = [line[i : i + 8] for i in range(0, 40, 8)]
-    async with scripted(stream(*slow, pause=0.1, hang=True), stream(*[bookmark(5)] * 5, pause=0.1)) as (_, kube):
-        assert isinstance(await failure_of(kube, inactivity=0.3), ApiUnavailable)
-        assert len(await events_of(kube, inactivity=0.3)) == 5
+    slow = [line[i : i + 8] for i in range(0, len(line), 8)]  # all of it takes longer than a silence may
+    async with scripted(stream(*slow, pause=0.35), stream(*[bookmark(5)] * 8, pause=0.35)) as (_, kube):
+        assert isinstance(await failure_of(kube, inactivity=2.0), ApiUnavailable)
+        assert len(await events_of(kube, inactivity=2.0)) == 8
 
 
 async def test_a_stream_that_breaks_or_ends_inside_an_event() -> None:

@@ -54,7 +54,7 @@ def saying(*parts: bytes, reset: bool = False, stay: bool = False) -> Talk:
     return talk
 
 
-async def ask(url: str, method: str = "POST", timeout: float = 5.0) -> HttpReply:
+async def ask(url: str, method: str = "POST", timeout: float = 20.0) -> HttpReply:
     async with HttpSender(Egress(loopback=True)) as http:
         return await http.send(HttpCall(method, url, body=b"x" if method == "POST" else None, timeout=timeout))
 
@@ -169,11 +169,14 @@ async def test_without_a_status_line_the_call_is_in_doubt(name: str) -> None:
 
 
 async def test_an_answer_before_the_body_was_taken_decides() -> None:
+    taken = asyncio.Event()
+
     async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 413 Large\r\nContent-Length: 2\r\n\r\nno")
         await writer.drain()
-        await asyncio.sleep(0.2)
+        await taken.wait()
 
     async with talking(talk) as (url, _), HttpSender(Egress(loopback=True)) as http:
-        reply = await http.send(HttpCall("POST", url, body=b"x" * 900_000, timeout=5.0))
+        reply = await http.send(HttpCall("POST", url, body=b"x" * 900_000, timeout=20.0))
+        taken.set()
     assert (reply.status, reply.body) == (413, b"no")
