@@ -27,7 +27,7 @@ from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
 from app.models.phases import Phase, has_ended
 from app.models.plan import CurrentExecution, DRPlan, DRPlanStatus
 from app.models.stored import members
-from controller.journal.format import Entry, entries_by_run
+from controller.journal.format import Entry, demand_sound, entries_by_run
 from controller.journal.head import HeadStore
 from controller.journal.store import SegmentStore
 from controller.run.definition import definition_of
@@ -122,6 +122,7 @@ async def convert(
     """
     store = SegmentStore(kube, namespace)
     _, segments = await store.claim(identity)
+    demand_sound(segments)
     journal = entries_by_run(segments)
     findings = await examine(kube)
     if not end_runs:

@@ -26,6 +26,7 @@ from app.models.names import (
     PLAN_LABEL,
     RESUME_ANNOTATION,
 )
+from app.models.phases import Operation
 from app.rules.unfinished import comes_from_backup
 from app.runtime.parts import decoded
 from controller.sealing import SEAL, seal_of
@@ -107,6 +108,18 @@ async def without_unreadable_status(stored: Mapping[str, Any]) -> DRPlanExecutio
         with suppress(ValidationError):
             return await decoded(DRPlanExecution, found)
     return None
+
+
+def as_begun(execution: DRPlanExecution, plan: str, operation: Operation) -> DRPlanExecution:
+    """Return an execution whose spec says what was begun of which plan, whatever somebody has made of it since.
+
+    Admission keeps a spec as it is; where it is not asked, a run must not turn to another plan (invariant 6).
+    """
+    spec = execution.spec
+    if (spec.plan_ref, spec.operation_type) == (plan, operation):
+        return execution
+    begun = spec.model_copy(update={"plan_ref": plan, "operation_type": operation})
+    return execution.model_copy(update={"spec": begun})
 
 
 class ExecutionWrites:

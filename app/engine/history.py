@@ -63,6 +63,14 @@ def with_lock(plan: DRPlanStatus, run: PlanRun) -> DRPlanStatus:
     return plan.model_copy(update=update)
 
 
+def without_lock(plan: DRPlanStatus, uid: str) -> DRPlanStatus:
+    """Return the plan's status without the lock of an execution that has run nothing, and without its record."""
+    if not holds_lock(plan, uid):
+        return plan
+    others = tuple(old for old in plan.execution_history if old.uid != uid or _ended(old))
+    return plan.model_copy(update={"current_execution": None, "execution_history": others})
+
+
 def completed(plan: DRPlanStatus, run: PlanRun) -> DRPlanStatus:
     """Return the plan's status after `run` has ended; the same object when there is nothing to change.
 

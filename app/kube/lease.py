@@ -42,8 +42,15 @@ STANDBY_SECONDS = 1.0
 STANDBY_JITTER = 0.2
 """Looks are `1 + random * STANDBY_JITTER` times that apart, so that standbys spread."""
 
+_INT32 = 2**31
+"""What the API server keeps the transitions in: whoever sets them to the most must not keep everybody from leading."""
+
 CLOCK_SLACK = 0.01
 """Seconds before the deadline from which it counts as reached: timers may fire a little early."""
+
+MOST_BELIEVED = 600.0
+"""Seconds, or the own duration if that is longer, after which a record counts as expired that nobody renews, whatever
+duration it says: somebody may have written it by hand."""
 
 RELEASE_SECONDS = 0.8
 """How long giving the lease back may take."""
@@ -287,10 +294,10 @@ class LeaderLease:
     async def _write(self, lease: dict[str, Any], *, renewal: bool) -> None:
         """PUT our claim over the record that was read; its resourceVersion is the precondition."""
         spec = _spec(lease)
-        transitions = int(spec.get("leaseTransitions") or 0)
+        transitions = _transitions(spec)
         claim = self._claim(
             spec,
-            transitions=transitions if renewal else transitions + 1,
+            transitions=transitions if renewal else (transitions + 1) % _INT32,
             acquired=spec.get("acquireTime") if renewal else None,
         )
         body = {**lease, "spec": claim}
@@ -311,7 +318,7 @@ class LeaderLease:
 
     def _won(self, lease: dict[str, Any]) -> None:
         self._observe(lease)
-        self.transitions = int(_spec(lease).get("leaseTransitions") or 0)
+        self.transitions = _transitions(_spec(lease))
 
     def _observe(self, lease: dict[str, Any]) -> None:
         """Note the record, and when it last changed on our clock."""
@@ -331,7 +338,8 @@ class LeaderLease:
         spec = _spec(self._record)
         if not spec.get("holderIdentity"):
             return 0.0
-        duration = float(spec.get("leaseDurationSeconds") or self._duration)
+        said = float(spec.get("leaseDurationSeconds") or self._duration)
+        duration = min(said, max(self._duration, MOST_BELIEVED))
         return max(0.0, self._record_changed_at + duration - self._clock())
 
     async def _release(self) -> None:
@@ -360,6 +368,10 @@ class LeaderLease:
 
 def _spec(lease: dict[str, Any] | None) -> dict[str, Any]:
     return members((lease or {}).get("spec"))
+
+
+def _transitions(spec: dict[str, Any]) -> int:
+    return int(spec.get("leaseTransitions") or 0)
 
 
 def _loop_time() -> float:

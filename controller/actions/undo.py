@@ -133,6 +133,8 @@ async def take_back(
     if prior is not None:
         with _doing("restore", target):
             return await _restore(context, target, prior, live)
+    if trusted and not ref.uid and not await _is_meant(context, target, uid_of(live)):
+        return Undone(Effect.DELETED)
     created = recorded or operation in (ResourceOperation.CREATE, ResourceOperation.REPLACE)
     if (created and (ref.uid or trusted)) or created_by_target(live, context):
         return await _delete(context, target, uid_of(live))
@@ -142,6 +144,17 @@ async def take_back(
             "may be somebody else's; if it is of this run, delete it by hand, then revert the rest"
         )
     return Undone(Effect.KEPT, f"{target.label} existed before, and what it was like is not recorded")
+
+
+async def _is_meant(context: ActionContext, target: Target, uid: str) -> bool:
+    """Tell whether the object that has the name is the one that goes, whose UID the run did not record.
+
+    The first try records it. In a later one another object was made anew since, and stays.
+    """
+    key = f"{prior_key(context, target)}#meant by {context.execution_uid}"
+    await context.priors.save(key, {"metadata": {"uid": uid}})
+    _, meant = await context.priors.load(key)
+    return meant is None or uid_of(meant) == uid
 
 
 def may_be_missing(context: ActionContext, ref: CoreReference) -> bool:

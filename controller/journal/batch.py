@@ -112,10 +112,10 @@ def parts_of(lines: list[Line]) -> Iterator[list[Line]]:
     part: list[Line] = []
     size = 0
     for line in lines:
-        if part and size + len(line.text) > WRITE_BYTES:
+        if part and size + line.size > WRITE_BYTES:
             yield part
             part, size = [], 0
         part.append(line)
-        size += len(line.text) + 1
+        size += line.size
     if part:
         yield part

@@ -1,14 +1,19 @@
 """How a journal segment is written down.
 
 A segment is a ConfigMap `drplan-journal-<n>` whose one data key holds JSON lines: first the header with the leader's
-identity and epoch, then entries. An entry is an event of one run under its sequence number.
+identity and epoch and a digest of the rest, then entries. An entry is an event of one run under its sequence number.
+
+Reading never fails at what somebody has made of a segment: it is told as damage, because one that stops the reader
+would stop every run.
 """
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import orjson
 
@@ -20,10 +25,15 @@ DATA_KEY = "journal"
 COMPONENT_LABEL = f"{GROUP}/component"
 COMPONENT = "journal"
 SELECTOR = f"{COMPONENT_LABEL}={COMPONENT}"
+MOST: Final = 2**53
+"""The highest number that is believed: JSON keeps no larger ones, and no journal gets there."""
+DAMAGED: Final = ""
+"""The uid under which it is kept what of a segment cannot be read."""
+_NAME = re.compile(rf"{NAME_PREFIX}(\d{{8,16}})")
 
 
 class DamagedSegmentError(ValueError):
-    """A segment that cannot be read; the message names it and the line."""
+    """A segment that this version cannot go on from; the message names it and the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,10 @@ class Header:
 
     leader: str
     epoch: int
+
+
+UNREADABLE: Final = Header("", 0)
+"""Stands for a header that cannot be read. The epochs of leaders begin at 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,11 @@ class Line:
     uid: str
     sequence: int
     text: str
+    size: int = field(init=False)
+    """Bytes that it takes, its end included: a text may have four for a character."""
+
+    def __post_init__(self) -> None:
+        self.size = len(self.text.encode()) + 1
 
 
 @dataclass(slots=True)
@@ -67,6 +86,10 @@ class Segment:
     resource_version: str
     header: Header
     lines: list[Line]
+    damage: str = ""
+    """What is wrong with it as it was read; empty when nothing is."""
+    immutable: bool = False
+    """Whether somebody has made it so that it can only be deleted."""
 
     @property
     def name(self) -> str:
@@ -76,12 +99,18 @@ class Segment:
 
 def size_of(lines: Iterable[Line]) -> int:
     """Return the bytes that entries take in a segment."""
-    return sum(len(line.text) + 1 for line in lines)
+    return sum(line.size for line in lines)
 
 
 def segment_name(number: int) -> str:
     """Return the name of segment `number`; zero-padded, so that listings are in order."""
     return f"{NAME_PREFIX}{number:08d}"
+
+
+def is_segment_name(name: str) -> bool:
+    """Tell whether a ConfigMap of this name is a segment. A copy that somebody made beside it is none."""
+    found = _NAME.fullmatch(name)
+    return found is not None and segment_name(int(found[1])) == name
 
 
 def to_config_map(segment: Segment, namespace: str) -> dict[str, Any]:
@@ -94,53 +123,107 @@ def to_config_map(segment: Segment, namespace: str) -> dict[str, Any]:
     }
     if segment.resource_version:
         metadata["resourceVersion"] = segment.resource_version
-    header = orjson.dumps({"leader": segment.header.leader, "epoch": segment.header.epoch}).decode()
-    text = "\n".join([header, *(line.text for line in segment.lines)])
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {DATA_KEY: text}}
+    header = {"leader": segment.header.leader, "epoch": segment.header.epoch, "digest": _digest(segment.lines)}
+    text = "\n".join([orjson.dumps(header).decode(), *(line.text for line in segment.lines)])
+    kept = {"immutable": True} if segment.immutable else {}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {DATA_KEY: text}, **kept}
 
 
 def read_segment(config_map: dict[str, Any]) -> Segment:
-    """Read a segment. Raises `DamagedSegmentError`."""
-    name = config_map["metadata"]["name"]
-    lines = (config_map.get("data") or {}).get(DATA_KEY, "").split("\n")
+    """Read a segment, whose name is one (see `is_segment_name`).
+
+    What cannot be read is kept as a line that is nobody's, so that whoever reads it next is told too.
+    """
+    metadata = config_map["metadata"]
+    text = (config_map.get("data") or {}).get(DATA_KEY, "")
+    first, *rest = text.split("\n")
+    lines = [_line(each) for each in rest if each.strip()]
+    damage = "lines of it cannot be read" if any(line.uid == DAMAGED for line in lines) else ""
     try:
-        number = int(name.removeprefix(NAME_PREFIX))
-        head = orjson.loads(lines[0])
-        header = Header(str(head["leader"]), int(head["epoch"]))
-        stored = [_line(text) for text in lines[1:] if text]
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise DamagedSegmentError(
-            f"journal segment {name} cannot be read ({type(error).__name__}: {error}); restore it from a backup, or "
-            "delete it to go on from the statuses alone"
-        ) from error
-    return Segment(number, config_map["metadata"]["resourceVersion"], header, stored)
+        header, digest = _header(first)
+    except (ValueError, KeyError, TypeError, OverflowError):
+        header, damage = UNREADABLE, "its first line cannot be read"
+        lines.insert(0, _damaged(first))
+    else:
+        if not damage and digest is not None and digest != _digest(lines):
+            damage = "lines of it were changed, added or removed"
+            lines.append(_damaged(damage))
+    return Segment(
+        number=int(metadata["name"].removeprefix(NAME_PREFIX)),
+        resource_version=metadata["resourceVersion"],
+        header=header,
+        lines=lines,
+        damage=damage,
+        immutable=bool(config_map.get("immutable")),
+    )
+
+
+def demand_sound(segments: Iterable[Segment]) -> None:
+    """Raise `DamagedSegmentError` at a segment that somebody has changed: for whoever ends the journal, not goes on."""
+    for segment in segments:
+        if segment.damage:
+            raise DamagedSegmentError(
+                f"journal segment {segment.name} was changed by somebody: {segment.damage}; restore it from a backup, "
+                "or delete it to go on from the statuses alone"
+            )
+
+
+def _digest(lines: Iterable[Line]) -> str:
+    """Return what tells that lines are those that were written; it is no signature, and guards against no forger."""
+    return f"{zlib.crc32(chr(10).join(line.text for line in lines).encode()):08x}"
+
+
+def _header(text: str) -> tuple[Header, object]:
+    """Read the first line; with the digest, None in a segment of an earlier release."""
+    data = orjson.loads(text)
+    header = Header(str(data["leader"]), int(data["epoch"]))
+    if not 0 < header.epoch < MOST:
+        raise ValueError(f"no epoch is {header.epoch}")
+    return header, data.get("digest")
 
 
 def _line(text: str) -> Line:
-    data = orjson.loads(text)
-    return Line(data["u"], int(data["s"]), text)
+    try:
+        data = orjson.loads(text)
+        uid, sequence = data["u"], int(data["s"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return _damaged(text)
+    if uid == DAMAGED:
+        return Line(DAMAGED, 1, text)
+    return Line(uid, sequence, text) if isinstance(uid, str) and 0 < sequence < MOST else _damaged(text)
+
+
+def _damaged(text: str) -> Line:
+    """Return a line that is nobody's, that is read as one again, and keeps what was found."""
+    kept = {"u": DAMAGED, "ns": "", "n": "", "s": 1, "e": "Damaged", "t": 0, "found": text}
+    return Line(DAMAGED, 1, orjson.dumps(kept).decode())
 
 
 def read_entry(line: Line) -> Entry:
-    """Read an entry. Raises ValueError on an event this version does not know."""
+    """Read an entry. Raises ValueError on an event this version does not know, others on one that is spoiled."""
     data = orjson.loads(line.text)
-    return Entry(data["u"], data["ns"], data["n"], data["s"], decode(data))
+    return Entry(line.uid, str(data["ns"]), str(data["n"]), line.sequence, decode(data))
 
 
 def entries_by_run(segments: Iterable[Segment]) -> dict[str, list[Entry]]:
     """Return every run's entries in sequence, each once, however often it was carried forward.
 
-    Raises `DamagedSegmentError` on an entry that this version does not understand.
+    Of a damaged segment those that can be read. Raises `DamagedSegmentError` on an entry of a sound one that this
+    version does not understand: a later version wrote it.
     """
     found: dict[str, dict[int, Entry]] = {}
     for segment in segments:
         for line in segment.lines:
+            if line.uid == DAMAGED:
+                continue
             try:
                 found.setdefault(line.uid, {}).setdefault(line.sequence, read_entry(line))
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+                if segment.damage:
+                    continue
                 raise DamagedSegmentError(
                     f"journal segment {segment.name} cannot be read, event {line.sequence} of execution {line.uid} "
                     f"({type(error).__name__}: {error}); run the version that wrote it, or delete the segment to go on "
                     "from the statuses alone"
                 ) from error
-    return {uid: [entries[sequence] for sequence in sorted(entries)] for uid, entries in found.items()}
+    return {uid: [entries[sequence] for sequence in sorted(entries)] for uid, entries in found.items() if entries}

@@ -17,10 +17,10 @@ import orjson
 
 from app.engine.events import from_microseconds, to_microseconds
 from app.kube.client import KubeClient
-from app.kube.errors import NotFound
+from app.kube.errors import Invalid, NotFound
 from app.kube.resources import CONFIG_MAPS
 from app.runtime.logging import get_logger
-from controller.journal.format import COMPONENT_LABEL, Header
+from controller.journal.format import COMPONENT_LABEL, MOST, Header
 from controller.journal.store import demand_not_wound_back
 
 log = get_logger(__name__)
@@ -75,17 +75,23 @@ def decode(text: str) -> Head | None:
     try:
         data = orjson.loads(text)
         return Head(
-            header=Header(str(data["leader"]), int(data["epoch"])),
-            segments=tuple(int(number) for number in data["segments"]),
+            header=Header(str(data["leader"]), _count(data["epoch"])),
+            segments=tuple(_count(number) for number in data["segments"]),
             since=from_microseconds(int(data["since"])),
             alive=from_microseconds(int(data["alive"])),
             ended_in_order=bool(data.get("endedInOrder")),
-            covered={str(uid): int(sequence) for uid, sequence in data.get("covered", {}).items()},
+            covered={str(uid): _count(sequence) for uid, sequence in data.get("covered", {}).items()},
             unsure=str(data.get("unsure", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         log.error("the journal's head cannot be read and is made anew", name=NAME, error=str(error))
         return None
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value < MOST:
+        raise ValueError(f"{value!r} counts nothing")
+    return value
 
 
 class HeadStore:
@@ -119,10 +125,23 @@ class HeadStore:
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {DATA_KEY: encode(head)}}
         if self._version:
             metadata["resourceVersion"] = self._version
-            stored = await self._kube.replace(CONFIG_MAPS, body)
+            try:
+                stored = await self._kube.replace(CONFIG_MAPS, body)
+            except Invalid as refusal:
+                await self._remove_immutable(refusal)
+                del metadata["resourceVersion"]
+                stored = await self._kube.create(CONFIG_MAPS, body)
         else:
             stored = await self._kube.create(CONFIG_MAPS, body)
         self._version = stored["metadata"]["resourceVersion"]
+
+    async def _remove_immutable(self, refusal: Invalid) -> None:
+        """Delete a head that somebody has made immutable, in the version that was to be replaced; else raise."""
+        live = await self._kube.get(CONFIG_MAPS, NAME, namespace=self._namespace)
+        if not live.get("immutable"):
+            raise refusal
+        log.warning("the journal's head was made immutable and is made anew", name=NAME)
+        await self._kube.delete(CONFIG_MAPS, NAME, namespace=self._namespace, resource_version=self._version)
 
     async def delete(self) -> None:
         """Delete the head, with the journal that it belongs to. Raises `KubeError`."""

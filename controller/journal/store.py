@@ -13,6 +13,7 @@ from app.kube.errors import (
     ApiError,
     ApiUnavailable,
     Conflict,
+    Invalid,
     KubeError,
     NotFound,
     Unauthorized,
@@ -26,8 +27,10 @@ from controller.journal.format import (
     COMPONENT,
     COMPONENT_LABEL,
     SELECTOR,
+    UNREADABLE,
     Header,
     Segment,
+    is_segment_name,
     read_segment,
     segment_name,
     size_of,
@@ -35,6 +38,9 @@ from controller.journal.format import (
 )
 
 log = get_logger(__name__)
+
+MOST_TOLD = 100
+"""ConfigMaps of which it is said that they are no segments."""
 
 
 class DeposedError(Exception):
@@ -63,11 +69,24 @@ class SegmentStore:
         self._own = Header("", 0)
         self._known: set[str] = set()
         """Names of the segments that were there at the claim or were written since."""
+        self._told: set[str] = set()
+        self.found: frozenset[int] = frozenset()
+        """Numbers of the segments that the claim has found."""
 
     async def read_all(self) -> list[Segment]:
         """Return all segments in order, by a quorum read."""
         found = await self._kube.list_all(CONFIG_MAPS, namespace=self._namespace, label_selector=SELECTOR)
-        return sorted((read_segment(item) for item in found), key=lambda segment: segment.number)
+        segments = [read_segment(item) for item in found if self._is_segment(item["metadata"]["name"])]
+        return sorted(segments, key=lambda segment: segment.number)
+
+    def _is_segment(self, name: str) -> bool:
+        """Tell whether a ConfigMap with the journal's label belongs to it; of one that does not it is said once."""
+        if is_segment_name(name):
+            return True
+        if name not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(name)
+            log.warning("a ConfigMap has the journal's label, is no part of it, and is left alone", name=name)
+        return False
 
     async def read_unlabelled(self, number: int) -> Segment | None:
         """Return a segment that no list has shown: somebody took its label off. None: it is gone."""
@@ -100,13 +119,24 @@ class SegmentStore:
                     await self._put(last)
                 except (Conflict, NotFound):
                     continue
+                except Invalid:
+                    if not last.immutable:  # such a one nobody can append to
+                        raise
+            self.found = frozenset(segment.number for segment in segments)
             fresh = Segment(max(last.number if last else 0, number) + 1, "", header, [])
             try:
                 await self._post(fresh)
             except AlreadyExists:
                 continue
-            self._own, self._known = header, {segment.name for segment in (*segments, fresh)}
-            return header, [*segments, fresh]
+            except ApiError as refusal:
+                if last is None or last.immutable or not is_for_good(refusal):
+                    raise
+                # whoever makes the next one looks at all of them afterwards, and finds this header
+                log.warning("no further journal segment can be made yet", after=last.name, error=str(refusal))
+            else:
+                segments = [*segments, fresh]
+            self._own, self._known = header, {segment.name for segment in segments}
+            return header, segments
 
     async def write(self, segment: Segment, *, is_new: bool) -> None:
         """Store `segment`. Returns when it is in; raises `DeposedError`, or `SegmentRefusedError` when it is not taken.
@@ -144,6 +174,17 @@ class SegmentStore:
         """Store a segment again that somebody deleted; raises `DeposedError`, also when that was a later leader."""
         await self.demand_not_deposed(Backoff(initial=0.1, maximum=5.0))
         await self.write(segment, is_new=True)
+
+    async def put_right(self, segment: Segment) -> None:
+        """Store a segment again if somebody has made something else of it.
+
+        Raises `DeposedError` and `SegmentRefusedError`.
+        """
+        backoff = Backoff(initial=0.1, maximum=5.0)
+        is_in, is_new = await self._read_back(segment, backoff)
+        if not is_in:
+            log.warning("journal segment was changed by somebody, writing it again", segment=segment.name)
+            await self._write(segment, backoff, is_new=is_new)
 
     async def confirm(self) -> None:
         """Look once whether the journal is still this leader's; raises `DeposedError` and `KubeError`."""
@@ -196,13 +237,18 @@ class SegmentStore:
                 log.warning("journal cannot be read back, trying again", segment=segment.name, error=str(error))
                 await asyncio.sleep(backoff.next())
                 continue
-            if live.header != segment.header:
+            if live.header == UNREADABLE:
+                await self.demand_not_deposed(backoff)
+            elif live.header != segment.header:
                 raise DeposedError(
                     f"journal segment {segment.name} was claimed by {live.header.leader} (epoch {live.header.epoch})"
                 )
             demand_not_wound_back(segment.name, segment.resource_version, live.resource_version)
             segment.resource_version = live.resource_version
             is_labelled = (stored["metadata"].get("labels") or {}).get(COMPONENT_LABEL) == COMPONENT
+            if live.immutable and not segment.immutable:
+                segment.immutable = True
+                log.warning("journal segment was made immutable by somebody", segment=segment.name)
             same = [line.text for line in live.lines] == [line.text for line in segment.lines]
             return is_labelled and same, False
 
@@ -222,6 +268,8 @@ class SegmentStore:
 
     def _demand_own(self, segments: Sequence[Segment]) -> None:
         for other in segments:
+            if other.header == UNREADABLE:
+                continue  # somebody's hand, and no leader's
             is_foreign = other.header != self._own and other.name not in self._known
             if is_foreign or other.header.epoch > self._own.epoch:
                 raise DeposedError(
@@ -237,7 +285,7 @@ class SegmentStore:
         self._take_version(segment, await self._kube.replace(CONFIG_MAPS, to_config_map(segment, self._namespace)))
 
     async def _post(self, segment: Segment) -> None:
-        segment.resource_version = ""
+        segment.resource_version, segment.immutable = "", False
         body = to_config_map(segment, self._namespace)
         self._take_version(segment, await self._kube.create(CONFIG_MAPS, body))
 

@@ -24,13 +24,17 @@ def judge(
     now: datetime,
     *,
     resume_within: timedelta,
+    damaged: Sequence[str] = (),
 ) -> Takeover:
     """Return what the journal says for itself.
 
-    `found` are the numbers of the segments that are there, `newest` is the time of the newest entry.
+    `found` are the numbers of the segments that are there, `damaged` says what is wrong with some of them, `newest` is
+    the time of the newest entry.
     """
     was_cut_off = head is not None and not head.ended_in_order and head.alive - head.since < OUTLIVED
     reason, message = _doubt(head, found, newest, now, resume_within)
+    if damaged and reason is not Reason.JOURNAL_INCOMPLETE:
+        reason, message = Reason.JOURNAL_INCOMPLETE, _listed(damaged)
     return Takeover(reason, message, head.covered if head is not None else {}, was_cut_off)
 
 
@@ -52,6 +56,10 @@ def _doubt(
 def _missing(numbers: Sequence[int]) -> str:
     names = ", ".join(map(segment_name, numbers[:3])) + (", ..." if len(numbers) > 3 else "")
     return f"{len(numbers)} segment(s) of the journal ({names}) were deleted while no controller led"
+
+
+def _listed(damaged: Sequence[str]) -> str:
+    return f"the journal was changed by somebody: {'; '.join(damaged[:3])}" + ("; ..." if len(damaged) > 3 else "")
 
 
 def _old(last: datetime, age: timedelta, bound: timedelta) -> str:

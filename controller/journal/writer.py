@@ -7,14 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from app.engine.doubt import Takeover
-from app.kube.cache import Cache
 from app.kube.client import KubeClient
-from app.kube.errors import KubeError
+from app.kube.errors import Invalid, KubeError
 from app.kube.resources import CONFIG_MAPS
-from app.kube.stream import EventType
 from app.models.stored import members
 from app.models.suspension import Reason
 from app.runtime import metrics
@@ -22,7 +19,8 @@ from app.runtime.groups import TaskGroup
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff
 from controller.journal.batch import Waiting, parts_of, store_each
-from controller.journal.format import SELECTOR, Entry, Header, Line, Segment, entries_by_run, size_of
+from controller.journal.format import DAMAGED, Entry, Header, Line, Segment, entries_by_run, size_of
+from controller.journal.guard import Guard
 from controller.journal.head import Head, HeadStore
 from controller.journal.housekeeping import LAST_WORD, PAUSE, Housekeeping
 from controller.journal.store import DeposedError, SegmentRefusedError, SegmentStore, WoundBackError
@@ -38,12 +36,8 @@ FULL_SEGMENT_BYTES = 512 * 1024
 """The size to which a segment may grow where the API server refuses to make another one."""
 FORGOTTEN = 2**62
 """The sequence up to which all entries of a run that is over are covered."""
-RESTORE_RETRY = 5.0
-"""Seconds until a segment is written again whose writing was refused."""
 MARK_SECONDS = 2.0
 """How long telling the next leader that etcd was restored may take; a process that no longer leads has to end soon."""
-SYNC_SECONDS = 60.0
-"""How long one try waits for the first list of the journal's watch."""
 CARRY_FORWARD_SEGMENTS = 16
 """With more segments than this, entries that keep the oldest alive are written again at the end."""
 
@@ -89,12 +83,10 @@ class Journal:
         self._fence = 0
         self._pending: list[Waiting] = []
         self._released: dict[str, int] = {}
-        self._to_restore: set[int] = set()
         self._wake = asyncio.Event()
         self._closed = False
         self._deposed = False
-        self._watch = Cache(kube, CONFIG_MAPS, namespace=namespace, label_selector=SELECTOR, project=_metadata_only)
-        self._watch.subscribe(self._on_segment)
+        self._guard = Guard(kube, namespace, self._store, lambda: self._segments, self._wake.set)
 
     @property
     def epoch(self) -> int:
@@ -105,7 +97,8 @@ class Journal:
         """Take the journal over and return each run's entries, by uid.
 
         `known_revision` is the newest resourceVersion that this process has seen of anything: an API server that is
-        behind it was restored from a backup. Raises `DamagedSegmentError`, `KubeError`.
+        behind it was restored from a backup. Raises `KubeError`, and
+        `DamagedSegmentError` at what a later version wrote.
         """
         head = await self._heads.read()
         await self._find_unlabelled(head)
@@ -115,8 +108,9 @@ class Journal:
         self._fence = self._segments[-1].number
         recovered = entries_by_run(self._segments)
         newest = max((entry.event.at for entries in recovered.values() for entry in entries), default=None)
-        now, found = self._now(), {segment.number for segment in self._segments[:-1]}
-        self.takeover = judge(head, found, newest, now, resume_within=self._resume_within)
+        now = self._now()
+        damaged = [f"ConfigMap {segment.name}: {segment.damage}" for segment in self._segments if segment.damage]
+        self.takeover = judge(head, self._store.found, newest, now, resume_within=self._resume_within, damaged=damaged)
         if self.takeover.reason is None and known_revision > await self._revision():
             self.takeover = replace(self.takeover, reason=Reason.JOURNAL_INCOMPLETE, message=BEHIND)
         await self._housekeeping.begin(self._new_head(head, newest or now, now))
@@ -135,7 +129,8 @@ class Journal:
             segment = await self._store.read_unlabelled(number)
             if segment is not None:
                 log.warning("journal segment had lost its label", segment=segment.name)
-                await self._store.relabel(segment)
+                with suppress(Invalid):  # made immutable, too: it is missing, which is told
+                    await self._store.relabel(segment)
 
     async def _revision(self) -> int:
         found = await self._kube.list(CONFIG_MAPS, namespace=self._namespace, limit=1)
@@ -157,6 +152,7 @@ class Journal:
 
     def take_over(self) -> None:
         """Say that every run under way has been told what to believe of its past (see `takeover`)."""
+        self.forget(DAMAGED)
         self._housekeeping.take_over()
 
     async def leave(self) -> None:
@@ -227,8 +223,8 @@ class Journal:
         """Write until cancelled. Raises `DeposedError`, after which every waiting and later `append` fails."""
         try:
             async with TaskGroup() as group:
-                group.create_task(self._watch.run(), name="journal/watch")
-                group.create_task(self._notice_missing(), name="journal/missing")
+                group.create_task(self._guard.watch(), name="journal/watch")
+                group.create_task(self._guard.notice_missing(), name="journal/missing")
                 group.create_task(self._housekeeping.run(), name="journal/housekeeping")
                 await self._write_loop()
         except* DeposedError as deposed:
@@ -264,7 +260,7 @@ class Journal:
             await self._wake.wait()
             self._wake.clear()
             metrics.loop_iterations_total.labels(loop="journal").inc()
-            await self._restore()
+            await self._guard.put_right()
             await self._commit()
             await self._clean_up()
             self._housekeeping.cover({uid: seq for uid, seq in self._released.items() if seq < FORGOTTEN})
@@ -284,6 +280,14 @@ class Journal:
         """Tell whether the API server takes the last segment as it is; if not, a refusal is about no entry."""
         try:
             await self._store.write(self._segments[-1], is_new=False)
+        except SegmentRefusedError:
+            return await self._is_new_one_taken()
+        return True
+
+    async def _is_new_one_taken(self) -> bool:
+        """Go on in a new segment, where the last one is refused for what it is (made immutable, against a policy)."""
+        try:
+            await self._begin_segment([])
         except SegmentRefusedError:
             return False
         return True
@@ -356,36 +360,6 @@ class Journal:
     def _is_needed(self, line: Line) -> bool:
         return line.sequence > self._released.get(line.uid, 0)
 
-    def _on_segment(self, event: EventType, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
-        """Notice a segment that somebody deleted by hand: what it held must not be lost (design: the journal)."""
-        del new
-        if event != "DELETED" or old is None:
-            return
-        number = next((s.number for s in self._segments if s.name == old["metadata"]["name"]), None)
-        if number is not None:
-            self._to_restore.add(number)
-            self._wake.set()
-
-    async def _notice_missing(self) -> None:
-        """Restore what was deleted between the claim and the watch's first list, of which the watch tells nothing."""
-        while not self._watch.synced:
-            with suppress(KubeError):
-                await self._watch.wait_synced(SYNC_SECONDS)
-        listed = {item["metadata"]["name"] for item in self._watch.items()}
-        self._to_restore |= {segment.number for segment in self._segments if segment.name not in listed}
-        self._wake.set()
-
-    async def _restore(self) -> None:
-        numbers, self._to_restore = self._to_restore, set()
-        for segment in [s for s in self._segments if s.number in numbers]:
-            log.warning("journal segment was deleted by somebody, writing it again", segment=segment.name)
-            try:
-                await self._store.restore(segment)
-            except SegmentRefusedError as refusal:
-                self._to_restore.add(segment.number)
-                asyncio.get_running_loop().call_later(RESTORE_RETRY, self._wake.set)
-                log.error("journal segment cannot be written again yet", segment=segment.name, error=str(refusal))
-
     def _close(self) -> None:
         self._closed = True
         for item in self._pending:
@@ -399,7 +373,3 @@ def _first(group: BaseExceptionGroup[DeposedError]) -> DeposedError:
         found = found.exceptions[0]
     assert isinstance(found, DeposedError)
     return found
-
-
-def _metadata_only(config_map: dict[str, Any]) -> dict[str, Any]:
-    return {"metadata": config_map["metadata"]}

@@ -11,6 +11,7 @@ from app.engine.history import (
     completed,
     holds_lock,
     with_lock,
+    without_lock,
     without_stale_lock,
 )
 from app.kube.fresh import read_same
@@ -22,12 +23,16 @@ from app.models.phases import Phase, has_ended
 from app.models.plan import CurrentExecution, DRPlan, DRPlanStatus
 from app.models.stored import items, members
 from app.rules.execution import already_running
+from app.runtime.logging import get_logger
 from controller.endings import true_end
-from controller.executions import without_unreadable_status
+from controller.executions import as_begun, without_unreadable_status
 from controller.plans.completion import mark_target, revert_snapshot
 from controller.plans.status import PlanUnreadableError, change_plan_status
 from controller.services import Services
+from controller.snapshots import SnapshotDamagedError
 from controller.verdict import Again, End, Go, Verdict
+
+log = get_logger(__name__)
 
 
 def is_unsettled(plan_status: Mapping[str, Any], execution: DRPlanExecution) -> bool:
@@ -53,7 +58,7 @@ async def sound_lock(services: Services, status: DRPlanStatus, plan: ObjectMeta)
     if held is None:
         return status
     stored = await read_holder(services, held, plan.namespace)
-    if stored is None or members(stored.get("spec")).get("planRef") != plan.name:
+    if stored is None or await _plan_of(services, stored) != plan.name:
         return without_stale_lock(status, services.now())
     holder = await without_unreadable_status(stored)
     if holder is None:
@@ -64,10 +69,39 @@ async def sound_lock(services: Services, status: DRPlanStatus, plan: ObjectMeta)
     end = await true_end(services, holder)
     if end is None:
         return status
-    holder = holder.model_copy(update={"status": end})
+    holder = as_begun(holder.model_copy(update={"status": end}), plan.name, holder.spec.operation_type)
     run = PlanRun.of(holder, target_uid=await mark_target(services, holder, await revert_snapshot(services, holder)))
     sound = status.model_copy(update={"current_execution": held.model_copy(update={"uid": holder.metadata.uid})})
     return completed(sound, run)
+
+
+async def _plan_of(services: Services, stored: Mapping[str, Any]) -> str:
+    """Return the plan that an execution runs: that of its snapshot, if it has begun and its spec was changed since."""
+    named = str(members(stored.get("spec")).get("planRef", ""))
+    if stored["metadata"].get("generation", 1) == 1:
+        return named
+    try:
+        snapshot = await services.snapshots.load(stored["metadata"]["uid"])
+    except SnapshotDamagedError:
+        return named
+    return named if snapshot is None else snapshot.plan_name
+
+
+async def let_go(services: Services, execution: DRPlanExecution) -> None:
+    """Release the plan of an execution that is parked: a crash may have left it locked, and nothing of it has run."""
+    namespace, uid = execution.metadata.namespace, execution.metadata.uid
+    stored = services.plans.get(namespace, execution.spec.plan_ref)
+    if members(members((stored or {}).get("status")).get("currentExecution")).get("uid") != uid:
+        return
+    log.warning(
+        "a parked execution lets go of its plan", execution=execution.metadata.key, plan=execution.spec.plan_ref
+    )
+
+    async def change(plan: DRPlan) -> DRPlanStatus:
+        return without_lock(plan.status, uid)
+
+    with suppress(PlanUnreadableError):
+        await change_plan_status(services, namespace, execution.spec.plan_ref, change)
 
 
 async def read_holder(services: Services, held: CurrentExecution, namespace: str) -> dict[str, Any] | None:

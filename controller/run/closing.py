@@ -25,7 +25,7 @@ from app.models.stored import members
 from app.runtime.last_work import to_thread
 from app.runtime.logging import get_logger
 from controller.endings import record_end, record_unstarted, records_of, regarding, tell_differs, with_differs
-from controller.executions import ExecutionWrites, without_finalizer
+from controller.executions import ExecutionWrites, as_begun, without_finalizer
 from controller.indices import BY_TARGET
 from controller.plans.completion import complete, note_unstarted, revert_snapshot
 from controller.plans.status import PlanUnreadableError, read_plan
@@ -64,7 +64,7 @@ class Closing:
             status = with_differs(self._services, status, how, execution.metadata.generation)
         is_so = await to_thread(lambda: execution.status == status)
         written = is_so or await self._least_refused(execution, status) is not None
-        ended = execution.model_copy(update={"status": status})
+        ended = as_begun(execution.model_copy(update={"status": status}), outcome.plan_name, outcome.operation)
         with suppress(PlanUnreadableError):
             await complete(self._services, ended, await revert_snapshot(self._services, ended))
         self._services.journal.forget(execution.metadata.uid)

@@ -15,7 +15,14 @@ from app.runtime.logging import get_logger
 from app.runtime.parts import decoded
 from app.runtime.tracing import trace_id_of
 from controller.endings import records_of, tell_differs
-from controller.executions import ExecutionWrites, cancel_message, read_fresh, without_resume, without_unreadable_status
+from controller.executions import (
+    ExecutionWrites,
+    as_begun,
+    cancel_message,
+    read_fresh,
+    without_resume,
+    without_unreadable_status,
+)
 from controller.journal import Takeover
 from controller.plans.lock import retake_lock
 from controller.run.closing import Closing
@@ -75,6 +82,7 @@ class Resuming:
             snapshot = await self._services.snapshots.load(uid)
             if snapshot is None:
                 raise CannotResumeError(NO_SNAPSHOT)
+            execution = as_begun(execution, snapshot.plan_name, snapshot.operation)
             entries = self._services.journal.entries(uid)
             resumed = await to_thread(take_up, snapshot, execution, stored, entries)
             if isinstance(held := await retake_lock(self._services, execution), End):
@@ -146,4 +154,4 @@ class Resuming:
             on_taken_up=partial(self._inheritance.forget, snapshot.execution_uid),
             is_stored=is_stored,
         )
-        self._runs.start(run, execution)
+        self._runs.start(run, as_begun(execution, snapshot.plan_name, snapshot.operation))

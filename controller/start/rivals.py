@@ -6,7 +6,7 @@ start then (decision P2).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,9 +14,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.models.execution import DRPlanExecution
+from app.models.meta import ObjectMeta
 from app.models.plan import DRPlan
 from app.models.stored import members
-from controller.indices import BY_ENDED_PLAN
+from controller.indices import BY_ENDED_PLAN, BY_STARTED_PLAN
 from controller.run.runs import Runs
 from controller.services import Services
 from controller.start.may_begin import Rival
@@ -40,6 +41,13 @@ class Rivals:
     def forget(self, execution: DRPlanExecution) -> None:
         """Let go of an execution that has started or ended."""
         self._born.pop(execution.metadata.uid, None)
+
+    def started(self, plan: DRPlan) -> Iterator[ObjectMeta]:
+        """Return the executions of a plan that have begun and not ended; not one that runs another plan in truth."""
+        for stored in self._services.executions.by_index(BY_STARTED_PLAN, plan.metadata.key):
+            run = self._runs.get(stored["metadata"]["uid"])
+            if run is None or run.snapshot.plan_name == plan.metadata.name:
+                yield ObjectMeta.from_wire(stored["metadata"])
 
     def of(self, plan: DRPlan, execution: DRPlanExecution) -> Rival | None:
         """Return who ran the plan when an execution was created, though it may be gone by now; None when nobody did."""

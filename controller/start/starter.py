@@ -11,7 +11,6 @@ from app.engine.history import holds_lock
 from app.engine.kube_events import started
 from app.kube.errors import Conflict, KubeError
 from app.models.execution import DRPlanExecution, DRPlanExecutionStatus
-from app.models.meta import ObjectMeta
 from app.models.names import FINALIZER
 from app.models.phases import Phase
 from app.models.plan import DRPlan, DRPlanStatus
@@ -25,8 +24,7 @@ from controller.endings import record_end, records_of, tell_differs, with_differ
 from controller.executions import (
     ExecutionWrites,
 )
-from controller.indices import BY_STARTED_PLAN
-from controller.plans.lock import by_lock, sound_lock, take_lock
+from controller.plans.lock import by_lock, let_go, sound_lock, take_lock
 from controller.plans.status import PlanUnreadableError
 from controller.run.closing import Closing
 from controller.run.definition import prepared
@@ -112,6 +110,8 @@ class Starter:
                 raise Conflict(409, "Conflict", why)
             case Wait(message, seconds, reason):
                 await self._wait(execution, message, reason)
+                if reason is not None:
+                    await let_go(self._services, execution)
                 return seconds
             case End(phase, message, failure):
                 await self._closing.unstarted(execution, phase, message, failure)
@@ -237,6 +237,5 @@ class Starter:
         if not isinstance(rival, Go):
             return rival, plan.status
         status = await sound_lock(self._services, plan.status, plan.metadata)
-        stored = self._services.executions.by_index(BY_STARTED_PLAN, plan.metadata.key)
-        started = (ObjectMeta.from_wire(other["metadata"]) for other in stored)
-        return by_lock(status, execution, (other for other in started if other.uid not in self._resuming.over)), status
+        started = (other for other in self._rivals.started(plan) if other.uid not in self._resuming.over)
+        return by_lock(status, execution, started), status

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 
 from app.engine.definition import Address
@@ -21,13 +22,21 @@ from app.models.common import CoreReference
 from app.models.execution import ActionOutputs
 from app.models.phases import Phase
 from app.models.suspension import Reason
-from controller.journal import DamagedSegmentError, DeposedError, Entry, EntryRefusedError, Journal, JournalClosedError
-from controller.journal.format import SELECTOR, Segment
-from controller.journal.head import HeadStore
+from controller.journal import (
+    DamagedSegmentError,
+    DeposedError,
+    Entry,
+    EntryRefusedError,
+    Header,
+    Journal,
+    JournalClosedError,
+)
+from controller.journal.format import SELECTOR, Line, Segment, read_segment, to_config_map
+from controller.journal.head import NAME, HeadStore
 from controller.journal.store import SegmentStore
 from controller.journal.writer import CARRY_FORWARD_SEGMENTS, SEGMENT_BYTES
 from tests.crash.conftest import Rig
-from tests.support.proxy import JOURNAL, hold_answer, refuse
+from tests.support.proxy import JOURNAL, hold_answer, refuse, request_to
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -70,7 +79,10 @@ class Store:
     async def segments(self) -> dict[str, str]:
         """Text by name, in order."""
         found = await self.kube.list_all(CONFIG_MAPS, namespace=self.namespace, label_selector=SELECTOR)
-        return {m["metadata"]["name"]: m["data"]["journal"] for m in sorted(found, key=lambda m: m["metadata"]["name"])}
+        return {
+            m["metadata"]["name"]: (m.get("data") or {}).get("journal", "")
+            for m in sorted(found, key=lambda m: m["metadata"]["name"])
+        }
 
     async def wait_for_segments(self, most: int) -> None:
         """Wait until no more than `most` are left."""
@@ -371,13 +383,16 @@ async def test_an_api_server_that_is_behind_what_was_seen_is_not_believed(rig: R
 
 
 async def test_entry_of_an_unknown_event_is_named(rig: Rig) -> None:
+    """A later version wrote it, with the digest that goes with it."""
     async with opened(rig) as store:
         journal, _ = await store.journal("one")
         await journal.append(entries("r", 1, 1))
         await store.kill(journal)
         [name] = await store.segments()
-        text = (await store.segments())[name].replace("ActionStarted", "ActionDreamt")
-        await store.kube.patch(CONFIG_MAPS, name, {"data": {"journal": text}}, namespace=store.namespace)
+        stored = await store.kube.get(CONFIG_MAPS, name, namespace=store.namespace)
+        found = read_segment(stored)
+        found.lines = [Line(line.uid, line.sequence, line.text.replace("Started", "Dreamt")) for line in found.lines]
+        await store.kube.replace(CONFIG_MAPS, {**stored, **to_config_map(found, store.namespace)})
         with pytest.raises(DamagedSegmentError, match=f"{name} cannot be read, event 1 of execution r"):
             await Journal(store.kube, store.namespace, "two").claim()
 
@@ -406,3 +421,146 @@ async def test_what_is_written_while_the_journal_is_looked_at_is_no_restored_etc
             await journal.demand_current()
         await journal.append(entries("v", 1, 1))
         assert "run-v" in "".join((await store.segments()).values())
+
+
+async def taken_over(store: Store, journal: Journal) -> None:
+    """Say that all runs have been told, and wait until the head says so."""
+    journal.take_over()
+    async with asyncio.timeout(20):
+        while True:
+            head = await store.kube.get(CONFIG_MAPS, NAME, namespace=store.namespace)
+            if not orjson.loads(head["data"]["head"])["unsure"]:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def changed(store: Store, name: str, patch: dict[str, Any]) -> None:
+    await store.kube.patch(CONFIG_MAPS, name, patch, namespace=store.namespace)
+
+
+async def put_right(store: Store, name: str, text: str) -> bool:
+    """Whether a segment has its label and, in order, what it had; more may have been written to it."""
+    stored = await store.kube.get(CONFIG_MAPS, name, namespace=store.namespace)
+    lines = (stored.get("data") or {}).get("journal", "").split("\n")
+    found = await store.segments()
+    return (
+        name in found and not read_segment(stored).damage and lines[1 : len(text.split("\n"))] == text.split("\n")[1:]
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": {"journal": "x"}},
+        {"data": {"journal": None}},
+        {"data": None},
+        {"data": {"journal": None, "other": "y"}},
+        {"immutable": True},
+        {"metadata": {"annotations": {"a": "b"}, "ownerReferences": None}},
+        {"metadata": {"labels": {"dr.bkbcs.tencent.com/component": "something-else"}}},
+        {"metadata": {"labels": None}, "immutable": True},
+    ],
+    ids=str,
+)
+async def test_a_leader_goes_on_and_puts_right_what_somebody_does_to_its_segments(
+    rig: Rig, change: dict[str, Any]
+) -> None:
+    """The older ones too, which it does not write any more; the next leader finds everything."""
+    async with opened(rig) as store:
+        journal, _ = await store.journal("one")
+        await taken_over(store, journal)
+        last = await filled(journal, "r", 3)
+        before = await store.segments()
+        for name in before:
+            await changed(store, name, change)
+        await journal.append(entries("r", last + 1, last + 2))
+        async with asyncio.timeout(30):
+            while not all([await put_right(store, name, text) for name, text in before.items()]):
+                await asyncio.sleep(0.05)
+        await store.kill(journal)
+        second, recovered = await store.journal("two")
+        assert [entry.sequence for entry in recovered["r"]] == list(range(1, last + 3))
+        assert second.takeover.reason is None
+        await second.append(entries("s", 1, 1))
+
+
+async def test_what_was_done_to_the_journal_while_nobody_led_stops_nobody(rig: Rig) -> None:
+    """Copies, strangers, immutable objects, a head that says nonsense: the next leader and the one after it lead."""
+    async with opened(rig) as store:
+        journal, _ = await store.journal("one")
+        await taken_over(store, journal)
+        last = await filled(journal, "r", 2)
+        await store.kill(journal)
+        first, newest, *_ = sorted(await store.segments())
+        stored = await store.kube.get(CONFIG_MAPS, first, namespace=store.namespace)
+        labels = stored["metadata"]["labels"]
+        for name in (f"{first}-backup", "drplan-journal-7", "notes", "drplan-journal-" + "9" * 40):
+            metadata = {"name": name, "namespace": store.namespace, "labels": labels}
+            data = stored["data"] if name != "notes" else {"journal": "{", "b": ""}
+            await store.kube.create(
+                CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+            )
+        head = await store.kube.get(CONFIG_MAPS, NAME, namespace=store.namespace)
+        nonsense = {**orjson.loads(head["data"]["head"]), "epoch": 10**18, "alive": 10**18}
+        await changed(store, NAME, {"data": {"head": orjson.dumps(nonsense).decode()}, "immutable": True})
+        for name in (first, newest):
+            await changed(store, name, {"immutable": True})
+        for identity in ("two", "three"):
+            journal, recovered = await store.journal(identity)
+            assert [entry.sequence for entry in recovered["r"]] == list(range(1, last + 1))
+            assert journal.takeover.reason is None
+            await taken_over(store, journal)
+            last += 1
+            await journal.append(entries("r", last, last))
+            await store.kill(journal)
+
+
+@pytest.mark.parametrize("spoil", ["x", "", '{"leader": "me", "epoch": 10000000000000000000000}'])
+async def test_a_spoiled_segment_makes_runs_ask_until_all_have_been_told(rig: Rig, spoil: str) -> None:
+    """Also when the leaders that find it die before they have told anybody."""
+    async with opened(rig) as store:
+        journal, _ = await store.journal("one")
+        await taken_over(store, journal)
+        last = await filled(journal, "r", 2)
+        await store.kill(journal)
+        *_, newest = sorted(await store.segments())
+        lines = (await store.segments())[newest].split("\n")
+        await changed(store, newest, {"data": {"journal": "\n".join([spoil, *lines[1:]]) if spoil != "x" else "x"}})
+        for identity in ("two", "three"):
+            await store.kube.delete(CONFIG_MAPS, NAME, namespace=store.namespace)
+            later, recovered = await store.journal(identity)
+            assert later.takeover.reason is Reason.JOURNAL_INCOMPLETE
+            assert f"ConfigMap {newest}: " in later.takeover.message
+            assert (len(recovered["r"]) == last) is (spoil != "x")
+            await store.kill(later)
+        told, _ = await store.journal("four")
+        assert told.takeover.reason is Reason.JOURNAL_INCOMPLETE
+        await taken_over(store, told)
+        told.forget("r")
+        await store.wait_for_segments(1)
+        await store.kill(told)
+        after, _ = await store.journal("five")
+        assert after.takeover.reason is None
+
+
+async def test_a_quota_without_room_for_a_segment_does_not_keep_anybody_from_leading(rig: Rig) -> None:
+    async with opened(rig) as store:
+        journal, _ = await store.journal("one")
+        await taken_over(store, journal)
+        await journal.append(entries("r", 1, 3))
+        await journal.append(entries("s", 1, 1))
+        is_new = request_to("POST", f"/{store.namespace}/configmaps", JOURNAL)
+        rig.proxy.on(is_new, refuse(403, "Forbidden", "exceeded quota: few"), times=None)
+        await store.kill(journal)
+        second, recovered = await store.journal("two")
+        assert {uid: len(found) for uid, found in recovered.items()} == {"r": 3, "s": 1}
+        assert second.takeover.reason is None
+        await second.append(entries("r", 4, 5))
+        with pytest.raises(DeposedError):
+            await SegmentStore(store.kube, store.namespace).restore(Segment(1, "", Header("one", 1), []))
+        rig.proxy.clear()
+        await filled(second, "r", 2, first=6)
+        await store.kill(second)
+        third, recovered = await store.journal("three")
+        assert [entry.sequence for entry in recovered["r"]][:6] == [1, 2, 3, 4, 5, 6]
+        assert third.takeover.reason is None

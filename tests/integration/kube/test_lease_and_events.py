@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+import app.kube.lease
 from app.kube.events import EventRecorder
 from app.kube.lease import LeaderLease, LeaseLostError
 from app.kube.resources import CONFIG_MAPS, EVENTS, LEASES
@@ -52,6 +53,40 @@ async def lost(lease: LeaderLease, work: object) -> str:
     with pytest.raises(LeaseLostError) as caught:
         await lease.lead(work)
     return str(caught.value)
+
+
+async def test_no_lease_that_the_api_server_takes_keeps_everybody_from_leading(
+    cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.kube.lease, "MOST_BELIEVED", 1.0)
+    name, most = "65498215.bkbcs.tencent.com", 2**31 - 1
+    ghost = {"holderIdentity": "ghost", "leaseDurationSeconds": 1, "leaseTransitions": 1}
+    by_hand: list[dict[str, object]] = [
+        {"spec": {**ghost, "leaseTransitions": most}},
+        {"spec": {**ghost, "leaseDurationSeconds": most, "renewTime": "2999-01-01T00:00:00.000000Z"}},
+        {"spec": {**ghost, "renewTime": "1970-01-01T00:00:00.000000Z", "acquireTime": None}},
+        {"spec": {**ghost, "leaseDurationSeconds": None, "renewTime": None, "leaseTransitions": None}},
+        {"spec": {**ghost, "strategy": "OldestEmulationVersion", "preferredHolder": "nobody"}},
+        {"spec": None},
+        {"spec": ghost, "metadata": {"finalizers": ["example.com/kept"], "labels": {"a": "b"}}},
+    ]
+    async with connected(cluster) as kube:
+        led: list[str] = []
+
+        async def work() -> None:
+            stored = await kube.get(LEASES, name, namespace=namespace)
+            led.append(stored["spec"]["holderIdentity"])
+
+        for number, patch in enumerate([{}, *by_hand]):
+            if patch:
+                await kube.patch(LEASES, name, patch, namespace=namespace)
+            async with asyncio.timeout(30):
+                await LeaderLease(kube, namespace=namespace, identity=f"leader-{number}", **FAST).lead(work)
+        await kube.delete(LEASES, name, namespace=namespace)  # it stays, because of the finalizer
+        async with asyncio.timeout(30):
+            await LeaderLease(kube, namespace=namespace, identity="last", **FAST).lead(work)
+        await kube.patch(LEASES, name, {"metadata": {"finalizers": None}}, namespace=namespace)
+    assert led == [*(f"leader-{number}" for number in range(len(by_hand) + 1)), "last"]
 
 
 async def test_go_clients_can_read_the_record(cluster: Cluster, namespace: str) -> None:

@@ -283,3 +283,28 @@ async def test_marks_tell_the_action_even_when_the_target_run_is_not_known() -> 
 
 def test_messages_print_objects_by_scope() -> None:
     assert Target(SUBSCRIPTIONS, "ns", "s").label == "Subscription ns/s"
+
+
+async def test_a_child_without_uid_is_not_deleted_again_when_it_was_made_anew() -> None:
+    """The Go operator recorded no UIDs: which object goes is known from the first try on, also after a crash."""
+    server = OneObject(foreign("first"))
+    priors = MemoryPriors()
+
+    async def taken(**others: Any) -> Undone:
+        where = reverting(at(server, priors=priors), **others)
+        return await take_back(where, A, reference(""), ResourceOperation.CREATE, trusted=True)
+
+    lost = ApiUnavailable("no answer", server="s", in_doubt=True)
+
+    def refuse() -> None:
+        raise lost
+
+    server.before.append(refuse)
+    with pytest.raises(ApiUnavailable):
+        await taken()
+    assert await taken(in_doubt=True) == Undone(Effect.DELETED)
+    assert server.obj is None
+    server.put(foreign("anew"))
+    for others in ({"in_doubt": True}, {"attempt": 2}):
+        assert await taken(**others) == Undone(Effect.DELETED)
+    assert server.obj is not None, "the object that was made anew was deleted"

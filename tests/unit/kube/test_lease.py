@@ -545,3 +545,40 @@ async def test_never_two_at_once_whatever_the_faults() -> None:
     await asyncio.wait(tasks)
     assert crashed == []
     assert len(set(turns)) > 1
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "seconds"),
+    [
+        ({"leaseDurationSeconds": 2**31 - 1}, 600),
+        ({"leaseDurationSeconds": 3600, "renewTime": "2999-01-01T00:00:00.000000Z"}, 600),
+        ({"leaseDurationSeconds": 120, "renewTime": "1970-01-01T00:00:00.000000Z"}, 120),
+        ({"leaseDurationSeconds": None}, 15),
+        ({"leaseDurationSeconds": 0}, 15),
+        ({"renewTime": None, "acquireTime": None}, 15),
+        ({"leaseTransitions": 2**31 - 1}, 15),
+        ({"leaseTransitions": None}, 15),
+        ({"holderIdentity": None}, 0),
+        ({"holderIdentity": "", "leaseDurationSeconds": 2**31 - 1}, 0),
+    ],
+    ids=str,
+)
+async def test_whatever_a_lease_says_that_nobody_renews_somebody_leads_in_the_end(
+    by_hand: dict[str, Any], seconds: float
+) -> None:
+    leases = Leases()
+    leases.by_hand(
+        **{"holderIdentity": "ghost", "leaseDurationSeconds": 15, "leaseTransitions": 4, "renewTime": "x", **by_hand}
+    )
+    started = now()
+    await claim(leases).lead(nothing)
+    assert seconds <= now() - started < seconds + 2
+    assert 0 <= leases.spec["leaseTransitions"] < 2**31
+
+
+async def test_a_longer_lease_of_its_own_kind_is_believed() -> None:
+    leases = Leases()
+    leases.by_hand(holderIdentity="other", leaseDurationSeconds=900)
+    started = now()
+    await claim(leases, duration=1000, renew_deadline=900).lead(nothing)
+    assert now() - started >= 900
