@@ -98,16 +98,24 @@ def test_a_run_of_which_nothing_is_taken_says_so_and_can_be_cancelled(drplan: Cr
 
 
 def test_a_refusal_of_every_write_is_waited_out(drplan: Crashing) -> None:
-    drplan.create(workflow("w", [drplan.http("a"), drplan.http("b")]), plan("p", [stage("s", "w")]))
-    rule = drplan.proxy.on(
-        lambda request: request.writes_journal, refuse(403, "Forbidden", "exceeded quota: all"), times=None
-    )
-    drplan.create(execution("e", "p"))
-    rule.wait(6)
-    assert drplan.status("e")["phase"] == "Running"
-    drplan.proxy.clear()
-    drplan.ended("e")
-    assert drplan.calls() == {"a": 1, "b": 1}
+    """Whatever it is that refuses all: a quota, a policy, a size, an etcd that is full. No entry is blamed for it."""
+    answers = {
+        "quota": (403, "Forbidden", "exceeded quota: all"),
+        "policy": (422, "Invalid", "ValidatingAdmissionPolicy 'none' denied the request"),
+        "size": (413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728"),
+        "full": (500, "InternalError", "etcdserver: mvcc: database space exceeded"),
+        "frozen": (403, "Forbidden", "namespace is being terminated"),
+    }
+    for name, answer in answers.items():
+        drplan.create(workflow(f"w-{name}", [drplan.http(f"{name}-a"), drplan.http(f"{name}-b")]))
+        drplan.create(plan(name, [stage("s", f"w-{name}")]))
+        rule = drplan.proxy.on(lambda request: request.writes_journal, refuse(*answer), times=None)
+        drplan.create(execution(f"e-{name}", name))
+        rule.wait(6)
+        assert drplan.status(f"e-{name}")["phase"] == "Running", name
+        drplan.proxy.clear()
+        drplan.ended(f"e-{name}", plan=name)
+    assert drplan.calls() == {f"{name}-{action}": 1 for name in answers for action in "ab"}
 
 
 @pytest.mark.parametrize("how", ["new segments refused", "deletions hang"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 
 from devcluster.services import ServiceProcess
 from tests.crash.conftest import Rig, replaced
-from tests.crash.harness import Crashing, key_of
+from tests.crash.harness import LEASE, Crashing, key_of
 from tests.support.installation import FAST_LEASE, execution, plan, stage, workflow
 from tests.support.proxy import Match, Request, hold, lose_request
 
@@ -61,8 +62,11 @@ RECONCILES = {
     "reads of a start": lambda r: r.method == "GET" and "/drplans/" in r.path,
     "lock": lambda r: r.method == "PUT" and "/drplans/" in r.path and r.path.endswith("/status"),
     "first status": lambda r: r.method == "PUT" and "/drplanexecutions/" in r.path and r.path.endswith("/status"),
+    "commit": lambda r: r.method == "PUT" and r.writes_journal,
+    "renewal": lambda r: r.method == "PUT" and "/leases/" in r.path,
 }
-"""Requests in which a process may be caught that is stopped: while it reads, locks a plan, begins to run."""
+"""Requests in which a process may be caught that is stopped: while it reads, locks a plan, begins to run, records, or
+renews its lease."""
 
 
 @pytest.mark.parametrize("caught", RECONCILES)
@@ -135,6 +139,71 @@ def test_cut_off_while_another_one_leads(hasty: Crashing, second: ServiceProcess
     ended_in_time(first, since)
     written = drplan.proxy.accepted(by("lost", writes), since=mark)
     assert [(request.method, request.path, request.body[-300:]) for request in written] == []
+    assert len({key_of(call) for call in drplan.site.calls(drplan.path("held-x"))}) == 1
+
+
+def test_stopped_while_it_stands_by_and_while_it_shuts_down(hasty: Crashing, second: ServiceProcess) -> None:
+    """A standby that wakes up takes no lease that is held; a leader that wakes up at its end writes nothing more."""
+    drplan, first = hasty, hasty.controller
+    create(drplan, "x")
+    drplan.create(execution("e", "p-x"))
+    drplan.site.wait_for(drplan.path("held-x"))
+    second.start()
+    drplan.wait(lambda: "waiting for the leader lease" in second.last_lines(), 60.0)
+    transitions = drplan.cluster.api.get(LEASE)["spec"]["leaseTransitions"]
+    second.pause()
+    time.sleep(WAY_BEYOND_THE_LEASE)
+    second.resume()
+    second.wait_ready()
+    renewed = drplan.cluster.api.get(LEASE)["spec"]["renewTime"]
+    drplan.wait(lambda: drplan.cluster.api.get(LEASE)["spec"]["renewTime"] > renewed, 20.0)
+    assert drplan.cluster.api.get(LEASE)["spec"]["leaseTransitions"] == transitions
+    first.send(signal.SIGTERM)
+    drplan.wait(lambda: "shutting down" in first.last_lines(), 20.0)
+    first.pause()
+    drplan.site.wait_for(drplan.path("held-x"), times=2, timeout=60.0)
+    mark, since = len(drplan.proxy.log), time.monotonic()
+    first.resume()
+    assert first.wait(ENDED_SECONDS - (time.monotonic() - since)) is not None, first.last_lines()
+    assert not drplan.proxy.accepted(by("lost", writes), since=mark)
+    drplan.site.let_go(drplan.path("held-x"))
+    drplan.ended("e", plan="p-x")
+    assert (drplan.calls()["first-x"], len({key_of(call) for call in drplan.site.calls(drplan.path("held-x"))})) == (
+        1,
+        1,
+    )
+
+
+def test_a_lease_that_somebody_writes_into_loses_no_run(hasty: Crashing) -> None:
+    """Deleted, stolen, renewed by hand, full of nonsense: whoever has to end does, and the next one goes on."""
+    drplan, process = hasty, hasty.controller
+    create(drplan, "x")
+    drplan.create(execution("e", "p-x"))
+    drplan.site.wait_for(drplan.path("held-x"))
+    by_hand: tuple[dict[str, object] | None, ...] = (
+        None,  # deleted
+        {"holderIdentity": "thief", "leaseDurationSeconds": 2},
+        {"renewTime": "2999-01-01T00:00:00.000000Z"},
+        {"holderIdentity": None, "leaseTransitions": 2**31 - 1},
+        {"leaseDurationSeconds": 2**31 - 1, "acquireTime": None},
+    )
+    for spec in by_hand:
+        before = drplan.cluster.api.get(LEASE)["spec"]["renewTime"]
+        drplan.delete(LEASE) if spec is None else drplan.merge(LEASE, {"spec": spec})
+
+        def led_again(before: str = before) -> bool:
+            if not process.running:
+                assert "no longer leads" in process.last_lines(), process.last_lines()
+                process.start()
+            code, body = drplan.cluster.api.raw("GET", LEASE)
+            found = json.loads(body)["spec"] if code == 200 else {}
+            is_own = found.get("holderIdentity", "thief") not in ("", "thief")
+            return is_own and found["leaseDurationSeconds"] < 60 and before < found["renewTime"] < "2998"
+
+        drplan.wait(led_again, 60.0, f"nobody leads after {spec}: {process.last_lines()}")
+    drplan.site.let_go(drplan.path("held-x"))
+    drplan.ended("e", plan="p-x")
+    assert drplan.calls()["first-x"] == 1
     assert len({key_of(call) for call in drplan.site.calls(drplan.path("held-x"))}) == 1
 
 

@@ -139,8 +139,10 @@ def test_nobody_leads_with_what_a_lost_time_has_left_in_memory(plane: ControlPla
     url = f"{site.url}/{drplan.namespace}"
     drplan.apply(
         workflow("w", [http_action("a", f"{url}/a")]),
+        workflow("v", [http_action("b", f"{url}/b")]),
         plan("p", [stage("s", "w")]),
         plan("q", [stage("s", "w")]),
+        plan("r", [stage("s", "v")]),
     )
     drplan.apply(execution("before", "p"))
     drplan.wait_phase("before", "Succeeded", timeout=60.0)
@@ -149,13 +151,19 @@ def test_nobody_leads_with_what_a_lost_time_has_left_in_memory(plane: ControlPla
         drplan.apply(execution(f"lost-{number}", "p"))
         drplan.wait_phase(f"lost-{number}", "Succeeded", timeout=60.0)
     drplan.kubectl("delete", "drp", "q", "-n", drplan.namespace)
+    drplan.kubectl("delete", "drw", "v", "-n", drplan.namespace)
+    drplan.apply(workflow("w", [http_action("a", f"{url}/changed")]), plan("p", [stage("s", "w"), stage("t", "w")]))
+    drplan.wait(lambda: drplan.plan_status("r")["phase"] == "Invalid", 60.0)
     backup.restore()
     for process in controllers:
         if not process.running:
             process.start()
-    drplan.apply(execution("after", "q"), execution("again", "p"))
-    for name in ("after", "again"):
+    drplan.wait(lambda: drplan.plan_status("r")["phase"] == "Ready", 60.0)
+    drplan.apply(execution("after", "q"), execution("again", "p"), execution("third", "r"))
+    for name in ("after", "again", "third"):
         drplan.wait_phase(name, "Succeeded", timeout=60.0)
+    root = f"/{drplan.namespace}"
+    assert (site.count(f"{root}/b"), site.count(f"{root}/changed")) == ({f"{root}/b": 1}, {}), "another time was run"
     for leader in list(controllers):  # each of the two leads once, with the caches it has
         leader.kill9()
         other = next(process for process in controllers if process is not leader)

@@ -14,6 +14,7 @@ from tests.support.installation import config_map_action, execution, phases_of, 
 
 COMPONENT = "dr.bkbcs.tencent.com/component"
 HEAD = f"/api/v1/namespaces/{OWN}/configmaps/drplan-journalhead"
+COPIED = "-before"
 HOURS = 3600 * 1_000_000
 
 
@@ -68,6 +69,7 @@ def asks(drplan: Crashing, reason: str) -> dict[str, Any]:
         ("everything deleted", "resume", False),
         ("newest deleted", "cancel", True),
         ("entry missing", "cancel", False),
+        ("line removed", "resume", False),
         ("aged", "resume", True),
     ],
 )
@@ -80,6 +82,8 @@ def test_a_run_of_unsure_past_asks(drplan: Crashing, how: str, answer: str, agai
     drplan.site.let_go(drplan.path("c"))
     drplan.restart()
     asks(drplan, reason)
+    for path in [path for path in paths(drplan) if path.endswith(COPIED)]:
+        drplan.delete(path)
     if again:
         drplan.controller.kill9()  # the question stays
         drplan.restart()
@@ -107,6 +111,13 @@ def spoil(drplan: Crashing, how: str) -> None:
         run = {"u": drplan.uid("drpe", "e"), "ns": drplan.namespace, "n": "e"}
         after_next = {**run, "s": drplan.status("e")["journalSequence"] + 2, "e": "RunResumed", "t": 1}
         drplan.merge(segments[-1], {"data": {"journal": segment["data"]["journal"] + "\n" + json.dumps(after_next)}})
+    elif how == "line removed":  # and a copy of what was there beside it, which is nobody's
+        segment = drplan.cluster.api.get(segments[-1])
+        copied = {"name": f"{segment['metadata']['name']}{COPIED}", "labels": segment["metadata"]["labels"]}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": copied, "data": segment["data"]}
+        drplan.cluster.api.request("POST", segments[-1].rpartition("/")[0], body)
+        lines = segment["data"]["journal"].split("\n")
+        drplan.merge(segments[-1], {"data": {"journal": "\n".join(lines[:-1])}})
     elif how == "newest deleted":
         drplan.delete(segments[-1])
     else:

@@ -26,6 +26,7 @@ Edit = Callable[[Json], object]
 """Changes a whole object; what it makes of the status is stored by PUT of the status, the rest by PUT."""
 GHOST = "00000000-0000-0000-0000-00000000dead"
 FAR = "2999-01-01T00:00:00Z"
+ODD = {"type": "Suspended", "status": "True", "reason": "Odd", "message": "by hand", "lastTransitionTime": FAR}
 
 
 def of_status(**members: Any) -> Edit:
@@ -59,10 +60,12 @@ def twice(found: list[Json]) -> None:
     found += copy.deepcopy(found)
 
 
-def sealed_otherwise(obj: Json) -> None:
-    """A seal that fits another status of the same run."""
-    obj["status"]["message"] = "by hand"
-    obj["status"]["conditions"] = []
+DONOR: Json = {}
+"""The status of another run, sealed by the controller."""
+
+
+def of_another(obj: Json) -> None:
+    obj["status"] = copy.deepcopy(DONOR)
 
 
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Cancelled", "Unknown")
@@ -79,7 +82,8 @@ EDITS: dict[str, Edit] = {
     "sequence-ahead": of_status(journalSequence=7),
     "seal-gone": of_status(seal=None),
     "seal-forged": of_status(seal="0" * 64),
-    "seal-of-another": sealed_otherwise,
+    "seal-of-another": lambda obj: obj["status"].update(seal=DONOR["seal"]),
+    "status-of-another": of_another,
     "stages-none": of_status(stageStatuses=None),
     "stages-empty": of_status(stageStatuses=[]),
     "stages-twice": stages(twice),
@@ -95,10 +99,12 @@ EDITS: dict[str, Edit] = {
     "action-done": actions(lambda found: found[2].update(phase="Succeeded")),
     "action-undecided": actions(lambda found: found[1].update(undecided=True, again=True, reason="Nobody")),
     "conditions": of_status(conditions=[]),
+    "conditions-twice": of_status(conditions=[ODD, ODD]),
     "observed": of_status(observedGeneration=99, revertedBy="nobody", resolvedParams=[{"name": "x", "value": "y"}]),
     "everything": lambda obj: obj.update(status={}),
     "no-finalizer": of_metadata(finalizers=[]),
     "foreign-finalizer-less": of_metadata(finalizers=["dr.bkbcs.tencent.com/execution-finalizer", "example.com/x"]),
+    "owned": of_metadata(ownerReferences=[{"apiVersion": "v1", "kind": "Pod", "name": "nobody", "uid": GHOST}]),
     "no-labels": of_metadata(labels={}, annotations={}),
     "forged-labels": of_metadata(labels={"dr.bkbcs.tencent.com/plan": "other", "dr.bkbcs.tencent.com/operation": "x"}),
     "forged-marks": annotated(adopted_by_controller=GHOST, start_restored="true", resume="perhaps", cancel="no"),
@@ -173,6 +179,7 @@ def test_whatever_is_stored_runs_end_deletions_go_through_and_plans_become_free(
     names = [*EDITS, *PLAN_EDITS]
     begun(drplan, names)
     pid = drplan.controller.pid
+    DONOR.update(drplan.status(f"{names[-1]}-run"))
     if not lives:
         drplan.controller.kill9()
     with without_admission(rig):
