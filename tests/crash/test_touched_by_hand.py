@@ -99,7 +99,7 @@ EDITS: dict[str, Edit] = {
     "action-done": actions(lambda found: found[2].update(phase="Succeeded")),
     "action-undecided": actions(lambda found: found[1].update(undecided=True, again=True, reason="Nobody")),
     "conditions": of_status(conditions=[]),
-    "conditions-twice": of_status(conditions=[ODD, ODD]),
+    "conditions-odd": of_status(conditions=[ODD]),
     "observed": of_status(observedGeneration=99, revertedBy="nobody", resolvedParams=[{"name": "x", "value": "y"}]),
     "everything": lambda obj: obj.update(status={}),
     "no-finalizer": of_metadata(finalizers=[]),
