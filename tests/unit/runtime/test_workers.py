@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ def die_once(_ask: object, mark: str) -> str:
 
 LIMITED = """
 import sys
+import time
 from app.runtime.worker import limit_memory
 limit_memory(sys.argv[1:])
 try:
