@@ -229,7 +229,7 @@ async def test_missing_object_of_a_restore_is_not_explained_by_a_crash() -> None
 
 async def test_unseen_object_that_is_not_there_was_never_made() -> None:
     undone = await take_back(reverting(at(OneObject())), A, reference(""), ResourceOperation.CREATE)
-    assert undone == Undone(Effect.GONE)
+    assert undone == Undone(Effect.KEPT, "ConfigMap ns/a is not there, and nothing tells that this run made it")
 
 
 @pytest.mark.parametrize("operation", [ResourceOperation.CREATE, ResourceOperation.REPLACE])
