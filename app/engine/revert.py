@@ -26,7 +26,16 @@ from app.engine.definition import (
 from app.engine.explained import absences
 from app.engine.record import with_marks
 from app.engine.work_order import order_of_work
-from app.models.actions import Action, ActionBody, ActionType, ResourceOperation, operation_of, rollback_type
+from app.models.actions import (
+    Action,
+    ActionBody,
+    ActionType,
+    ResourceOperation,
+    RollbackPolicy,
+    operation_of,
+    rollback_policy_of,
+    rollback_type,
+)
 from app.models.execution import (
     ActionOutputs,
     ActionStatus,
@@ -219,6 +228,8 @@ def _nothing_to_do(status: ActionStatus, definition: Action | None, type_: Actio
     """Return why an action needs no rollback; empty when it does."""
     if status.rolled_back_by:
         return f"already rolled back by {status.rolled_back_by}"
+    if definition is not None and rollback_policy_of(definition) is RollbackPolicy.NONE:
+        return "rollbackPolicy None: what this action did stays"
     if status.phase is not Phase.SUCCEEDED:
         made = references(status.outputs) if _creates(definition, type_) else ()
         return "" if made else f"Original action phase was {status.phase}, skipped rollback"
@@ -230,9 +241,11 @@ def _nothing_to_do(status: ActionStatus, definition: Action | None, type_: Actio
 
 
 def _creates(definition: Action | None, type_: ActionType | None) -> bool:
-    """Tell whether objects that an unfinished action recorded may be of its own making."""
+    """Tell whether objects that an unfinished action recorded may be of its own making, or are to be restored."""
     if definition is None or type_ is None:
         return type_ is ActionType.JOB
+    if rollback_policy_of(definition) is RollbackPolicy.RESTORE:
+        return True
     return operation_of(definition, type_) not in (ResourceOperation.PATCH, ResourceOperation.DELETE)
 
 

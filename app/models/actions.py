@@ -34,6 +34,14 @@ class ResourceOperation(StrEnum):
     REPLACE = "Replace"
 
 
+class RollbackPolicy(StrEnum):
+    """What a Revert does about an action that has no `rollback` block (decision R8)."""
+
+    RESTORE = "Restore"
+    DELETE = "Delete"
+    NONE = "None"
+
+
 PlainOperation = Literal["Create", "Apply", "Patch", "Delete"]
 SubscriptionOperation = Literal["Create", "Apply", "Patch", "Delete", "Replace"]
 HttpMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -261,6 +269,10 @@ class Action(ActionBody):
     """Selects the block that applies."""
     rollback: dict[str, Any] | None = None
     """What takes this action back: an action of any type, without a required name."""
+    rollback_policy: RollbackPolicy | None = None
+    """What a Revert does without a `rollback`. Restore: what the action created is deleted, what it changed gets the
+    changed fields back, what it deleted is created again. Delete: what it created is deleted, the rest stays. None:
+    all stays. When absent, as Restore, but Patch needs a `rollback`, and what was deleted stays deleted."""
     depends_on: DependsOn = ()
     """Actions that must be done first. When any action of the workflow has one, all run as a graph."""
     when: Annotated[str, most("maxLength", LONG_TEXT)] = ""
@@ -308,6 +320,11 @@ def rollback_type(rollback: Rollback, action_type: ActionType) -> ActionType:
         return rollback.type
     given = [type_ for type_ in BLOCK_OF_TYPE if block_of(rollback, type_) is not None]
     return given[0] if len(given) == 1 else action_type
+
+
+def rollback_policy_of(body: ActionBody) -> RollbackPolicy | None:
+    """Return the policy of an action; None when it says nothing, or when a `rollback` block takes it back."""
+    return body.rollback_policy if isinstance(body, Action) and body.rollback is None else None
 
 
 def reads_strictly(body: ActionBody) -> bool:

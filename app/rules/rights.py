@@ -16,8 +16,10 @@ from app.models.actions import (
     ActionType,
     ResourceAction,
     ResourceOperation,
+    RollbackPolicy,
     block_of,
     operation_of,
+    rollback_policy_of,
     rollback_type,
 )
 from app.models.names import DEFAULT_NAMESPACE
@@ -45,6 +47,8 @@ _BACK: Final = {
     ResourceOperation.APPLY: ("delete",),
     ResourceOperation.REPLACE: ("patch",),
 }
+_RESTORED: Final = {ResourceOperation.PATCH: ("patch",), ResourceOperation.DELETE: ("create",)}
+"""What takes back these operations under `rollbackPolicy: Restore`."""
 _OF_ALL: Final = frozenset({"create", "list", "watch"})
 """Verbs that are not asked for by name."""
 
@@ -122,8 +126,10 @@ def _of(
     back: tuple[str, ...] = ("delete",)
     if operation is not None:
         waits = ("list", "watch") if body.wait_ready and type_ is ActionType.KUBERNETES_RESOURCE else ()
-        forward, back = (*_FORWARD[operation], *waits), _BACK.get(operation, ())
-    has_own = isinstance(body, Action) and body.rollback is not None
+        restores = rollback_policy_of(body) is RollbackPolicy.RESTORE
+        back = _BACK.get(operation, _RESTORED.get(operation, ()) if restores else ())
+        forward = (*_FORWARD[operation], *waits)
+    has_own = isinstance(body, Action) and (body.rollback is not None or body.rollback_policy is RollbackPolicy.NONE)
     known = Known(plan_name=plan.metadata.name)
     for target in map(known.rendered, targets):
         if any(map(_is_open, (target.api_version, target.kind, target.namespace))):

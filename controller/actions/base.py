@@ -11,7 +11,7 @@ from app.engine.definition import ObjectKey
 from app.engine.outcome import Outcome
 from app.engine.templates import Scope
 from app.kube.bounded import BoundedClient
-from app.models.actions import ActionBody
+from app.models.actions import ActionBody, RollbackPolicy
 from app.models.execution import ActionOutputs, ConflictPolicy, MissingResources
 from app.runtime.http_client import HttpSender
 from app.runtime.tracing import Traces
@@ -62,6 +62,7 @@ class ActionContext:
     HTTP requests and the ownership mark of created objects (invariant 3). `deadline` is on the event loop's
     clock. `in_doubt` says that an earlier attempt may have had its effect although nobody saw it end: observe first.
     `earlier` names what earlier attempts made, unless an operator has said that it is to be done again.
+    `rollback_policy` is that of the action, also when it is carried out: what could not be restored is refused then.
     `target_identity` is set in rollbacks only: the identity that the action had in the run that is taken back.
     `explained` are the objects whose absence the record of that run explains. `unrecorded` says that nothing but the
     status of the target names what is taken back, within the rights of the Revert's creator (decision D11).
@@ -91,6 +92,7 @@ class ActionContext:
     missing_resources: MissingResources = MissingResources.FAIL
     explained: frozenset[ObjectKey] = frozenset()
     conflicts: ConflictPolicy = ConflictPolicy.FAIL
+    rollback_policy: RollbackPolicy | None = None
     target_identity: str = ""
     unrecorded: bool = False
     traces: Traces = field(default_factory=Traces)

@@ -13,9 +13,8 @@ from app.models.names import DEFAULT_NAMESPACE
 from controller.actions.attempts import failed, timed_out, within_deadline
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
-from controller.actions.undo import CannotUndoError, Effect, NotUndoneError, Undone, failure_of, take_back, together
-
-_TAKEN_BACK = (ResourceOperation.CREATE, ResourceOperation.APPLY, ResourceOperation.REPLACE)
+from controller.actions.undo import goes_back_by_itself, take_back
+from controller.actions.undone import CannotUndoError, Effect, NotUndoneError, Undone, failure_of, together
 
 
 async def roll_back(
@@ -29,7 +28,8 @@ async def roll_back(
 
     The Go operator recorded children without UID and made them under any operation but Delete.
     """
-    refs = tuple(children) or ((single,) if single is not None and operation in _TAKEN_BACK else ())
+    taken_back = single is not None and goes_back_by_itself(context.rollback_policy, operation)
+    refs = tuple(children) or ((single,) if single is not None and taken_back else ())
     if not refs:
         return NothingToDo(f"No {resource.kind} to rollback")
     undone: list[tuple[Target, Undone]] = []
@@ -63,6 +63,8 @@ def _outcome(resource: Resource, undone: Sequence[tuple[Target, Undone]]) -> Out
     match result.effect:
         case Effect.KEPT:
             return NothingToDo(f"No {resource.kind} to rollback: {result.why}")
+        case Effect.LEFT:
+            return Succeeded(f"Rolled back: {result.why}", conflicts=result.conflicts)
         case Effect.GONE:
             return Succeeded(f"Rolled back: {target.label} was already gone")
         case Effect.DELETING:

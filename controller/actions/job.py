@@ -28,7 +28,8 @@ from controller.actions.ownership import (
     reference,
     uid_of,
 )
-from controller.actions.undo import CannotUndoError, Effect, NotUndoneError, failure_of, take_back
+from controller.actions.undo import take_back
+from controller.actions.undone import CannotUndoError, Effect, NotUndoneError, failure_of
 from controller.actions.waiting import Pending, Seen, WaitTimeoutError, wait_for
 
 LOG_LINES = 5

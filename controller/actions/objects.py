@@ -27,6 +27,7 @@ from controller.actions.ownership import (
     uid_of,
     version_of,
 )
+from controller.actions.restorable import demand_restorable
 from controller.actions.waiting import Pending, Seen, wait_for
 
 T = TypeVar("T")
@@ -219,6 +220,7 @@ async def remove(context: ActionContext, target: Target, *, propagation: str = "
         if existing is None or (meant and uid_of(existing) != meant):
             return Removal(meant)
         meant = uid_of(existing)
+        demand_restorable(context, target.resource, target.label, existing, deleting=True)
         await _remember_what_goes(context, target, existing)
         answer = await delete_uid(context, target, meant, version_of(existing), propagation=propagation)
         return Removal(meant, what_remains(target, answer))
@@ -322,6 +324,7 @@ async def gone(context: ActionContext, target: Target, uid: str) -> None:
 
 async def remember(context: ActionContext, target: Target, obj: Mapping[str, Any]) -> None:
     """Record what the object is like before the action changes it. Of a Secret only that it existed (decision R8)."""
+    demand_restorable(context, target.resource, target.label, obj)
     if not is_being_deleted(obj):
         await _remember_what_goes(context, target, obj)
 

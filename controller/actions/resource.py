@@ -30,6 +30,7 @@ from controller.actions.objects import Made, Target
 from controller.actions.ownership import is_being_deleted, is_own, uid_of
 from controller.actions.ready import is_definition_of, propagation_of, wait_ready
 from controller.actions.resource_rollback import roll_back
+from controller.actions.undo import goes_back_by_itself
 from controller.actions.waiting import WaitTimeoutError
 
 ESTABLISHED_SECONDS = 0.3
@@ -70,10 +71,10 @@ class ResourceExecutor:
         return await within_deadline(context, run.work, run.last_look, run.outputs)
 
     async def rollback(self, body: ActionBody, outputs: ActionOutputs, context: ActionContext) -> Outcome:
-        """Delete what the run created and restore what it applied over, last document first."""
+        """Delete what the run created, restore what it changed, make what it deleted again; last document first."""
         operation = operation_of(body, ActionType.KUBERNETES_RESOURCE) or ResourceOperation.CREATE
         refs = outputs.resource_refs or ((outputs.resource_ref,) if outputs.resource_ref else ())
-        if operation not in (ResourceOperation.CREATE, ResourceOperation.APPLY) or not refs:
+        if not (refs and goes_back_by_itself(context.rollback_policy, operation)):
             return NothingToDo(f"No automatic rollback for {operation} operation")
         return await roll_back(context, refs, operation)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
@@ -13,17 +14,21 @@ from app.models.common import CoreReference
 from controller.actions.attempts import failed, timed_out, within_deadline
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
-from controller.actions.undo import (
+from controller.actions.undo import may_be_missing, take_back
+from controller.actions.undone import (
     CannotUndoError,
     Effect,
     NotUndoneError,
     Undone,
     all_conflicts,
     failure_of,
-    may_be_missing,
-    take_back,
     together,
 )
+
+_DEFINITION = "CustomResourceDefinition"
+_NEEDED_FIRST = ("Namespace", _DEFINITION)
+_SERVED_SECONDS = 0.3
+"""Between two questions for a kind."""
 
 
 async def roll_back(context: ActionContext, refs: Sequence[CoreReference], operation: ResourceOperation) -> Outcome:
@@ -35,8 +40,9 @@ async def roll_back(context: ActionContext, refs: Sequence[CoreReference], opera
 
     async def work() -> Outcome:
         failures: list[Failed] = []
-        for ref in reversed(each_once):
+        for ref in _in_order(each_once, operation):
             try:
+                await _until_served(context, ref, each_once, operation)
                 undone.append((_label(ref), await _take_back(context, ref, operation)))
             except (CannotUndoError, NotUndoneError) as problem:
                 failures.append(failure_of(problem))
@@ -48,6 +54,26 @@ async def roll_back(context: ActionContext, refs: Sequence[CoreReference], opera
         return timed_out(context, _listed(undone) if undone else "nothing was rolled back")
 
     return await within_deadline(context, work, last_look)
+
+
+def _in_order(refs: Sequence[CoreReference], operation: ResourceOperation) -> list[CoreReference]:
+    """Return the objects last first; of deleted ones those first without which others cannot be made again."""
+    last_first = list(reversed(refs))
+    if operation is ResourceOperation.DELETE:
+        last_first.sort(key=lambda ref: ref.kind not in _NEEDED_FIRST)
+    return last_first
+
+
+async def _until_served(
+    context: ActionContext, ref: CoreReference, refs: Sequence[CoreReference], operation: ResourceOperation
+) -> None:
+    """Wait for the kind of a deleted object when its CustomResourceDefinition is made again with it."""
+    if operation is not ResourceOperation.DELETE or all(each.kind != _DEFINITION for each in refs):
+        return
+    while ref.kind not in _NEEDED_FIRST and context.remaining() > 0:
+        if await _served(context, ref) is not None:
+            return
+        await asyncio.sleep(_SERVED_SECONDS)
 
 
 async def _take_back(context: ActionContext, ref: CoreReference, operation: ResourceOperation) -> Undone:
@@ -101,6 +127,6 @@ def _listed(undone: Sequence[tuple[str, Undone]]) -> str:
             parts.append(f"{effect} {len(labels)} resources: {', '.join(labels)}")
     parts += [result.why for _, result in undone if result.effect is Effect.DELETING]
     parts += [f"resource {label} was already gone" for label, result in undone if result.effect is Effect.GONE]
-    parts += [result.why for _, result in undone if result.effect is Effect.RESTORED and result.why]
+    parts += [result.why for _, result in undone if result.effect in (Effect.RESTORED, Effect.LEFT) and result.why]
     parts += [f"left alone: {result.why}" for _, result in undone if result.effect is Effect.KEPT]
     return "; ".join(parts)

@@ -3,98 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.engine.definition import object_key
-from app.engine.outcome import Failed
 from app.engine.three_way import taken_out
-from app.kube.errors import Conflict, KubeError, NotFound, NotServed
+from app.kube.errors import Conflict, NotFound
 from app.kube.secrecy import is_secret, only_named
-from app.models.actions import ResourceOperation
+from app.models.actions import ResourceOperation, RollbackPolicy
 from app.models.common import CoreReference
 from app.models.execution import ConflictPolicy, FieldConflict, MissingResources
-from controller.actions.attempts import failed
+from controller.actions.again import make_again, successor_of
 from controller.actions.base import ActionContext
-from controller.actions.changed import MOST_CONFLICTS, changes_to_take_back, conflicts_of, told
+from controller.actions.changed import changes_to_take_back, conflicts_of, told
 from controller.actions.objects import Target, delete_uid, find, prior_key, still_there, what_remains
 from controller.actions.ownership import created_by_target, is_being_deleted, uid_of
+from controller.actions.undone import CannotUndoError, Effect, Undone, doing
 
 
-class Effect(StrEnum):
-    """What became of an object."""
-
-    DELETED = "deleted"
-    DELETING = "being deleted"
-    RESTORED = "restored"
-    GONE = "gone"
-    KEPT = "kept"
-
-
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """The outcome for one object.
-
-    `why` explains KEPT, says of DELETING what holds the object, and of RESTORED what became of collisions.
-    """
-
-    effect: Effect
-    why: str = ""
-    conflicts: tuple[FieldConflict, ...] = ()
-
-
-def all_conflicts(undone: Iterable[Undone]) -> tuple[FieldConflict, ...]:
-    """Return the collisions of several objects, as many as a status lists."""
-    return tuple(conflict for result in undone for conflict in result.conflicts)[:MOST_CONFLICTS]
-
-
-def together(failures: Sequence[Failed], told: str = "") -> Failed:
-    """Return the one failure of a rollback of several objects; `told` is what was done all the same."""
-    waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
-    return Failed(
-        message="; ".join(failure.message for failure in failures) + (f" ({told})" if told else ""),
-        retryable=all(failure.retryable for failure in failures),
-        retry_after=max(waits, default=None),
-        conflicts=tuple(conflict for failure in failures for conflict in failure.conflicts)[:MOST_CONFLICTS],
-    )
-
-
-class CannotUndoError(Exception):
-    """The object is not as the run left it. The text is a whole message; `conflicts` are fields that others changed."""
-
-    def __init__(self, message: str, conflicts: tuple[FieldConflict, ...] = ()) -> None:
-        super().__init__(message)
-        self.conflicts = conflicts
-
-
-class NotUndoneError(Exception):
-    """The API server did not do what a rollback asked for; `doing` says what that was, such as `restore`."""
-
-    def __init__(self, doing: str, target: Target, error: KubeError) -> None:
-        super().__init__(f"Failed to {doing} {target.label}: {error}")
-        self.prefix = f"Failed to {doing} {target.label}: "
-        self.error = error
-
-
-@contextmanager
-def _doing(what: str, target: Target) -> Iterator[None]:
-    """Say of an error what was being done. That a type is served no more is for others to deal with."""
-    try:
-        yield
-    except NotServed:
-        raise
-    except KubeError as error:
-        raise NotUndoneError(what, target, error) from error
-
-
-def failure_of(problem: CannotUndoError | NotUndoneError) -> Failed:
-    """Return the outcome for an object that could not be taken back."""
-    if isinstance(problem, CannotUndoError):
-        return Failed(str(problem), conflicts=problem.conflicts)
-    return failed(problem.error, prefix=problem.prefix)
+def goes_back_by_itself(policy: RollbackPolicy | None, operation: ResourceOperation) -> bool:
+    """Tell whether there is something to take back of an action that has no rollback of its own."""
+    return policy is RollbackPolicy.RESTORE or operation not in (ResourceOperation.PATCH, ResourceOperation.DELETE)
 
 
 async def take_back(
@@ -109,17 +38,24 @@ async def take_back(
 
     With a record of its prior state the object is restored; else it is deleted when the run created it: always after
     Create and Replace, after Apply when the marks say so. A reference without UID means that nobody saw the object
-    made, so then too the marks must say so, unless it is `trusted`.
+    made, so then too the marks must say so, unless it is `trusted`. What was deleted is made again.
     """
+    if operation is ResourceOperation.DELETE:
+        return await make_again(context, target, ref)
     if operation is ResourceOperation.CREATE and ref.uid:
         unseen = await _deleted_unseen(context, target, ref.uid)
         if unseen is not None:
             return unseen
-    with _doing("read", target):
+    with doing("read", target):
         recorded, prior = await context.priors.load(prior_key(context, target))
         live = await find(context, target)
+        ref = await _of_today(context, target, ref, live)
+    if prior is not None and context.rollback_policy is RollbackPolicy.DELETE:
+        if operation is not ResourceOperation.REPLACE:
+            return Undone(Effect.KEPT, f"{target.label} existed before, and rollbackPolicy Delete leaves it as it is")
+        prior = None
     if live is None and prior is not None and operation is ResourceOperation.REPLACE and not ref.uid:
-        with _doing("restore", target):
+        with doing("restore", target):
             return await _make_again(context, target, prior)
     if live is None or (ref.uid and uid_of(live) != ref.uid):
         if prior is None and (context.in_doubt or context.attempt > 1):
@@ -131,7 +67,7 @@ async def take_back(
         verb = "delete" if prior is None else "restore"
         raise CannotUndoError(f"Failed to {verb} {target.label}: {_absence(live, ref)}")
     if prior is not None:
-        with _doing("restore", target):
+        with doing("restore", target):
             return await _restore(context, target, prior, live)
     if trusted and not ref.uid and not await _is_meant(context, target, uid_of(live)):
         return Undone(Effect.DELETED)
@@ -155,6 +91,15 @@ async def _is_meant(context: ActionContext, target: Target, uid: str) -> bool:
     await context.priors.save(key, {"metadata": {"uid": uid}})
     _, meant = await context.priors.load(key)
     return meant is None or uid_of(meant) == uid
+
+
+async def _of_today(
+    context: ActionContext, target: Target, ref: CoreReference, live: Mapping[str, Any] | None
+) -> CoreReference:
+    """Return the reference to the object that a Revert made in the place of the recorded one, if it did."""
+    if live is None or not ref.uid or uid_of(live) == ref.uid:
+        return ref
+    return ref.model_copy(update={"uid": await successor_of(context, target, ref.uid)})
 
 
 def may_be_missing(context: ActionContext, ref: CoreReference) -> bool:

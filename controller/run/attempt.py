@@ -18,7 +18,7 @@ from app.engine.text import redact, single_line
 from app.engine.tree import action_at
 from app.kube.errors import KubeError, is_transient
 from app.kube.kept import Owner
-from app.models.actions import ActionType
+from app.models.actions import ActionType, rollback_policy_of
 from app.models.execution import ActionOutputs, DRPlanExecutionStatus, RevertOptions
 from app.models.snapshot import Snapshot
 from app.runtime.logging import get_logger
@@ -156,6 +156,7 @@ async def _context(
         priors=services.snapshots.priors(_owner_of_priors(snapshot, step)),
         missing_resources=options.missing_resources,
         conflicts=options.conflicts,
+        rollback_policy=rollback_policy_of(step.body),
         explained=step.explained if isinstance(step, RollBack) else frozenset(),
         unrecorded=snapshot.target is not None and snapshot.target.unrecorded,
         target_identity=_target_identity(snapshot, step, node.name),

@@ -214,3 +214,30 @@ def test_graph_and_parallel_stage_are_taken_back_one_by_one_in_reverse(drplan: I
     assert used["progress"] == "3/4 actions rolled back"
     assert stage_of(status, "two")["message"] == "Stage reverted successfully: 2 workflow(s) rolled back"
     check_summary(status)
+
+
+def test_an_action_says_how_far_it_is_taken_back(drplan: Installation) -> None:
+    """Changed, patched and deleted in one run: all of it goes back, but for what is to stay."""
+    ns = drplan.namespace
+    restore = {"rollbackPolicy": "Restore"}
+    actions = [
+        config_map_action("apply", "old", ns, operation="Apply", **restore),
+        config_map_action("patch", "old", ns, operation="Patch", dependsOn=["apply"], **restore),
+        config_map_action("delete", "old", ns, operation="Delete", dependsOn=["patch"], **restore),
+        config_map_action("made", "stays", ns, rollbackPolicy="None"),
+        config_map_action("over", "other", ns, operation="Apply", rollbackPolicy="Delete"),
+    ]
+    old, other = config_map("old", {"by": "hand", "also": "this"}), config_map("other", {"by": "hand"})
+    create(drplan, old, other, workflow("w", actions), plan("p", [stage("s", "w")]), execution("e", "p"))
+    drplan.wait_phase("e", "Succeeded")
+    assert not drplan.exists("cm", "old")
+    status = drplan.take_back("r", "p", "e")
+    told = {name: action_of(status, name)["message"] for name in ("delete", "patch", "apply")}
+    assert set(told.values()) == {f"Rolled back: restored resource ConfigMap {ns}/old"}
+    assert drplan.get("cm", "old")["data"] == {"by": "hand", "also": "this"}
+    assert action_of(status, "made")["phase"] == "Skipped"
+    assert action_of(status, "made")["message"] == "rollbackPolicy None: what this action did stays"
+    assert drplan.get("cm", "stays")["data"] == {"by": "made"}
+    assert action_of(status, "over")["phase"] == "Skipped"
+    assert drplan.get("cm", "other")["data"] == {"by": "over"}
+    check_summary(status)

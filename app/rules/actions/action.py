@@ -1,4 +1,4 @@
-"""One action of a workflow: its block, times and retries, condition, rollback (rules W2-W20, W24-W29, U1-U4)."""
+"""One action of a workflow: its block, times and retries, condition, rollback (rules W2-W20, W24-W29, W60, U1-U4)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from app.models.actions import (
     ActionType,
     ResourceOperation,
     Rollback,
+    RollbackPolicy,
     block_of,
     operation_of,
     rollback_type,
@@ -24,6 +25,7 @@ from app.rules.actions.blocks import check_block
 from app.rules.actions.conditions import check_when
 from app.rules.actions.order import Order
 from app.rules.actions.placeholders import check_action_placeholders, check_rollback_placeholders
+from app.rules.actions.rollback_policy import check_rollback_policy
 from app.rules.actions.templated import placeholders_of
 from app.rules.actions.unknown import check_unknown_members
 from app.rules.actions.unsupported import check_cluster_mode, check_hooks, check_wait_ready
@@ -46,6 +48,7 @@ def check_action(spot: Spot, order: Order, index: int) -> None:
     check_hooks(spot, action)
     check_action_placeholders(spot, order, index)
     _check_rollback(spot, action, order)
+    check_rollback_policy(spot, action)
 
 
 def _check_body(spot: Spot, body: ActionBody, type_: ActionType) -> None:
@@ -135,12 +138,13 @@ def _check_rollback_given(spot: Spot, action: Action) -> None:
     operation = operation_of(action, action.type)
     if action.rollback is not None or block_of(action, action.type) is None:
         return
-    if operation is ResourceOperation.PATCH:
+    policy = action.rollback_policy
+    if operation is ResourceOperation.PATCH and policy is not RollbackPolicy.RESTORE:
         spot.error("W20", f"rollback is required for {action.type} Patch operation", "rollback", runnable=True)
     automatic = operation is ResourceOperation.CREATE or (
         operation is ResourceOperation.APPLY and action.type is ActionType.KUBERNETES_RESOURCE
     )
-    if automatic or action.type is ActionType.JOB:
+    if policy is None and (automatic or action.type is ActionType.JOB):
         spot.warn("N1", NO_ROLLBACK)
 
 

@@ -73,7 +73,7 @@ WORKFLOWS: Final[tuple[Rule, ...]] = (
     _workflow("W19", "The type of an action is known.", f"{_A}unsupported action type 'SSH'"),
     _workflow(
         "W20",
-        "A Patch comes with a rollback, because nothing can be derived.",
+        "A Patch comes with a `rollback`, or with `rollbackPolicy: Restore`.",
         f"{_A}rollback is required for KubernetesResource Patch operation",
     ),
     _workflow("W21", "A parameter has a name.", "parameter[0]: name is required"),
@@ -157,6 +157,12 @@ WORKFLOWS: Final[tuple[Rule, ...]] = (
         "`readyWhen` is the name of a condition or a CEL expression over `object`, on a KubernetesResource action with "
         "`waitReady`.",
         f"{_A}readyWhen has no effect without waitReady: add waitReady: true, or remove readyWhen",
+    ),
+    _workflow(
+        "W61",
+        "An action can be taken back as its `rollbackPolicy` says, and has no `rollback` beside it.",
+        f"{_A}rollbackPolicy Restore: the data of Secrets is not recorded, so Secret shop/db cannot be given back: "
+        "give the action a rollback block, or rollbackPolicy: None",
     ),
     _workflow(
         "W45",

@@ -18,7 +18,8 @@ from controller.actions import objects
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target
 from controller.actions.ownership import created_by_target, is_own, marked, owner
-from controller.actions.undo import CannotUndoError, Effect, Undone, take_back
+from controller.actions.undo import take_back
+from controller.actions.undone import CannotUndoError, Effect, Undone
 from tests.unit.actions.support import MemoryPriors, context, reverting
 
 A = Target(CONFIG_MAPS, "ns", "a")

@@ -1,4 +1,4 @@
-"""The rule table, workflows: W1 to W60, U1 to U5, DW1 and the notices about workflows."""
+"""The rule table, workflows: W1 to W61, U1 to U5, DW1 and the notices about workflows."""
 
 # ruff: noqa: E501 - one case is one line
 
@@ -91,6 +91,11 @@ CASES = [
     Case("W18", "action[0] 'a': KubernetesResource.Manifest is required", wf(resource("", name="a")), wf(resource(CONFIG_MAP))),
     Case("W19", "action[0] 'a': unsupported action type 'SSH'", wf({**http(), "type": "SSH"}), PERFECT),
     Case("W20", "action[0] 'a': rollback is required for KubernetesResource Patch operation", wf(PATCH), wf({**PATCH, "rollback": http()})),
+    Case("W61", "action[0] 'a': rollbackPolicy Restore: the action has a rollback block, which decides alone: remove one of them", wf({**PATCH, "rollback": http(), "rollbackPolicy": "Restore"}), wf({**PATCH, "rollbackPolicy": "Restore"})),
+    Case("W61", "action[0] 'a': rollbackPolicy Restore: nobody knows what takes an HTTP call back: give the action a rollback block, or rollbackPolicy: None", wf(http(rollbackPolicy="Restore")), wf(http(rollbackPolicy="None"))),
+    Case("W61", "action[0] 'a': rollbackPolicy Delete: Delete creates nothing that could be deleted: use Restore", wf(resource(CONFIG_MAP, "Delete", name="a", rollbackPolicy="Delete")), wf(resource(CONFIG_MAP, "Delete", name="a", rollbackPolicy="Restore"))),
+    Case("W61", "action[0] 'a': rollbackPolicy Restore: the data of Secrets is not recorded, so Secret shop/db cannot be given back: give the action a rollback block, or rollbackPolicy: None", wf(resource("{apiVersion: v1, kind: Secret, metadata: {name: db, namespace: shop}}", "Delete", name="a", rollbackPolicy="Restore")), wf(resource("{apiVersion: v1, kind: Secret, metadata: {name: db, namespace: shop}}", "Apply", name="a", rollbackPolicy="Restore"))),
+    Case("W61", "action[0] 'a': rollbackPolicy Restore: Job shop/j would do its work a second time when it is made again: give the action a rollback block, or rollbackPolicy: None", wf(resource("{apiVersion: batch/v1, kind: Job, metadata: {name: j, namespace: shop}}", "Delete", name="a", rollbackPolicy="Restore")), wf(resource("{apiVersion: batch/v1, kind: Job, metadata: {name: j, namespace: shop}}", "Patch", name="a", rollbackPolicy="Restore"))),
     Case("W21", 'parameter[0]: name is required', params({"name": ""}), params({"name": "x"})),
     Case("W22", "parameter[1]: duplicate parameter name ''", params({"name": ""}, {"name": ""}), params({"name": "x"}, {"name": "y"})),
     Case("W23", 'unknown action "drains" in dependsOn of action "a"; did you mean \'drain\'?', wf(http(dependsOn=["drains"]), http("drain")), wf(http(dependsOn=["drain"]), http("drain"))),

@@ -43,6 +43,9 @@ C = ("v1", "ConfigMap", "ns")
         (resource("Apply", waitReady=True), {"get": A, "patch": A, "create": A, "list": A, "watch": A, "delete": BACK}),
         (resource("Patch"), {"get": A, "patch": A}),
         (resource("Delete"), {"get": A, "delete": A}),
+        (resource("Patch", rollbackPolicy="Restore"), {"get": A, "patch": A}),
+        (resource("Delete", rollbackPolicy="Restore"), {"get": A, "delete": A, "create": BACK}),
+        (resource("Create", rollbackPolicy="None"), {"create": A, "get": A}),
         (resource("Create", rollback={"http": {"url": "http://x/"}}), {"create": A, "get": A}),
     ],
 )
