@@ -53,7 +53,7 @@ CONTROLLER = (
     'stored_executions{operation="Execute",phase="Failed"}',
     'last_success_timestamp_seconds{operation="Execute"}',
     'last_success_timestamp_seconds{operation="Revert"}',
-    'reconcile_total{controller="drplan",result="success"}',
+    'reconcile_total{controller="drplan",result="requeue_after"}',
     'reconcile_total{controller="drplanexecution",result="success"}',
     'reconcile_total{controller="drworkflow",result="success"}',
     'reconcile_duration_seconds_count{controller="drplanexecution"}',
