@@ -1,7 +1,8 @@
 """`make chaos`: every write of representative runs and every fault, and the tests of whole processes, in one table.
 
-The order is the same in every run, and worth stopping in: first every fault at one write of every plan, then the groups
-of tests, then further writes. What was not reached in time is said. Ends with 1 when something was violated.
+The order is the same in every run, and worth stopping in: first every fault at every write of every plan, in memory;
+then, with real processes on a real API server, every fault at one write of every plan, the groups of tests, and further
+writes. What was not reached in time is said. Ends with 1 when something was violated.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from devcluster import Profile
+from tests.chaos import memory
 from tests.chaos.case import Bounds, Case, Result
 from tests.chaos.faults import FAULTS, STOPS, Fault, Times
 from tests.chaos.groups import GROUPS, Group, Outcome, run_group
 from tests.chaos.points import passes, recordings
 from tests.chaos.scenarios import SCENARIOS
 from tests.chaos.stand import LATE_SECONDS, SIDE_BY_SIDE, Stand
-from tests.chaos.table import by_fault, rows, text
+from tests.chaos.table import by_fault, memory_rows, rows, text
 from tests.crash.conftest import running_rig
 from tests.support.site import Site
 
@@ -41,6 +43,7 @@ class Run:
         self.profile: Profile = "minimal" if arguments.minimal else "full"
         self.until: float = time.monotonic() + arguments.minutes * 60
         self.results: list[Result] = []
+        self.in_memory: list[memory.Found] = []
         self.outcomes: list[Outcome] = []
         self.recorded: dict[str, int] = {}
         self.left = 0
@@ -49,11 +52,22 @@ class Run:
     @property
     def violations(self) -> int:
         """How many cases and tests did not hold."""
-        return sum(bool(result.violation) for result in self.results) + sum(len(o.failed) for o in self.outcomes)
+        cases = [each.violation for each in self.results] + [each.violation for each in self.in_memory]
+        return sum(map(bool, cases)) + sum(len(o.failed) for o in self.outcomes)
 
     def wanted(self, name: str) -> bool:
         """Whether ONLY asks for a case or a group: by its whole name, a pattern, or the beginning of its name."""
         return not self.only or any(fnmatch.fnmatch(name, word) or name.startswith(f"{word}/") for word in self.only)
+
+    def cases_in_memory(self) -> None:
+        """Run every fault at every write of the plans in memory."""
+        for found in memory.everything(lambda group: self.wanted(f"memory/{group}")):
+            self.in_memory += found
+            for each in found:
+                if each.violation:
+                    print(f"VIOLATION {each.id}: {each.violation}", flush=True)
+            if found:
+                print(f"memory/{found[0].group}: {len(found)} cases", flush=True)
 
     def cases(self) -> None:
         """Run passes of cases, with the groups of tests after the first pass."""
@@ -142,14 +156,18 @@ def main() -> int:
     parser.add_argument("--minimal", action="store_true", help="a control plane without Jobs, which starts faster")
     run = Run(parser.parse_args())
     began = time.monotonic()
-    run.cases()
-    print(text(rows(run.results, run.outcomes, run.recorded)))
+    run.cases_in_memory()
+    if not run.only or any(not word.startswith("memory") for word in run.only):
+        run.cases()
+    print(text([*memory_rows(run.in_memory), *rows(run.results, run.outcomes, run.recorded)]))
     print("\nby fault:", *by_fault(run.results), sep="\n")
     reached = sum(result.reached for result in run.results)
     asked = sum(result.asked for result in run.results)
+    took = (time.monotonic() - began) / 60
     print(
-        f"\n{reached} cases in {(time.monotonic() - began) / 60:.0f} minutes (load {os.getloadavg()[0]:.1f}), "
-        f"{run.left} not begun for want of time; {asked} runs asked and were told to go on; {run.violations} violations"
+        f"\n{len(run.in_memory)} cases in memory and {reached} on a real API server in {took:.0f} minutes "
+        f"(load {os.getloadavg()[0]:.1f}), {run.left} not begun for want of time; "
+        f"{asked} runs asked and were told to go on; {run.violations} violations"
     )
     return 1 if run.violations else 0
 

@@ -4,13 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from tests.crash.harness import Crashing
 from tests.support.installation import config_map_action, plan, stage, workflow
 from tests.support.site import Answer
 
 Objects = list[dict[str, Any]]
+
+
+class Planner(Protocol):
+    """What the objects of a scenario are made with: a rig on a real API server, or one in memory."""
+
+    namespace: str
+
+    @property
+    def site(self) -> Scripted:
+        """The targets of HTTP actions."""
+
+    def http(self, name: str, **more: Any) -> dict[str, Any]:
+        """An HTTP action that calls the path of its name."""
+
+    def path(self, path: str) -> str:
+        """A path of the site that belongs to this test."""
+
+
+class Scripted(Protocol):
+    """Targets that answer what they were told to."""
+
+    def script(self, path: str, *answers: Answer) -> None:
+        """Give `path` these answers, one a call; the last one stays."""
+
+
 Data = Mapping[str, str] | None
 """Data of a ConfigMap; None: there is no such ConfigMap."""
 
@@ -36,19 +61,19 @@ class Scenario:
     """A plan `p` and its objects, its Execute, and the Revert of an Execute that nothing disturbed."""
 
     name: str
-    objects: Callable[[Crashing], Objects]
+    objects: Callable[[Planner], Objects]
     execute: Side
     revert: Side | None = None
     needs_jobs: bool = False
     """Whether Jobs have to run, which they do on the full profile only."""
 
 
-def undone(drplan: Crashing, name: str) -> dict[str, Any]:
+def undone(drplan: Planner, name: str) -> dict[str, Any]:
     """A call that is undone by another call."""
     return drplan.http(name, rollback=drplan.http(f"un-{name}"))
 
 
-def made(drplan: Crashing, name: str, operation: str = "Create", **more: Any) -> dict[str, Any]:
+def made(drplan: Planner, name: str, operation: str = "Create", **more: Any) -> dict[str, Any]:
     """An action for the ConfigMap of its name."""
     return config_map_action(name, name, drplan.namespace, operation, **more)
 
@@ -58,19 +83,19 @@ def by_hand(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"by": "hand", "keep": "1"}}
 
 
-def _sequential(drplan: Crashing) -> Objects:
+def _sequential(drplan: Planner) -> Objects:
     actions = [undone(drplan, "a"), made(drplan, "one"), undone(drplan, "b")]
     return [workflow("w", actions), plan("p", [stage("s", "w")])]
 
 
-def _parallel(drplan: Crashing) -> Objects:
+def _parallel(drplan: Planner) -> Objects:
     left = [undone(drplan, "a"), made(drplan, "one")]
     right = [made(drplan, "two"), undone(drplan, "b")]
     stages = [stage("both", "left", "right", parallel=True), stage("last", "end", dependsOn=["both"])]
     return [workflow("left", left), workflow("right", right), workflow("end", [drplan.http("c")]), plan("p", stages)]
 
 
-def _graph(drplan: Crashing) -> Objects:
+def _graph(drplan: Planner) -> Objects:
     actions = [
         undone(drplan, "a"),
         {**made(drplan, "one"), "dependsOn": ["a"]},
@@ -80,7 +105,7 @@ def _graph(drplan: Crashing) -> Objects:
     return [workflow("w", actions), plan("p", [stage("s", "w")])]
 
 
-def _documents(drplan: Crashing) -> Objects:
+def _documents(drplan: Planner) -> Objects:
     names = ("one", "two", "three")
     manifest = "\n---\n".join(
         f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {drplan.namespace}}}\ndata: {{by: all}}"
@@ -90,7 +115,7 @@ def _documents(drplan: Crashing) -> Objects:
     return [workflow("w", [action, drplan.http("a")]), plan("p", [stage("s", "w")])]
 
 
-def _changes(drplan: Crashing) -> Objects:
+def _changes(drplan: Planner) -> Objects:
     """Apply to an object that is there and to one that is not, and a Patch with a rollback of its own."""
     back = made(drplan, "patched", "Patch")
     patch = made(drplan, "patched", "Patch", rollback={"type": back["type"], "resource": dict(back["resource"])})
@@ -99,12 +124,12 @@ def _changes(drplan: Crashing) -> Objects:
     return [by_hand("applied"), by_hand("patched"), workflow("w", actions), plan("p", [stage("s", "w")])]
 
 
-def _delete(drplan: Crashing) -> Objects:
+def _delete(drplan: Planner) -> Objects:
     actions = [drplan.http("a"), made(drplan, "old", "Delete"), drplan.http("b")]
     return [by_hand("old"), workflow("w", actions), plan("p", [stage("s", "w")])]
 
 
-def _waits(drplan: Crashing) -> Objects:
+def _waits(drplan: Planner) -> Objects:
     waiting = made(drplan, "one", "Apply", waitReady=True, readyWhen="has(object.data.go)")
     return [workflow("w", [waiting, drplan.http("a")]), plan("p", [stage("s", "w")])]
 
@@ -116,7 +141,7 @@ def _go(drplan: Crashing) -> None:
     drplan.merge(path, {"data": {"go": "1"}})
 
 
-def _retries(drplan: Crashing) -> Objects:
+def _retries(drplan: Planner) -> Objects:
     often = {"retryPolicy": {"limit": 3, "interval": "100ms", "backoffMultiplier": "1.0"}}
     for path in ("b", "un-b"):
         drplan.site.script(drplan.path(path), Answer(503), Answer(429, headers={"Retry-After": "0"}), Answer(200))
@@ -124,13 +149,13 @@ def _retries(drplan: Crashing) -> Objects:
     return [workflow("w", [made(drplan, "one"), again, drplan.http("a")]), plan("p", [stage("s", "w")])]
 
 
-def _fails(drplan: Crashing) -> Objects:
+def _fails(drplan: Planner) -> Objects:
     drplan.site.script(drplan.path("bad"), Answer(400))
     actions = [undone(drplan, "a"), made(drplan, "one"), drplan.http("bad"), drplan.http("never")]
     return [workflow("w", actions), plan("p", [stage("s", "w")])]
 
 
-def _job(drplan: Crashing) -> Objects:
+def _job(drplan: Planner) -> Objects:
     pod = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "example.invalid/tool"}]}
     template = {"spec": {"backoffLimit": 0, "template": {"spec": pod}}}
     job = {"name": "job", "type": "Job", "job": {"namespace": drplan.namespace, "template": template}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tests.chaos import memory
 from tests.chaos.case import Result
 from tests.chaos.groups import Outcome
 
@@ -49,6 +50,19 @@ def rows(results: Sequence[Result], outcomes: Sequence[Outcome], recorded: dict[
             )
         )
     return [*found, *(_row_of(outcome) for outcome in outcomes)]
+
+
+def memory_rows(found: Sequence[memory.Found]) -> list[Row]:
+    """Return a row for every operation of every scenario that was run in memory."""
+    lines = []
+    for group in dict.fromkeys(each.group for each in found):
+        mine = [each for each in found if each.group == group]
+        points = str(max(each.nth for each in mine))
+        faults = str(len({each.fault for each in mine}))
+        worst = f"{max(each.recovery for each in mine):.1f} s"
+        violations = sum(bool(each.violation) for each in mine)
+        lines.append(Row(f"memory/{group}", faults, f"{points} of {points}", len(mine), violations, worst))
+    return lines
 
 
 def _row_of(outcome: Outcome) -> Row:

@@ -36,9 +36,9 @@ def test_executions_whose_reference_hangs_hold_up_nobody(drplan: Crashing) -> No
     drplan.wait(lambda: held.seen >= HANGING, 60.0, "they read one after the other")
     drplan.create(execution("good", "good"))
     drplan.ended("good", plan="good")
-    waits = lambda: drplan.status(names[-1]).get("message", "")  # noqa: E731
-    message = drplan.wait(waits, 30.0, "it does not say what it waits for")
-    assert message.startswith(f"Waiting for ConfigMap {drplan.namespace}/slow to be read, since 20"), message
+    what = f"Waiting for ConfigMap {drplan.namespace}/slow to be read, since 20"
+    says = lambda: drplan.status(names[-1]).get("message", "").startswith(what)  # noqa: E731
+    drplan.wait(says, 60.0, "it does not say what it waits for")
     drplan.cancel(names[0])
     drplan.remove(names[1])
     drplan.wait(

@@ -76,6 +76,11 @@ def test_refusals_by_rbac_are_told_and_others_are_not(tmp_path: Path) -> None:
     assert _ledger(tmp_path, denied, by_admission).refused == {"controller: delete configmaps team/x (drplan/x)"}
 
 
+def test_a_refusal_of_what_is_granted_is_the_api_servers_own_matter(tmp_path: Path) -> None:
+    early = _entry("get", "configmaps", "team", "x", code=403, decision="forbid")
+    assert _ledger(tmp_path, early).refused == set()
+
+
 def test_meant_refusals_are_not_told(tmp_path: Path) -> None:
     assert _ledger(tmp_path, _entry("create", "secrets", "team", code=403, decision="forbid")).refused == set()
 

@@ -134,7 +134,9 @@ def test_dev_up_says_when_a_process_ends_and_goes_on(tmp_path: Path) -> None:
         for line in process.stdout:
             if line.startswith("KUBECONFIG="):
                 break
-        victim = next(pid for pid in children_of(process.pid) if "drplan" in Path(f"/proc/{pid}/cmdline").read_text())
+        victim = next(
+            pid for pid in children_of(process.pid) if "-m\0drplan\0" in Path(f"/proc/{pid}/cmdline").read_text()
+        )
         os.kill(victim, signal.SIGKILL)
         assert "controller ended with exit code -9" in process.stderr.readline()
         for line in process.stderr:

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 LOAD_SECONDS = float(os.environ.get("DRPLAN_ROTATION_SECONDS", "60"))
 """How long reviews are sent, at least; they go on until both rotations and the restart are over."""
 CLIENTS = 6
-PATIENCE = 60.0
+PATIENCE = 120.0
 WORKFLOWS = "/apis/dr.bkbcs.tencent.com/v1alpha1/namespaces/default/drworkflows"
 
 

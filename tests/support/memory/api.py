@@ -124,6 +124,22 @@ class MemoryApi:
         [found] = [objects for (_, each), objects in self._objects.items() if each == plural]
         return found.get((namespace, name))
 
+    def changes(self, plural: str, type_: str) -> list[str]:
+        """Return the names of the objects of `ns` that were made (ADDED) or went (DELETED), one for each time."""
+        return [
+            obj["metadata"]["name"]
+            for _, (_, kind), how, obj in self._log
+            if (kind, how, obj["metadata"].get("namespace")) == (plural, type_, "ns")
+        ]
+
+    def copied(self) -> MemoryApi:
+        """Return another API server with the same objects, which goes on by itself."""
+        watches, self._watches = self._watches, []
+        other = copy.deepcopy(self)
+        self._watches = watches
+        other._uids = itertools.count(10_000)
+        return other
+
     def answer(self, request: Request) -> Object:
         """Do what a request asks for; raises the error of a refusal."""
         status, answer = self._answer(request)
@@ -224,12 +240,19 @@ class MemoryApi:
         self, served: Served, objects: dict[Key, Object], key: Key, request: Request, subresource: str
     ) -> tuple[int, Object]:
         stored, body = objects[key], copy.deepcopy(request.body)
+        if isinstance(body, list):
+            try:
+                body = json_patched(stored, body)
+            except (ValueError, LookupError, TypeError) as problem:
+                return 422, _status(
+                    422, "Invalid", f"the patch does not fit: {problem}", name=key[1], kind=served.plural
+                )
         wanted = (body.get("metadata") or {}).get("resourceVersion")
         if wanted and wanted != stored["metadata"]["resourceVersion"]:
             text = f"Operation cannot be fulfilled on {served.plural} {key[1]!r}: the object has been modified"
             return 409, _status(409, "Conflict", text, name=key[1], kind=served.plural)
         new = copy.deepcopy(stored)
-        changed = merged(new, body) if request.method == "PATCH" else body
+        changed = merged(new, body) if request.method == "PATCH" and not isinstance(request.body, list) else body
         if subresource == "status":
             new["status"] = changed.get("status") or {}
         else:
@@ -351,6 +374,27 @@ def merged(target: Any, patch: Any) -> Any:
             found.pop(name, None)
         else:
             found[name] = merged(found.get(name), value)
+    return found
+
+
+def json_patched(target: Object, operations: list[Object]) -> Object:
+    """Return what a JSON patch makes of an object (RFC 6902: test, add, replace, remove)."""
+    found = copy.deepcopy(target)
+    for each in operations:
+        *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in each["path"].split("/")[1:]]
+        place: Any = found
+        for part in parents:
+            place = place[int(part)] if isinstance(place, list) else place[part]
+        at: Any = int(last) if isinstance(place, list) and last != "-" else last
+        if each["op"] == "test":
+            if place[at] != each["value"]:
+                raise ValueError(f"{each['path']} is {place[at]!r}")
+        elif each["op"] == "remove":
+            del place[at]
+        elif isinstance(place, list) and each["op"] == "add":
+            place.insert(len(place) if at == "-" else at, each["value"])
+        else:
+            place[at] = each["value"]
     return found
 
 

@@ -41,21 +41,29 @@ def answered(status: int = 200, body: bytes = b"ok") -> HttpReply:
 
 
 class Site:
-    """The targets of HTTP actions: each call is noted; `answers` has what a path answers, or a gate to wait at."""
+    """The targets of HTTP actions: each call is noted; `answers` has what a path answers, or a gate to wait at.
+
+    `rows` has answers for one call each, the last of which stays. `keys` are the idempotency keys of the calls.
+    """
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.keys: list[tuple[str, str]] = []
         self.answers: dict[str, int] = {}
+        self.rows: dict[str, list[int]] = {}
         self.gates: dict[str, asyncio.Event] = {}
 
     async def send(self, call: HttpCall) -> HttpReply:
         """Answer one call, in place of `HttpSender.send`."""
         path = call.url.removeprefix("http://site.invalid")
         self.calls.append(path)
+        headers = {name.lower(): value for name, value in call.headers.items()}
+        self.keys.append((path, headers.get("idempotency-key", "")))
         if path in self.gates:
             async with asyncio.timeout(SECONDS):
                 await self.gates[path].wait()
-        status = self.answers.get(path, 200)
+        row = self.rows.get(path)
+        status = self.answers.get(path, 200) if row is None else row.pop(0) if len(row) > 1 else row[0]
         return answered(status, b"ok" if status < 300 else b"no")
 
 
