@@ -31,7 +31,7 @@ from app.kube.resources import LEASES
 from app.kube.times import micro_time
 from app.models.stored import members
 from app.runtime import metrics
-from app.runtime.groups import TaskGroup
+from app.runtime.groups import TaskGroup, first_error
 from app.runtime.logging import get_logger
 
 log = get_logger(__name__)
@@ -379,8 +379,6 @@ def _loop_time() -> float:
 
 
 def _first(group: BaseExceptionGroup[LeaseLostError]) -> LeaseLostError:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
+    found = first_error(group)
     assert isinstance(found, LeaseLostError)
     return found

@@ -23,6 +23,13 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
+def first_error(error: BaseException) -> BaseException:
+    """Return the first error of a group, however deep it is in groups of its own; any other error itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class TaskGroup:
     """Tasks that end together: leaving the block waits for all, the failure of one cancels the rest.
 

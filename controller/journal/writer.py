@@ -15,7 +15,7 @@ from app.kube.resources import CONFIG_MAPS
 from app.models.stored import members
 from app.models.suspension import Reason
 from app.runtime import metrics
-from app.runtime.groups import TaskGroup
+from app.runtime.groups import TaskGroup, first_error
 from app.runtime.logging import get_logger
 from app.runtime.tasks import Backoff
 from controller.journal.batch import Waiting, parts_of, store_each
@@ -368,8 +368,6 @@ class Journal:
 
 
 def _first(group: BaseExceptionGroup[DeposedError]) -> DeposedError:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
+    found = first_error(group)
     assert isinstance(found, DeposedError)
     return found

@@ -11,6 +11,7 @@ from app.kube.errors import KubeError
 from app.models.execution import DRPlanExecution
 from app.models.phases import Operation
 from app.runtime import metrics
+from app.runtime.groups import first_error
 from app.runtime.logging import bind, get_logger
 from app.runtime.tasks import Backoff, TaskOwner
 from app.runtime.tracing import trace_id_of
@@ -139,9 +140,7 @@ class Runs:
         """Count break-offs in a row: those between which nothing of the run was committed."""
         before, sequence = self._broken.get(run.uid), run.status.journal_sequence
         count = before.count + 1 if before is not None and before.sequence == sequence else 1
-        first: BaseException = group
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
+        first = first_error(group)
         problem = cut(single_line(f"{type(first).__name__}: {first}"), 256)
         self._broken[run.uid] = BrokenOff(count, sequence, problem)
 
