@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from app.cel.language import LONGEST, NotInstalledError, runtime
+from app.cel.language import LONGEST, runtime
 from app.cel.over_json import JsonExpression, TooMuchError, compile_over_json, holds
 from app.engine.gotext import quote
 from app.engine.when import WhenError, shown
@@ -36,7 +36,7 @@ class HealthyWhen:
         """Return why an answer does not count as healthy; empty when it does."""
         data = {"status": status, "headers": dict(headers), "body": body, "text": text}
         try:
-            answer = holds(self.expression, data, "answer")
+            answer = holds(self.expression, data, "answer", waits=False)
         except TooMuchError as error:
             return f"healthyWhen {error}"
         if answer is True:
@@ -44,7 +44,7 @@ class HealthyWhen:
         if answer is False:
             why = "is false"
         else:
-            why = answer.replace(" yet:", ":", 1) + (" (the answer has no JSON)" if body is None else "")
+            why = answer + (" (the answer has no JSON)" if body is None else "")
         return f"healthyWhen {quote(shown(self.expression.text))} {why}"
 
 
@@ -62,11 +62,7 @@ def compile_healthy_when(text: str) -> HealthyWhen:
 def _compiled(text: str) -> HealthyWhen | str:
     if not text:
         return f'it is empty: write a CEL expression over {", ".join(VARIABLES)}, such as body.status == "ok"'
-    try:
-        environment = _environment()
-    except NotInstalledError as error:
-        return str(error)
-    compiled = compile_over_json(text, environment, VARIABLES)
+    compiled = compile_over_json(text, _environment, VARIABLES)
     return compiled if isinstance(compiled, str) else HealthyWhen(compiled)
 
 

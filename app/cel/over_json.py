@@ -6,7 +6,7 @@ may take too many steps with what is there is not begun.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +37,15 @@ class TooMuchError(ValueError):
     """There is too much to look at, so that waiting does not help; the message says what, without its subject."""
 
 
-def compile_over_json(text: str, environment: Any, names: Sequence[str], also: str = "") -> JsonExpression | str:  # noqa: ANN401 - the package has no types
-    """Compile an expression, or say why it is none. `names` are its variables; `also` is what a text may be as well."""
+def compile_over_json(
+    text: str, environment: Callable[[], Any], names: Sequence[str], also: str = ""
+) -> JsonExpression | str:
+    """Compile an expression, or say why it is none.
+
+    `environment` returns the runtime's; `names` are its variables; `also` is what a text may be as well.
+    """
     try:
-        program = environment.compile(text)
+        program = environment().compile(text)
     except NotInstalledError as error:
         return str(error)
     except TypeError:
@@ -57,10 +62,10 @@ def compile_over_json(text: str, environment: Any, names: Sequence[str], also: s
     return too_dear(tree) or JsonExpression(text, program, tree)
 
 
-def holds(expression: JsonExpression, data: Mapping[str, Any], what: str) -> bool | str:
-    """Tell whether an expression is true of `data`, or why that cannot be told yet. Raises `TooMuchError`.
+def holds(expression: JsonExpression, data: Mapping[str, Any], what: str, *, waits: bool = True) -> bool | str:
+    """Tell whether an expression is true of `data`, or why that cannot be told. Raises `TooMuchError`.
 
-    `what` is what messages call the data, such as `an object`.
+    `what` is what messages call the data, such as `object`; `waits`: one waits for it to change.
     """
     try:
         size = len(orjson.dumps(data))
@@ -77,17 +82,18 @@ def holds(expression: JsonExpression, data: Mapping[str, Any], what: str) -> boo
         value = expression.program.eval(data=dict(data)).value()
     except (RuntimeError, TypeError, ValueError) as error:
         value = str(error)
-    return value if isinstance(value, bool) else _missing(expression.text, str(value))
+    return value if isinstance(value, bool) else _missing(expression.text, str(value), waits=waits)
 
 
-def _missing(text: str, raised: str) -> str:
+def _missing(text: str, raised: str, *, waits: bool) -> str:
     key = missing_key(raised)
     if key is None and "non-message type" in raised:
-        return "cannot be evaluated yet: it looks for a member in what has none"
-    if key is None:
-        return f"cannot be evaluated yet: {plain(raised)}"
-    told = quote(key) if key in text else "entry of the name that it computes"
-    return f"cannot be evaluated yet: there is no {told}"
+        why = "it looks for a member in what has none"
+    elif key is None:
+        why = plain(raised)
+    else:
+        why = f"there is no {quote(key) if key in text else 'entry of the name that it computes'}"
+    return f"cannot be evaluated{' yet' if waits else ''}: {why}"
 
 
 def too_dear(tree: Node) -> str:

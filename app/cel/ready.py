@@ -1,8 +1,8 @@
 """`readyWhen`: the author's own word for when an object is ready, a condition's name or a CEL expression over it.
 
 An expression sees one variable, `object`: the object as the API server has it, of a Secret only which keys there are.
-It must give a bool. A member that is
-not there yet makes the object not ready; so does a status of an older generation, whatever the expression says.
+It must give a bool. A member that is not there yet makes the object not ready; so does a status of an older generation,
+whatever the expression says.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from app.cel.language import LONGEST, NotInstalledError, runtime
+from app.cel.language import LONGEST, runtime
 from app.cel.over_json import LARGEST, JsonExpression, TooMuchError, compile_over_json, holds
 from app.engine.gotext import quote
 from app.engine.readiness import Readiness, is_current, meets_condition
@@ -77,11 +77,7 @@ def _compiled(text: str) -> ReadyWhen | str:
         return "it is empty: name a condition, such as Ready, or write a CEL expression over object"
     if _CONDITION.fullmatch(text) and not text.startswith("object.") and text not in ("object", "true", "false"):
         return ReadyWhen(text, condition=text)
-    try:
-        environment = _environment()
-    except NotInstalledError as error:
-        return str(error)
-    compiled = compile_over_json(text, environment, ("object",), also="name a condition")
+    compiled = compile_over_json(text, _environment, ("object",), also="name a condition")
     return compiled if isinstance(compiled, str) else ReadyWhen(text, expression=compiled)
 
 

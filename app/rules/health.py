@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from app.cel.healthy import HealthyWhenError, compile_healthy_when
-from app.cel.ready import ReadyWhenError, compile_ready_when
 from app.engine.durations import parse_duration
 from app.engine.templates import Placeholder
 from app.engine.text import short
@@ -18,10 +17,11 @@ from app.models.health import MOST_CHECKS, MOST_RESOURCES, HealthCheck, HealthCh
 from app.models.plan import DRPlan, DRPlanSpec
 from app.rules.actions.http import check_http_request
 from app.rules.actions.targets import TargetObject, problems_of
-from app.rules.actions.templated import may_hold, placeholders_of
+from app.rules.actions.templated import has_placeholder, may_hold, placeholders_of
 from app.rules.durations import DURATIONS
 from app.rules.findings import Findings, Spot
 from app.rules.parameters.declared import RESERVED, Level
+from app.rules.ready_when import ready_when_problem
 from app.rules.remember import remembered
 
 SHORTEST_INTERVAL = timedelta(seconds=1)
@@ -187,19 +187,10 @@ def _healthy_when_problem(text: str) -> str:
     return ""
 
 
-@remembered(_SHORT)
-def _ready_when_problem(text: str) -> str:
-    try:
-        compile_ready_when(text)
-    except ReadyWhenError as error:
-        return str(error)
-    return ""
-
-
 def _check_resource(spot: Spot, resource: ResourceCheck, namespace: str) -> None:
     texts = ("apiVersion", resource.api_version), ("kind", resource.kind), ("name", resource.name)
     for member, text in (*texts, ("namespace", resource.namespace)):
-        if may_hold(text) and placeholders_of(text):
+        if has_placeholder(text):
             spot.error("P63", f"{member} has a placeholder; a health check names its objects as they are", member)
             return
     target = TargetObject(
@@ -207,7 +198,7 @@ def _check_resource(spot: Spot, resource: ResourceCheck, namespace: str) -> None
     )
     for problem in problems_of(target, spot.findings.own_namespace):
         spot.error("P62", problem.text, problem.part)
-    if resource.ready_when and (why := _ready_when_problem(resource.ready_when)):
+    if resource.ready_when and (why := ready_when_problem(resource.ready_when)):
         spot.error("P62", why, "readyWhen", found=short(resource.ready_when))
 
 

@@ -26,7 +26,7 @@ from app.models.names import DEFAULT_NAMESPACE
 from app.models.plan import DRPlan
 from app.rules.actions.manifest_reading import read_manifest
 from app.rules.actions.targets import Known, TargetObject
-from app.rules.actions.templated import may_hold, placeholders_of
+from app.rules.actions.templated import has_placeholder
 from app.rules.actions.touched import named_targets
 from app.rules.run import Workflows, uses
 
@@ -132,7 +132,7 @@ def _of(
     has_own = isinstance(body, Action) and (body.rollback is not None or body.rollback_policy is RollbackPolicy.NONE)
     known = Known(plan_name=plan.metadata.name)
     for target in map(known.rendered, targets):
-        if any(map(_is_open, (target.api_version, target.kind, target.namespace))):
+        if any(map(has_placeholder, (target.api_version, target.kind, target.namespace))):
             continue
         namespace = target.namespace or (DEFAULT_NAMESPACE if type_ is not ActionType.KUBERNETES_RESOURCE else "")
         place = (target.api_version, target.kind, namespace or plan.metadata.namespace)
@@ -146,9 +146,5 @@ def _right(verb: str, place: tuple[str, str, str], name: str, where: str) -> Ite
     """One right; none where a Role may grant it for certain names, and the name is not known."""
     if verb in _OF_ALL:
         yield Needed(verb, *place, "", where)
-    elif not _is_open(name):
+    elif not has_placeholder(name):
         yield Needed(verb, *place, name, where)
-
-
-def _is_open(text: str) -> bool:
-    return may_hold(text) and bool(placeholders_of(text))

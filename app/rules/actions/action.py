@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from app.cel.ready import ReadyWhenError, compile_ready_when
 from app.engine.durations import parse_duration
 from app.engine.retry import DEFAULT_INTERVAL, DEFAULT_LIMIT, MIN_DELAY, RetryPolicy
 from app.engine.text import short
-from app.engine.when import shown
 from app.models.actions import (
     Action,
     ActionBody,
@@ -26,12 +24,12 @@ from app.rules.actions.conditions import check_when
 from app.rules.actions.order import Order
 from app.rules.actions.placeholders import check_action_placeholders, check_rollback_placeholders
 from app.rules.actions.rollback_policy import check_rollback_policy
-from app.rules.actions.templated import placeholders_of
 from app.rules.actions.unknown import check_unknown_members
 from app.rules.actions.unsupported import check_cluster_mode, check_hooks, check_wait_ready
 from app.rules.decode import member_problems
 from app.rules.durations import DURATIONS, timeout_problem
 from app.rules.findings import Spot
+from app.rules.ready_when import ready_when_problem
 from app.rules.remember import remembered
 
 NO_ROLLBACK = "no custom rollback defined, will use automatic rollback (delete resource)"
@@ -74,20 +72,8 @@ def _check_ready_when(spot: Spot, body: ActionBody, type_: ActionType) -> None:
         spot.error(
             "W60", "readyWhen has no effect without waitReady: add waitReady: true, or remove readyWhen", "readyWhen"
         )
-    elif problem := _ready_when_problem(text):
+    elif problem := ready_when_problem(text):
         spot.error("W60", problem, "readyWhen", found=short(text))
-
-
-@remembered(_SHORT)
-def _ready_when_problem(text: str) -> str:
-    try:
-        compile_ready_when(text)
-    except ReadyWhenError as error:
-        return str(error)
-    if found := placeholders_of(text):
-        why = f"{found[0].text} stays as it is, since conditions take no placeholders: write the value"
-        return str(ReadyWhenError(shown(text), why))
-    return ""
 
 
 def _check_timeout(spot: Spot, timeout: str | None) -> None:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from app.engine.bounds import content_refusal, kind_refusal, namespace_refusal
 from app.engine.object_names import api_version_problem, found, kind_problem, name_problem, namespace_problem
 from app.engine.templates import Scope, UnresolvedPlaceholdersError, paths_in, render
-from app.rules.actions.templated import may_hold, placeholders_of
+from app.rules.actions.templated import has_placeholder, may_hold, placeholders_of
 from app.rules.findings import Spot
 
 _ENCLOSED: Final = re.compile(r"\$\([^$()]*\)|\{\{[^{}]*\}\}")
@@ -130,7 +130,7 @@ def problems_of(target: TargetObject, own_namespace: str) -> Iterator[Problem]:
 
 
 def _refusal(target: TargetObject, own: str) -> str:
-    if _is_open(target.api_version):
+    if has_placeholder(target.api_version):
         return namespace_refusal(own, target.namespace)
     group = target.api_version.rpartition("/")[0]
     name = target.name or ""
@@ -139,10 +139,6 @@ def _refusal(target: TargetObject, own: str) -> str:
         or namespace_refusal(own, target.namespace, group=group, kind=target.kind, name=name)
         or content_refusal(group, target.kind, target.type)
     )
-
-
-def _is_open(text: str) -> bool:
-    return may_hold(text) and bool(placeholders_of(text))
 
 
 def _stood_in(text: str) -> str:

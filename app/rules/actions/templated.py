@@ -74,6 +74,11 @@ def may_hold(text: str) -> bool:
     return "$(" in text or "{{" in text
 
 
+def has_placeholder(text: str) -> bool:
+    """Tell whether a text holds a placeholder."""
+    return may_hold(text) and bool(placeholders_of(text))
+
+
 def _texts(block: ApiModel, member: str) -> Iterator[tuple[_Trail, str]]:
     match block:
         case HttpAction():
