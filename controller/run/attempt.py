@@ -13,7 +13,7 @@ from app.engine.durations import format_duration
 from app.engine.names import ActionIdentity
 from app.engine.outcome import Failed, NothingToDo, Outcome, Succeeded
 from app.engine.outputs import output_fields, outputs_of_predecessors
-from app.engine.templates import Scope, secret_values
+from app.engine.templates import secret_values
 from app.engine.text import redact, single_line
 from app.engine.tree import action_at
 from app.kube.errors import KubeError, is_transient
@@ -24,6 +24,7 @@ from app.models.snapshot import Snapshot
 from app.runtime.logging import get_logger
 from controller.actions.base import ActionContext, Reports
 from controller.references import ParameterError, read_secrets
+from controller.run.context import context_of, scope_of
 from controller.services import Services
 from controller.writing import Warnings, writing_of
 
@@ -112,44 +113,33 @@ async def _context(
 ) -> ActionContext:
     stage, workflow, node = definition.stages[address.stage], definition.workflow(address), definition.action(address)
     used = snapshot.stages[stage.snapshot_index].workflows[workflow.snapshot_index]
-    loop = asyncio.get_running_loop()
     secrets = await read_secrets(used.secret_params, services.bounded)
-    identity = ActionIdentity(snapshot.execution_uid, stage.name, workflow.snapshot_index, node.name)
     action = action_at(status, address)
     options = snapshot.revert_options or RevertOptions()
-    return ActionContext(
-        kube=services.bounded.written(
-            writing_of(
-                step,
-                plan=f"{snapshot.execution_namespace}/{snapshot.plan_name}",
-                stage=stage.name,
-                index=workflow.snapshot_index,
-                action=node.name,
-                heard=heard,
-            )
-        ),
-        http=services.http,
-        execution_name=snapshot.execution_name,
-        execution_namespace=snapshot.execution_namespace,
-        execution_uid=snapshot.execution_uid,
-        plan_name=snapshot.plan_name,
+    outputs = _outputs(snapshot, definition, status, address, step)
+    context = context_of(
+        services,
+        snapshot,
+        scope_of(snapshot, definition, used.params, secrets, outputs),
         stage=stage.name,
         workflow_index=workflow.snapshot_index,
-        action=node.name,
-        identity=str(identity),
-        traces=services.traces,
-        workflow_namespace=used.namespace,
-        scope=Scope(
-            params={**used.params, **secrets},
-            plan_name=snapshot.plan_name,
-            execution_name=snapshot.execution_name,
-            mode=definition.mode,
-            outputs=_outputs(snapshot, definition, status, address, step),
-            secrets=frozenset(secrets),
-        ),
+        name=node.name,
+        namespace=used.namespace,
         attempt=action.attempt,
-        deadline=loop.time() + left,
-        timeout_text=format_duration(node.timeout),
+        timeout=node.timeout,
+        seconds=left,
+    )
+    writing = writing_of(
+        step,
+        plan=f"{snapshot.execution_namespace}/{snapshot.plan_name}",
+        stage=stage.name,
+        index=workflow.snapshot_index,
+        action=node.name,
+        heard=heard,
+    )
+    return replace(
+        context,
+        kube=services.bounded.written(writing),
         in_doubt=in_doubt,
         earlier=None if action.again and not in_doubt else action.outputs,
         reports=reports,

@@ -10,11 +10,8 @@ from datetime import datetime
 from app.engine.definition import CheckDefinition, RunDefinition
 from app.engine.durations import format_duration
 from app.engine.health import Answer, due
-from app.engine.names import ActionIdentity
-from app.engine.templates import Scope
 from app.engine.text import redact, single_line
 from app.kube.errors import KubeError
-from app.kube.kept import Owner
 from app.models.execution import DRPlanExecutionStatus
 from app.models.snapshot import Snapshot
 from app.runtime import metrics
@@ -23,6 +20,7 @@ from app.runtime.logging import get_logger
 from controller.actions.base import ActionContext
 from controller.actions.health import look
 from controller.references import ParameterError, read_secrets
+from controller.run.context import context_of, scope_of
 from controller.services import Services
 
 log = get_logger(__name__)
@@ -120,32 +118,15 @@ def _context(
     secrets: dict[str, str],
     attempt: int,
 ) -> ActionContext:
-    stage = "" if check.stage is None else definition.stages[check.stage].name
-    scope = Scope(
-        params={**snapshot.health_params, **secrets},
-        plan_name=snapshot.plan_name,
-        execution_name=snapshot.execution_name,
-        mode=definition.mode,
-        secrets=frozenset(secrets),
-    )
-    owner = Owner(snapshot.execution_uid, snapshot.execution_namespace, snapshot.execution_name)
-    return ActionContext(
-        kube=services.bounded,
-        http=services.http,
-        execution_name=snapshot.execution_name,
-        execution_namespace=snapshot.execution_namespace,
-        execution_uid=snapshot.execution_uid,
-        plan_name=snapshot.plan_name,
-        stage=stage,
+    return context_of(
+        services,
+        snapshot,
+        scope_of(snapshot, definition, snapshot.health_params, secrets),
+        stage="" if check.stage is None else definition.stages[check.stage].name,
         workflow_index=0,
-        action=check.name,
-        identity=str(ActionIdentity(snapshot.execution_uid, stage, 0, check.name)),
-        workflow_namespace=snapshot.execution_namespace,
-        scope=scope,
+        name=check.name,
+        namespace=snapshot.execution_namespace,
         attempt=attempt,
-        deadline=asyncio.get_running_loop().time() + check.timeout.total_seconds(),
-        timeout_text=format_duration(check.timeout),
-        in_doubt=False,
-        priors=services.snapshots.priors(owner),
-        traces=services.traces,
+        timeout=check.timeout,
+        seconds=check.timeout.total_seconds(),
     )
