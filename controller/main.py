@@ -108,11 +108,7 @@ async def _run(settings: ControllerSettings, watchdog: Watchdog) -> int:
             traces=export.traces if export is not None else Traces(),
             last_work=last_work,
             suspects=Suspects(plain, settings.namespace, last_work.left),
-            caches={
-                WORKFLOWS.plural: Cache(kube, WORKFLOWS),
-                PLANS.plural: Cache(kube, PLANS),
-                EXECUTIONS.plural: Cache(kube, EXECUTIONS, project=without_details),
-            },
+            caches=caches_of(kube),
         )
         loop = asyncio.get_running_loop()
         watchdog.watch("last work", last_work.tick, float("inf"))
@@ -204,21 +200,22 @@ def _texts(group: BaseExceptionGroup[BaseException]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-async def _work(process: Process) -> None:
-    # a standby's copies may wait for versions of a history that is no more (etcd restored from a backup)
-    since = asyncio.get_running_loop().time() - FRESH_SECONDS
-    await together(cache.refresh(since, SYNC_TIMEOUT) for cache in process.caches.values())
-    tune_garbage_collector(YOUNG_OBJECTS)
-    settings, lease = process.settings, process.lease
-    journal = process.journal = Journal(
+def journal_of(process: Process) -> Journal:
+    """Return the journal that a process writes once it leads."""
+    return Journal(
         process.kube,
-        settings.namespace,
+        process.settings.namespace,
         process.identity.name,
         unleased=process.unleased,
-        resume_within=timedelta(seconds=settings.resume_within),
+        resume_within=timedelta(seconds=process.settings.resume_within),
         now=process.kube.server_time.now,
     )
-    services = Services(
+
+
+def services_of(process: Process, journal: Journal) -> Services:
+    """Return what the parts of a leader share."""
+    settings = process.settings
+    return Services(
         settings=settings,
         kube=process.kube,
         bounded=BoundedClient(process.kube, settings.namespace, WriteLease(process.remaining, settings.write_timeout)),
@@ -241,6 +238,25 @@ async def _work(process: Process) -> None:
         when_back=process.when_back,
         now=process.kube.server_time.now,
     )
+
+
+def caches_of(kube: KubeClient) -> dict[str, Cache]:
+    """Return copies of the three kinds, by plural; of executions without what only their runs need."""
+    return {
+        WORKFLOWS.plural: Cache(kube, WORKFLOWS),
+        PLANS.plural: Cache(kube, PLANS),
+        EXECUTIONS.plural: Cache(kube, EXECUTIONS, project=without_details),
+    }
+
+
+async def _work(process: Process) -> None:
+    # a standby's copies may wait for versions of a history that is no more (etcd restored from a backup)
+    since = asyncio.get_running_loop().time() - FRESH_SECONDS
+    await together(cache.refresh(since, SYNC_TIMEOUT) for cache in process.caches.values())
+    tune_garbage_collector(YOUNG_OBJECTS)
+    settings, lease = process.settings, process.lease
+    journal = process.journal = journal_of(process)
+    services = services_of(process, journal)
     recovered = await journal.claim(known_revision=_newest_version(process.caches.values()))
     # with an empty journal nobody has ever led here, so that nobody can still believe that he does
     if settings.leader_elect and journal.epoch > 1 and (wait := lease.previous_remaining()) > 0:

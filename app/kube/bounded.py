@@ -63,7 +63,7 @@ class WriteLease:
             await asyncio.sleep(_LEASE_POLL)
 
 
-WarningSink = Callable[[str], None]
+ReadNotice = Callable[[str], None]
 """Hears what is about to be read."""
 
 
@@ -101,7 +101,7 @@ class BoundedClient:
         own_namespace: str,
         lease: WriteLease | None = None,
         writing: Writing | None = None,
-        note: WarningSink = _unheard,
+        note: ReadNotice = _unheard,
     ) -> None:
         self._kube = kube
         self._own = own_namespace
@@ -118,7 +118,7 @@ class BoundedClient:
         """Return the same client, which writes as `writing` says."""
         return BoundedClient(self._kube, self._own, self._lease, writing, self._note)
 
-    def noted(self, note: WarningSink) -> BoundedClient:
+    def noted(self, note: ReadNotice) -> BoundedClient:
         """Return the same client, which tells `note` what it is about to read: an object, or those of a kind."""
         return BoundedClient(self._kube, self._own, self._lease, self._writing, note)
 

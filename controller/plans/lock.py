@@ -6,14 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from app.engine.history import (
-    PlanRun,
-    completed,
-    holds_lock,
-    with_lock,
-    without_lock,
-    without_stale_lock,
-)
+from app.engine.history import PlanRun, completed, holds_lock, with_lock, without_lock, without_stale_lock
 from app.kube.fresh import read_same
 from app.kube.resources import EXECUTIONS
 from app.models.execution import DRPlanExecution

@@ -18,7 +18,7 @@ from app.models.phases import Phase, PlanPhase
 from app.models.plan import DRPlan
 from app.models.suspension import Reason
 from app.rules.execution import already_running, known_invalid
-from controller.executions import cancel_wish, restored_from_backup
+from controller.executions import cancel_message, restored_from_backup
 from controller.verdict import Again, End, Go, Verdict, Wait
 
 VALIDATION_PATIENCE = 60.0
@@ -63,8 +63,7 @@ def by_itself(execution: DRPlanExecution, led_since: datetime, resume_within: fl
 
 def called_off(execution: DRPlanExecution) -> End | None:
     """Return the end of an execution that was cancelled or deleted; None when nobody did."""
-    metadata = execution.metadata
-    why = cancel_wish(metadata.annotations, deleted=metadata.deletion_timestamp is not None)
+    why = cancel_message(execution)
     return End(Phase.CANCELLED, why) if why else None
 
 

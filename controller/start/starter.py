@@ -21,9 +21,7 @@ from app.runtime.last_work import to_thread
 from app.runtime.logging import get_logger
 from app.runtime.parts import decoded
 from controller.endings import record_end, records_of, tell_differs, with_differs
-from controller.executions import (
-    ExecutionWrites,
-)
+from controller.executions import ExecutionWrites
 from controller.plans.lock import by_lock, let_go, sound_lock, take_lock
 from controller.plans.status import PlanUnreadableError
 from controller.run.closing import Closing

@@ -7,23 +7,20 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, cast
 
-from app.kube.bounded import BoundedClient, WriteLease
-from app.kube.cache import Cache
 from app.kube.client import KubeClient
 from app.kube.events import EventRecorder
+from app.kube.lease import LeaderLease
 from app.kube.leased import LeasedKubeClient
 from app.kube.resources import EXECUTIONS, PLANS, WORKFLOWS, Resource
 from app.runtime.http_client import HttpCall, HttpReply, HttpSender
+from app.runtime.pod import Identity
 from app.runtime.settings import ControllerSettings
 from app.runtime.tasks import TaskOwner
-from controller.actions.registry import build_registry
-from controller.journal import Journal
-from controller.leader import lead, without_details
-from controller.records import RecordStore
-from controller.services import Services
-from controller.snapshots import SnapshotStore
-from controller.status_pace import StatusPace
-from controller.validation import Validator
+from app.runtime.tracing import Traces
+from app.runtime.workers import Workers
+from controller.leader import lead
+from controller.main import caches_of, journal_of, services_of
+from controller.process import Process
 from tests.support.installation import execution, revert
 from tests.support.memory.api import MemoryApi, MemoryTransport, Object
 
@@ -155,39 +152,27 @@ async def controller(
     plain = client_of(made.line)
     kube = LeasedKubeClient(plain, lambda: made.lease)
     chosen = ControllerSettings(namespace=OWN, status_interval=0.05, shutdown_grace=0.2, **settings)
-    caches = {
-        WORKFLOWS.plural: Cache(kube, WORKFLOWS),
-        PLANS.plural: Cache(kube, PLANS),
-        EXECUTIONS.plural: Cache(kube, EXECUTIONS, project=without_details),
-    }
-    journal = Journal(kube, OWN, "memory", unleased=plain, now=kube.server_time.now)
-    recorder = EventRecorder(kube, instance="memory")
-    services = Services(
-        settings=chosen,
-        kube=kube,
-        bounded=BoundedClient(kube, OWN, WriteLease(lambda: made.lease)),
-        http=cast("HttpSender", site),
-        workflows=caches[WORKFLOWS.plural],
-        plans=caches[PLANS.plural],
-        executions=caches[EXECUTIONS.plural],
-        journal=journal,
-        snapshots=SnapshotStore(kube, OWN),
-        records=RecordStore(kube, OWN),
-        recorder=recorder,
-        executors=build_registry(),
-        status_pace=StatusPace(chosen.status_interval),
-        validator=Validator(OWN),
-        lease_remaining=lambda: made.lease,
-        now=kube.server_time.now,
-    )
-    stop = asyncio.Event()
-    async with TaskOwner("memory") as owner:
-        for cache in caches.values():
+    async with Workers("memory") as workers, TaskOwner("memory") as owner:
+        process = Process(
+            settings=chosen,
+            identity=Identity("memory"),
+            kube=kube,
+            unleased=plain,
+            http=cast("HttpSender", site),
+            workers=workers,
+            recorder=EventRecorder(kube, instance="memory"),
+            lease=LeaderLease(plain, namespace=OWN, identity="memory"),
+            remaining=lambda: made.lease,
+            traces=Traces(),
+            caches=caches_of(kube),
+        )
+        journal = journal_of(process)
+        for cache in process.caches.values():
             owner.spawn(f"cache/{cache.resource.plural}", cache.run())
             await cache.wait_synced(SECONDS)
-        owner.spawn("events", recorder.run())
+        owner.spawn("events", process.recorder.run())
         recovered = await journal.claim()
-        leading = owner.spawn("lead", lead(services, recovered, stop))
+        leading = owner.spawn("lead", lead(services_of(process, journal), recovered, process.stop))
         try:
             yield made
         finally:
@@ -195,7 +180,7 @@ async def controller(
                 made.line.cut = True
                 made.lease = 0.0
             else:
-                stop.set()
+                process.stop.set()
                 async with asyncio.timeout(SECONDS):
                     await asyncio.wait({leading})
             owner.cancel_all()
