@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +20,8 @@ import structlog
 
 from app.kube.errors import ApiError, ApiUnavailable, error_from_status
 from app.kube.resources import CONFIG_MAPS, EXECUTIONS, JOBS
+from app.runtime.groups import first_error
+from tests.chaos.effects import judge_calls, judge_config_maps, judge_once
 from tests.chaos.scenarios import SCENARIOS, Scenario, Side, operations, side
 from tests.support.installation import execution, http_action, revert
 from tests.support.memory.api import MemoryApi, Request
@@ -327,29 +328,19 @@ class _Case:
         records = [each for each in plan["status"]["executionHistory"] if each["name"] == self.name]
         assert [each["phase"] for each in records] == [self.side.phase], records
         self._check_calls()
-        for name, data in self.side.config_maps.items():
-            stored = api.find("configmaps", name)
-            assert (stored is None) == (data is None), f"ConfigMap {name} is {stored}"
-            if stored is not None and data is not None:
-                assert stored["data"] == dict(data), f"ConfigMap {name} has {stored['data']}"
-                assert before[name] in ("", stored["metadata"]["uid"]), f"ConfigMap {name} was made anew"
-        for how in ("ADDED", "DELETED"):
-            twice = {name for name, times in Counter(api.changes("configmaps", how)).items() if times > 1}
-            assert not twice, f"{how} more than once: {twice}"
+        judge_config_maps(lambda name: api.find("configmaps", name), self.side.config_maps, before)
+        judge_once(api.changes("configmaps", "ADDED"), api.changes("configmaps", "DELETED"))
         if found is None and not self.is_revert:
             left = [each["metadata"]["name"] for each in api.objects("configmaps") if _is_kept(each)]
             assert not left, f"left of the run are {left}"
 
     def _check_calls(self) -> None:
+        keys: dict[str, list[str]] = {}
+        for path, key in self.world.site.keys:
+            keys.setdefault(path.removeprefix("/"), []).append(key)
         kills = self.fault.kills if self.fault else 0
-        wanted = [(self.side.calls, kills), *([(self.scenario.execute.calls, 0)] if self.is_revert else [])]
-        made = Counter(path.removeprefix("/") for path in self.world.site.calls)
-        assert set(made) == {path for calls, _ in wanted for path in calls}, f"called were {dict(made)}"
-        for calls, more in wanted:
-            for path, times in calls.items():
-                assert times <= made[path] <= times + more, f"{path} was called {made[path]} times, expected {times}"
-                keys = {key for called, key in self.world.site.keys if called == f"/{path}"}
-                assert len(keys) == 1, f"{path} was called under several keys"
+        before = self.scenario.execute.calls if self.is_revert else {}
+        judge_calls(keys, before, again=0, also=self.side.calls, also_again=kills)
 
 
 def _is_kept(obj: dict[str, Any]) -> bool:
@@ -400,7 +391,7 @@ async def disturbed(scenario: Scenario, operation: str, faults: Sequence[Fault] 
             try:
                 await case.run()
             except Exception as error:
-                violation = f"{type(error).__name__}: {_first(error)}"
+                violation = f"{type(error).__name__}: {first_error(error)}"
             recovery = time.monotonic() - case.disturbance.at
             group = f"{scenario.name}/{operation}"
             return Found(group, fault.name, nth, violation, recovery, case.asked) if case.disturbance.met else None
@@ -411,12 +402,6 @@ async def disturbed(scenario: Scenario, operation: str, faults: Sequence[Fault] 
         writes = range(1, counting.disturbance.seen + 1)
         found = await asyncio.gather(*(tried(world, fault, nth) for fault in faults for nth in writes))
     return [each for each in found if each is not None]
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _worked(name: str, operation: str) -> list[Found]:

@@ -39,6 +39,15 @@ async def planned(drplan: MemoryController, *actions: dict[str, Any], name: str 
     await drplan.apply(workflow(name, actions), plan(name, [stage("s", name)], **spec))
 
 
+async def held(drplan: MemoryController, *actions: dict[str, Any]) -> asyncio.Event:
+    """Have a run `e` of a plan `p` under way whose first call, to /a, waits for what is returned."""
+    drplan.site.gates["/a"] = gate = asyncio.Event()
+    await planned(drplan, *actions)
+    await drplan.apply(execution("e", "p"))
+    await drplan.until(lambda: drplan.site.calls)
+    return gate
+
+
 def history(drplan: MemoryController, name: str = "p") -> list[tuple[str, str]]:
     return [(each["name"], each["phase"]) for each in drplan.plan_status(name).get("executionHistory", [])]
 
@@ -81,10 +90,7 @@ async def test_a_failed_attempt_is_repeated_by_the_retry_policy() -> None:
 
 async def test_cancel_stops_a_run_and_ends_what_waits() -> None:
     async with controller() as drplan:
-        drplan.site.gates["/a"] = gate = asyncio.Event()
-        await planned(drplan, call("a"), call("b"))
-        await drplan.apply(execution("e", "p"))
-        await drplan.until(lambda: drplan.site.calls)
+        gate = await held(drplan, call("a"), call("b"))
         await drplan.annotate("e", cancel="true")
         await asyncio.sleep(0.05)
         gate.set()
@@ -95,10 +101,7 @@ async def test_cancel_stops_a_run_and_ends_what_waits() -> None:
 
 async def test_one_run_of_a_plan_at_a_time() -> None:
     async with controller() as drplan:
-        drplan.site.gates["/a"] = gate = asyncio.Event()
-        await planned(drplan, call("a"))
-        await drplan.apply(execution("e", "p"))
-        await drplan.until(lambda: drplan.site.calls)
+        gate = await held(drplan, call("a"))
         status = await drplan.run("late", "p", "Failed")
         assert "already has a running execution: ns/e" in status["message"]
         gate.set()
@@ -108,10 +111,7 @@ async def test_one_run_of_a_plan_at_a_time() -> None:
 
 async def test_deleting_a_running_execution_cancels_it_and_keeps_its_history() -> None:
     async with controller() as drplan:
-        drplan.site.gates["/a"] = gate = asyncio.Event()
-        await planned(drplan, call("a"), call("b"))
-        await drplan.apply(execution("e", "p"))
-        await drplan.until(lambda: drplan.site.calls)
+        gate = await held(drplan, call("a"), call("b"))
         await drplan.kube.delete(EXECUTIONS, "e", namespace="ns")
         gate.set()
         await drplan.until(lambda: drplan.api.find("drplanexecutions", "e") is None)
@@ -122,10 +122,7 @@ async def test_deleting_a_running_execution_cancels_it_and_keeps_its_history() -
 
 async def test_an_execution_removed_by_force_frees_its_plan() -> None:
     async with controller() as drplan:
-        drplan.site.gates["/a"] = gate = asyncio.Event()
-        await planned(drplan, call("a"))
-        await drplan.apply(execution("e", "p"))
-        await drplan.until(lambda: drplan.site.calls)
+        gate = await held(drplan, call("a"))
         await drplan.kube.patch(EXECUTIONS, "e", {"metadata": {"finalizers": []}}, namespace="ns")
         await drplan.kube.delete(EXECUTIONS, "e", namespace="ns")
         gate.set()
@@ -299,10 +296,7 @@ async def test_executions_of_a_backup_wait_until_somebody_asks_for_them() -> Non
 
 async def test_a_status_changed_by_hand_is_put_right() -> None:
     async with controller() as drplan:
-        drplan.site.gates["/a"] = gate = asyncio.Event()
-        await planned(drplan, call("a"), call("b"))
-        await drplan.apply(execution("e", "p"))
-        await drplan.until(lambda: drplan.site.calls)
+        gate = await held(drplan, call("a"), call("b"))
         forged = {"status": {"phase": "Failed", "stageStatuses": None}}
         await drplan.kube.patch(EXECUTIONS, "e", forged, namespace="ns", subresource="status")
         await drplan.until(lambda: drplan.status("e").get("phase") == "Running")
@@ -316,10 +310,7 @@ async def test_a_status_changed_by_hand_is_put_right() -> None:
 
 async def test_a_lock_taken_away_or_held_by_nobody_is_put_right() -> None:
     async with controller() as drplan:
-        drplan.site.gates["/a"] = gate = asyncio.Event()
-        await planned(drplan, call("a"))
-        await drplan.apply(execution("e", "p"))
-        await drplan.until(lambda: drplan.site.calls)
+        gate = await held(drplan, call("a"))
         unlocked = {"status": {"currentExecution": None}}
         await drplan.kube.patch(PLANS, "p", unlocked, namespace="ns", subresource="status")
         await drplan.until(lambda: (drplan.plan_status("p").get("currentExecution") or {}).get("name") == "e")
