@@ -40,12 +40,11 @@ from app.models.execution import (
     ActionOutputs,
     ActionStatus,
     DRPlanExecutionStatus,
-    RevertFailurePolicy,
-    RevertOptions,
     StageStatus,
     WorkflowExecutionStatus,
 )
 from app.models.phases import Phase, PlanPolicy, StagePolicy, WorkflowPolicy
+from app.models.revert_options import RevertFailurePolicy, RevertOptions
 from app.models.snapshot import Snapshot
 from app.models.workflow import DRWorkflowSpec
 

@@ -27,7 +27,7 @@ from app.engine.field_paths import (
     same,
     value_at,
 )
-from app.models.execution import ConflictPolicy
+from app.models.revert_options import ConflictPolicy
 
 
 @dataclass(frozen=True, slots=True)

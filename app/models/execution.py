@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema, model_validator
@@ -12,6 +11,7 @@ from app.models.common import CoreReference, ObjectReference, Parameter
 from app.models.earlier_words import translated
 from app.models.meta import Condition, ObjectMeta
 from app.models.phases import EXECUTION_PHASES, NODE_PHASES, Mode, Operation, Phase
+from app.models.revert_options import RevertOptions
 
 
 def _phase_schema(values: tuple[str, ...]) -> WithJsonSchema:
@@ -20,51 +20,6 @@ def _phase_schema(values: tuple[str, ...]) -> WithJsonSchema:
 
 ExecutionPhase = Annotated[Phase, _phase_schema(EXECUTION_PHASES)]
 NodePhase = Annotated[Phase, _phase_schema(NODE_PHASES)]
-
-
-class MissingResources(StrEnum):
-    """What a Revert does about an object that is already gone (decision R5)."""
-
-    FAIL = "Fail"
-    IGNORE = "Ignore"
-
-
-class RevertFailurePolicy(StrEnum):
-    """What a Revert does after a failed action (decision R6)."""
-
-    STOP = "Stop"
-    CONTINUE = "Continue"
-
-
-class Unrecorded(StrEnum):
-    """What a Revert does about a target without outcome record where no admission has seen it (decision D11)."""
-
-    REFUSE = "Refuse"
-    USE_STATUS = "UseStatus"
-
-
-class ConflictPolicy(StrEnum):
-    """What a Revert does about a field that the run changed and that others changed since (decision R8)."""
-
-    FAIL = "Fail"
-    FORCE = "Force"
-    KEEP = "Keep"
-
-
-class RevertOptions(ApiModel):
-    """How a Revert goes about its work."""
-
-    missing_resources: MissingResources = MissingResources.FAIL
-    """For an object that is gone, not by this run's own doing: Fail makes the action Failed, Ignore Succeeded."""
-    failure_policy: RevertFailurePolicy = RevertFailurePolicy.STOP
-    """After the first failed action: Stop skips the rest, Continue goes on. The execution ends Failed either way."""
-    conflicts: ConflictPolicy = ConflictPolicy.FAIL
-    """For a field that the run changed and that others changed since: Fail makes the action Failed and leaves the
-    object as it is, Force puts back what was there before the run, Keep leaves what the others wrote. Fields that the
-    run did not change always stay as they are."""
-    unrecorded: Unrecorded = Unrecorded.REFUSE
-    """For a target whose outcome the controller has not recorded, in an installation without admission: UseStatus
-    takes the target's status for the truth. With admission, the rights of the Revert's creator decide."""
 
 
 class DRPlanExecutionSpec(ApiModel):

@@ -13,10 +13,11 @@ from pydantic import Field
 from app.models.base import ApiModel
 from app.models.common import ManifestRef, ObjectReference
 from app.models.dumping import dumped
-from app.models.execution import DRPlanExecutionStatus, ResolvedParam, RevertOptions
+from app.models.execution import DRPlanExecutionStatus, ResolvedParam
 from app.models.health import PlanHealthChecks
 from app.models.phases import Operation
 from app.models.plan import DRPlanSpec
+from app.models.revert_options import RevertOptions
 from app.models.workflow import DRWorkflowSpec
 
 FORMAT = 1

@@ -17,7 +17,8 @@ from app.engine.remaking import as_new, does_work_again, with_new_addresses
 from app.kube.errors import AlreadyExists, Invalid, KubeError, is_transient
 from app.kube.secrecy import is_secret, only_named
 from app.models.common import CoreReference
-from app.models.execution import ConflictPolicy, FieldConflict
+from app.models.execution import FieldConflict
+from app.models.revert_options import ConflictPolicy
 from controller.actions.base import ActionContext
 from controller.actions.objects import Target, find, gone, prior_key
 from controller.actions.ownership import JsonObject, is_being_deleted, uid_of

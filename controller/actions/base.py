@@ -12,7 +12,8 @@ from app.engine.outcome import Outcome
 from app.engine.templates import Scope
 from app.kube.bounded import BoundedClient
 from app.models.actions import ActionBody, RollbackPolicy
-from app.models.execution import ActionOutputs, ConflictPolicy, MissingResources
+from app.models.execution import ActionOutputs
+from app.models.revert_options import ConflictPolicy, MissingResources
 from app.runtime.http_client import HttpSender
 from app.runtime.tracing import Traces
 

@@ -12,7 +12,8 @@ from app.kube.errors import Conflict, NotFound
 from app.kube.secrecy import is_secret, only_named
 from app.models.actions import ResourceOperation, RollbackPolicy
 from app.models.common import CoreReference
-from app.models.execution import ConflictPolicy, FieldConflict, MissingResources
+from app.models.execution import FieldConflict
+from app.models.revert_options import ConflictPolicy, MissingResources
 from controller.actions.again import make_again, successor_of
 from controller.actions.base import ActionContext
 from controller.actions.changed import changes_to_take_back, conflicts_of, told

@@ -19,7 +19,8 @@ from app.engine.tree import action_at
 from app.kube.errors import KubeError, is_transient
 from app.kube.kept import Owner
 from app.models.actions import ActionType, rollback_policy_of
-from app.models.execution import ActionOutputs, DRPlanExecutionStatus, RevertOptions
+from app.models.execution import ActionOutputs, DRPlanExecutionStatus
+from app.models.revert_options import RevertOptions
 from app.models.snapshot import Snapshot
 from app.runtime.logging import get_logger
 from controller.actions.base import ActionContext, Reports

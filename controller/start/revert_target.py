@@ -14,9 +14,10 @@ from app.kube.fresh import read_same
 from app.kube.kept import Records
 from app.kube.resources import EXECUTIONS
 from app.models.dumping import dumped
-from app.models.execution import DRPlanExecution, RevertOptions, Unrecorded
+from app.models.execution import DRPlanExecution
 from app.models.meta import ObjectMeta
 from app.models.names import UNRECORDED_ANNOTATION
+from app.models.revert_options import RevertOptions, Unrecorded
 from app.models.snapshot import Snapshot
 from app.runtime.last_work import to_thread
 from app.runtime.logging import get_logger

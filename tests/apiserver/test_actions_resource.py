@@ -12,8 +12,9 @@ from app.kube.client import KubeClient
 from app.kube.config import load_connection
 from app.kube.errors import NotFound
 from app.kube.resources import CONFIG_MAPS, SECRETS
-from app.models.execution import ActionOutputs, MissingResources
+from app.models.execution import ActionOutputs
 from app.models.names import ACTION_LABEL, EXECUTION_LABEL, EXECUTION_UID_LABEL, IDENTITY_ANNOTATION
+from app.models.revert_options import MissingResources
 from controller.actions.base import ActionContext
 from controller.actions.resource import ResourceExecutor
 from tests.support.cluster import Cluster

@@ -14,7 +14,8 @@ from app.kube.config import load_connection
 from app.kube.errors import NotFound
 from app.kube.resources import CONFIG_MAPS, LOCALIZATIONS, SECRETS, Resource
 from app.models.actions import RollbackPolicy
-from app.models.execution import ActionOutputs, ConflictPolicy
+from app.models.execution import ActionOutputs
+from app.models.revert_options import ConflictPolicy
 from controller.actions.base import ActionContext
 from controller.actions.clusternet import LOCALIZATION, ClusternetExecutor
 from controller.actions.resource import ResourceExecutor

@@ -13,7 +13,8 @@ from app.kube.client import KubeClient
 from app.kube.config import load_connection
 from app.kube.errors import NotFound
 from app.kube.resources import CRDS, PODS, Resource
-from app.models.execution import ActionOutputs, MissingResources
+from app.models.execution import ActionOutputs
+from app.models.revert_options import MissingResources
 from controller.actions.resource import ResourceExecutor
 from tests.support.cluster import Cluster
 from tests.unit.actions.support import action, context, reverting

@@ -12,7 +12,8 @@ from app.engine.outcome import Failed, Outcome, Succeeded
 from app.kube.client import JSON_PATCH, KubeClient
 from app.kube.config import load_connection
 from app.kube.resources import CONFIG_MAPS
-from app.models.execution import ActionOutputs, ConflictPolicy, FieldConflict, MissingResources
+from app.models.execution import ActionOutputs, FieldConflict
+from app.models.revert_options import ConflictPolicy, MissingResources
 from controller.actions.base import ActionContext
 from controller.actions.resource import ResourceExecutor
 from tests.support.cluster import Cluster

@@ -11,8 +11,9 @@ from app.engine.build import execute_definition
 from app.engine.definition import Address, RollBack, RunDefinition
 from app.engine.revert import mark_reverted, revert_definition, target_problem
 from app.models.base import rfc3339
-from app.models.execution import DRPlanExecutionStatus, RevertFailurePolicy, RevertOptions
+from app.models.execution import DRPlanExecutionStatus
 from app.models.phases import Phase
+from app.models.revert_options import RevertFailurePolicy, RevertOptions
 from app.models.snapshot import Snapshot
 from tests.property.legal import stored
 from tests.property.plans import snapshots

@@ -14,15 +14,10 @@ from app.engine.fold import fold, initial_status
 from app.engine.outcome import Failed, Outcome, Succeeded
 from app.models.actions import Action, ActionType, HttpAction, RetryPolicy
 from app.models.common import ObjectReference
-from app.models.execution import (
-    ActionStatus,
-    DRPlanExecutionStatus,
-    RevertOptions,
-    StageStatus,
-    WorkflowExecutionStatus,
-)
+from app.models.execution import ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecutionStatus
 from app.models.phases import Operation, Phase, PlanPolicy, StagePolicy, WorkflowPolicy
 from app.models.plan import DRPlanSpec, Stage, WorkflowReference
+from app.models.revert_options import RevertOptions
 from app.models.snapshot import Snapshot, StageRun, Target, WorkflowRun
 from app.models.workflow import DRWorkflowSpec
 

@@ -13,15 +13,9 @@ from app.engine.outcome import Failed, NothingToDo, Succeeded
 from app.engine.revert import mark_reverted, revert_definition, target_problem
 from app.models.actions import Action, ActionType
 from app.models.common import CoreReference
-from app.models.execution import (
-    ActionOutputs,
-    DRPlanExecutionStatus,
-    HttpResponse,
-    RevertFailurePolicy,
-    RevertOptions,
-    execution_status_from_wire,
-)
+from app.models.execution import ActionOutputs, DRPlanExecutionStatus, HttpResponse, execution_status_from_wire
 from app.models.phases import Phase, PlanPolicy, WorkflowPolicy
+from app.models.revert_options import RevertFailurePolicy, RevertOptions
 from app.models.snapshot import Snapshot
 from tests.unit.engine.runs import Player, find, flow, http, phases, revert_of, snapshot_of, stage
 

@@ -21,7 +21,7 @@ from app.engine.field_paths import ABSENT, Absent, Element, Keyed, Order, decode
 from app.engine.field_shapes import owners_of
 from app.engine.json_patch import MOST_OPERATIONS, json_patch
 from app.engine.three_way import taken_out
-from app.models.execution import ConflictPolicy
+from app.models.revert_options import ConflictPolicy
 
 FAIL, FORCE, KEEP = ConflictPolicy.FAIL, ConflictPolicy.FORCE, ConflictPolicy.KEEP
 KEYED = {
