@@ -53,9 +53,9 @@ def taken_out(
     """Return `live` without `changes`. `prior`, the object before the run, tells where items of lists belong."""
     found: JsonObject = copy.deepcopy(dict(live))
     collisions: list[Collision] = []
-    in_order = sorted(changes, key=lambda change: isinstance(change.path[-1], Order))
-    for change in in_order:
-        now = _now(found if isinstance(change.path[-1], Order) else live, change)
+    # orders come first: they are about items that are there, and tell where those belong that are put back
+    for change in sorted(changes, key=lambda change: not isinstance(change.path[-1], Order)):
+        now = _now(live, change)
         verdict = _verdict(live, change, now)
         if verdict is None:
             continue
@@ -92,6 +92,8 @@ def _verdict(live: Mapping[str, Any], change: Change, now: Any) -> bool | None: 
         return None
     if _lost_item(live, change.path):
         return None if change.wrote is ABSENT else False
+    if _is_held_otherwise(live, change.path):
+        return False
     return same(now, change.wrote)
 
 
@@ -100,6 +102,16 @@ def _lost_item(live: Any, path: Path) -> bool:  # noqa: ANN401 - decoded JSON
     return any(
         isinstance(step, Keyed) and value_at(live, path[: index + 1]) is ABSENT for index, step in enumerate(path[:-1])
     )
+
+
+def _is_held_otherwise(live: Any, path: Path) -> bool:  # noqa: ANN401 - decoded JSON
+    """Tell whether what has to hold the value at `path` is something else by now, a list or a text for an object."""
+    holders = ((value_at(live, path[:index]), step) for index, step in enumerate(path))
+    return any(found not in (ABSENT, None) and not _can_hold(found, step) for found, step in holders)
+
+
+def _can_hold(holder: Any, step: Step) -> bool:  # noqa: ANN401 - decoded JSON
+    return isinstance(holder, dict if isinstance(step, str) else list)
 
 
 def _set(obj: JsonObject, prior: Mapping[str, Any], change: Change) -> None:
@@ -132,13 +144,17 @@ def _remove(obj: JsonObject, prior: Mapping[str, Any], path: Path) -> None:
 
 
 def _put(obj: Any, prior: Mapping[str, Any], path: Path, value: Any) -> None:  # noqa: ANN401 - decoded JSON
-    """Set what is at `path`, and make what has to hold it; an item of a list is made as it was."""
+    """Set what is at `path`, and make what has to hold it.
+
+    An item of a list is made as it was, as is what somebody has put something else in the place of.
+    """
     at = obj
     for index, step in enumerate(path[:-1]):
         below = child_at(at, step)
-        if not isinstance(below, dict | list):
+        if not _can_hold(below, path[index + 1]):
             made = value_at(prior, path[: index + 1])
-            if isinstance(step, Keyed) and made is not ABSENT:
+            is_whole = isinstance(step, Keyed) or below not in (ABSENT, None)
+            if is_whole and made is not ABSENT:
                 _place(at, prior, path[: index + 1], copy.deepcopy(made))
                 return
             below = {} if isinstance(path[index + 1], str) else []

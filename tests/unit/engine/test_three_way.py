@@ -68,6 +68,12 @@ CASES: dict[str, tuple[Any, Any, Any, Any]] = {
         {"image": "2", "replicas": 7},
         {"image": "1", "replicas": 7},
     ),
+    "an item taken out of a list that was turned round": (
+        {"containers": [app(), SIDE, {"name": "x"}]},
+        {"containers": [SIDE, app()]},
+        {"containers": [SIDE, app()]},
+        {"containers": [app(), SIDE, {"name": "x"}]},
+    ),
     "an added member": ({}, {"x": 1}, {"x": 1, "y": 2}, {"y": 2}),
     "a removed member": ({"x": 1}, {}, {"y": 2}, {"x": 1, "y": 2}),
     "an added object with a member of others": ({}, {"m": {"x": 1}}, {"m": {"x": 1, "y": 2}}, {"m": {"y": 2}}),
@@ -184,6 +190,22 @@ def test_collisions_are_told_and_decided_by_the_policy(case: str) -> None:
     assert kept.obj["spec"] == {**now, "mine": 1, "theirs": 9}
     assert kept.collisions == failed.collisions
     assert undo(before, after, live, FORCE).obj["spec"] == {**forced, "mine": 1, "theirs": 9}
+
+
+@pytest.mark.parametrize("holder", [[], [1], "text", 0, {"other": 1}])
+@pytest.mark.parametrize("wrote", [{"a": 2, "b": 1}, {"b": 1}], ids=["changed", "removed"])
+def test_what_somebody_has_put_in_the_place_of_a_holder_is_a_collision(wrote: Any, holder: Any) -> None:
+    """A list or a text where there was an object: nothing can be put into it, and it is not overwritten unasked."""
+    was = {"a": 1, "b": 1}
+    before, after, live = obj({"m": {"h": was}}), obj({"m": {"h": wrote}}), obj({"m": {"h": holder}})
+    is_object = isinstance(holder, dict)
+    failed = undo(before, after, live, FAIL)
+    assert bool(failed.collisions) is (not is_object or "a" in wrote)
+    if failed.collisions:
+        assert failed.obj == live
+        assert undo(before, after, live, KEEP).obj == live
+    forced = undo(before, after, live, FORCE).obj
+    assert forced["spec"]["m"]["h"] == ({**holder, "a": 1} if is_object else was)
 
 
 def test_metadata_that_a_run_can_change() -> None:
